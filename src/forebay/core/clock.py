@@ -8,7 +8,6 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable
 
 
 class Clock:
@@ -20,7 +19,6 @@ class Clock:
         self._frozen_at = frozen_at
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._tickets = itertools.count()
-        self._watchers: list[Callable[[], None]] = []
 
     @property
     def is_frozen(self) -> bool:
@@ -74,12 +72,13 @@ class Clock:
         if timeout_seconds == float("inf"):
             return await event.wait()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._raise_at(self.now() + timeout_seconds))
+            async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as group:
+                alarm = group.create_task(self._expire(scope, self.now() + timeout_seconds))
                 await event.wait()
-                raise _Woken
-        except* (_Woken, TimeoutError):
-            return event.is_set()
+                alarm.cancel()
+        except TimeoutError:
+            pass
+        return event.is_set()
 
     def next_due_at(self) -> float | None:
         """Return the earliest time anyone waits for, or None. Lets a test run a node until it is idle."""
@@ -87,9 +86,9 @@ class Clock:
             heapq.heappop(self._sleepers)
         return self._sleepers[0][0] if self._sleepers else None
 
-    async def _raise_at(self, due_at: float) -> None:
+    async def _expire(self, scope: asyncio.Timeout, due_at: float) -> None:
         await self.sleep_until(due_at)
-        raise TimeoutError
+        scope.reschedule(0)
 
     def _wake_due(self) -> None:
         # Sleepers look at the clock again by themselves, so waking one too many is harmless; after freeze or
@@ -98,10 +97,6 @@ class Clock:
         for _, _, future in sleepers:
             if not future.done():
                 future.set_result(None)
-
-
-class _Woken(Exception):  # noqa: N818 - a signal inside this file, not an error
-    """The event was set before the time was up."""
 
 
 def monotonic() -> float:

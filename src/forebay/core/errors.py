@@ -1,12 +1,12 @@
 """The error tree. Everything that Forebay raises on purpose hangs on one of its four branches.
 
-    ForebayError
-    |-- ServiceError      the caller's answer: AWS's code, text and HTTP status (generated in forebay.api)
-    |-- StoreError        the store could not do it
-    |   |-- Conflict      another transaction won; the store runs the work again
-    |   `-- Unavailable   the store cannot be reached or written now; callers answer 503
-    |-- RuntimeFailure    users' code could not be run (its own errors are results, not exceptions)
-    `-- ConfigError       the node must not start like this
+- `ForebayError`
+  - `ServiceError`: the caller's answer, AWS's code, text and HTTP status (generated in `forebay.api`)
+  - `StoreError`: the store could not do it
+    - `Conflict`: another transaction won; the store runs the work again
+    - `Unavailable`: the store cannot be reached or written now; callers answer 503
+  - `RuntimeFailure`: users' code could not be run (its own errors are results, not exceptions)
+  - `ConfigError`: the node must not start like this
 """
 
 from typing import ClassVar, Literal
