@@ -9,6 +9,7 @@
   - `ConfigError`: the node must not start like this
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 
@@ -28,6 +29,12 @@ class ServiceError(ForebayError):
     fault: ClassVar[Literal["Sender", "Receiver"]] = "Receiver"
     # The `awsQueryCompatible` code, where the service once spoke the Query protocol (SQS).
     query_code: ClassVar[str | None] = None
+    # The status in the Query protocol, where that differs from `status`.
+    query_status: ClassVar[int | None] = None
+    # How the wire names the message, the further members (snake_case name to wire name), and those in headers.
+    message_name: ClassVar[str] = "message"
+    wire_names: ClassVar[Mapping[str, str]] = {}
+    wire_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str = "", **members: object) -> None:
         super().__init__(message)

@@ -1,0 +1,182 @@
+"""What the generated modules of `forebay.api` are made of: the base of all structures, the marks on their members, operations.
+
+A generated structure is a frozen msgspec Struct whose fields bear AWS's names in snake_case and whose annotations
+say everything else that the wire needs: constraints (`Meta`), where a member travels (`Uri`, `Header`, ...), how XML
+names it (`Xml`), how a timestamp is written. Annotations are strings until a codec first asks for a type, so importing a
+module with hundreds of structures costs milliseconds.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from forebay.core.errors import ServiceError
+
+__all__ = [
+    "Empty",
+    "EventStream",
+    "Header",
+    "HeaderPrefix",
+    "Member",
+    "Meta",
+    "Operation",
+    "OriginalPattern",
+    "Payload",
+    "Query",
+    "QueryMap",
+    "ServiceModel",
+    "Shape",
+    "StatusCode",
+    "Timestamp",
+    "TimestampFormat",
+    "TimestampHttp",
+    "TimestampIso8601",
+    "TimestampUnix",
+    "Uri",
+    "Xml",
+    "field",
+]
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The base of every generated structure; `gc=False` holds because frozen values cannot form cycles."""
+
+
+class Empty(Shape, frozen=True, kw_only=True):
+    """The input or output of an operation that has none."""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The base of what annotations say beside the type and its constraints."""
+
+
+class Uri(Mark, frozen=True):
+    """The member fills the label `name` of the operation's path."""
+
+    name: str
+
+
+class Query(Mark, frozen=True):
+    """The member travels in the query string under `name`."""
+
+    name: str
+
+
+class QueryMap(Mark, frozen=True):
+    """The member is a map of further query parameters."""
+
+
+class Header(Mark, frozen=True):
+    """The member travels in the header `name`."""
+
+    name: str
+
+
+class HeaderPrefix(Mark, frozen=True):
+    """The member is a map of all headers that begin with `name`."""
+
+    name: str
+
+
+class StatusCode(Mark, frozen=True):
+    """The member is the HTTP status of the answer."""
+
+
+class Payload(Mark, frozen=True):
+    """The member is the whole body; a blob or string is the body's bytes as they are."""
+
+    streaming: bool = False
+
+
+class EventStream(Mark, frozen=True):
+    """The member is a stream of events; no codec writes or reads it yet."""
+
+
+class Member(Mark, frozen=True):
+    """The member's name in AWS's API where JSON bodies call it otherwise."""
+
+    name: str
+
+
+class Xml(Mark, frozen=True):
+    """How XML and Query name a member (or, on an inner list or map, its parts).
+
+    `item`, `key` and `value` name the elements inside a list or map where they are not `member`, `key`, `value`.
+    """
+
+    name: str | None = None
+    flattened: bool = False
+    attribute: bool = False
+    item: str | None = None
+    key: str | None = None
+    value: str | None = None
+    namespace: str | None = None
+    prefix: str | None = None
+
+
+class OriginalPattern(Mark, frozen=True):
+    """The model's regular expression where Python needed another spelling of it; errors quote this one."""
+
+    text: str
+
+
+class TimestampFormat(Mark, frozen=True):
+    """How a timestamp is written; None leaves it to the protocol and the place."""
+
+    format: Literal["iso8601", "unixTimestamp", "rfc822"] | None = None
+
+
+# Timestamps are seconds since the epoch.
+Timestamp = Annotated[float, TimestampFormat()]
+TimestampIso8601 = Annotated[float, TimestampFormat("iso8601")]
+TimestampUnix = Annotated[float, TimestampFormat("unixTimestamp")]
+TimestampHttp = Annotated[float, TimestampFormat("rfc822")]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of a service, as data: its shapes, errors and bindings.
+
+    `uri` is the model's template (`/functions/{FunctionName}`, greedy labels `{Key+}`), query included where the model
+    has one. `input_root` and `input_namespace` name the XML body; `result_wrapper` the element of Query answers.
+    """
+
+    name: str
+    input: type[Shape] = Empty
+    output: type[Shape] = Empty
+    errors: tuple[type[ServiceError], ...] = ()
+    method: str = "POST"
+    uri: str = "/"
+    status: int = 200
+    result_wrapper: str | None = None
+    input_root: str | None = None
+    input_namespace: str | None = None
+    host_prefix: str | None = None
+    streaming_input: bool = False
+    streaming_output: bool = False
+    event_stream: bool = False
+    unsigned: bool = False
+
+
+class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One service, as data.
+
+    `name` is botocore's name and `protocols` are in botocore's words, the preferred one first; `enforced` says whether
+    decoding enforces the model's constraints (the others answer with texts of their own). `target_prefix` precedes the
+    operation in `X-Amz-Target`; `error_namespace` precedes error codes in `__type`.
+    """
+
+    name: str
+    service_id: str
+    signing_name: str
+    endpoint_prefix: str
+    api_version: str
+    protocols: tuple[str, ...]
+    operations: Mapping[str, Operation]
+    target_prefix: str | None = None
+    json_version: str | None = None
+    xml_namespace: str | None = None
+    error_namespace: str | None = None
+    query_compatible: bool = False
+    enforced: bool = True
