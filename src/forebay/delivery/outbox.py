@@ -1,0 +1,251 @@
+"""Accepting deliveries into the sender's own commit, and dispatching those that had to wait.
+
+`Deliveries.commands_for` turns deliveries into store commands: at once where the target lives in the same store,
+otherwise as an outbox row (a timer of kind `delivery`). The `Dispatcher` claims due rows, hands each to its target and
+settles it: done, again later, or the sender's follow-up (dead letter).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from forebay.background.supervisor import Spawn
+from forebay.background.worker import IDLE
+from forebay.core.clock import Clock
+from forebay.core.ids import Ids
+from forebay.delivery.contract import (
+    Accepted,
+    Deferred,
+    Delivered,
+    Delivery,
+    Exhausted,
+    Outcome,
+    Rejected,
+    Retry,
+    Sender,
+    Settled,
+    Target,
+)
+from forebay.delivery.retry import next_attempt_at
+from forebay.delivery.trace import Step, Trace
+from forebay.store.commands import (
+    ClaimedTimer,
+    ClaimTimers,
+    Command,
+    ExtendTimers,
+    NextTimer,
+    PutTimers,
+    Settlement,
+    SettleTimers,
+    Timer,
+)
+from forebay.store.contract import Store
+
+log = structlog.get_logger()
+
+KIND = "delivery"
+
+# A dead letter that cannot be delivered is not dead-lettered again, so chains are two long at most; a bus that
+# forwards to itself through others is cut by EventBridge's own rule. This bound is for our own bugs.
+_FOLLOW_UP_DEPTH_MAX = 8
+
+_decode_delivery = msgspec.json.Decoder(Delivery).decode
+
+FindTarget = Callable[[str], Target | None]
+FindSender = Callable[[str], Sender | None]
+
+
+class Deliveries:
+    """Turns deliveries into commands. Holds no state of its own."""
+
+    def __init__(self, clock: Clock, trace: Trace, find_target: FindTarget, find_sender: FindSender) -> None:
+        self._clock = clock
+        self._trace = trace
+        self._find_target = find_target
+        self._find_sender = find_sender
+
+    def target_of(self, delivery: Delivery) -> Target | None:
+        """Return the target that the delivery's ARN names by its service, or None."""
+        return self._find_target(_service_of(delivery.target))
+
+    async def commands_for(self, deliveries: Sequence[Delivery], depth: int = 0) -> list[Command[Any]]:
+        """Return the commands that take the deliveries; commit them with whatever causes the deliveries."""
+        commands: list[Command[Any]] = []
+        for delivery in deliveries:
+            commands += await self._commands_for_one(delivery, depth)
+        return commands
+
+    async def commands_after(self, delivery: Delivery, settled: Settled, depth: int = 0) -> list[Command[Any]]:
+        """Return the commands of what follows when a delivery has found its end: trace, dead letter, destination."""
+        commands: list[Command[Any]] = [*self._trace.record(delivery.event_id, [self._settled_step(delivery, settled)])]
+        sender = self._find_sender(_service_of(delivery.source))
+        if sender is None or depth >= _FOLLOW_UP_DEPTH_MAX:
+            return commands
+        follow_ups = await sender.follow_up(delivery, settled)
+        commands += await self.commands_for(follow_ups, depth + 1)
+        if isinstance(settled, Rejected | Exhausted) and not follow_ups:
+            log.warning("delivery.dropped", source=delivery.source, target=delivery.target, code=settled.code)
+        return commands
+
+    async def _commands_for_one(self, delivery: Delivery, depth: int) -> list[Command[Any]]:
+        target = self.target_of(delivery)
+        if target is None:
+            service = _service_of(delivery.target)
+            return await self.commands_after(
+                delivery, Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to."), depth
+            )
+        match await target.accept(delivery):
+            case Accepted(commands):
+                step = self._step(delivery, "delivered")
+                return [*commands, *self._trace.record(delivery.event_id, [step])]
+            case Deferred():
+                now_ms = int(self._clock.now() * 1000)
+                timer = Timer(KIND, delivery.delivery_id, now_ms, msgspec.json.encode(delivery))
+                step = self._step(delivery, "deferred")
+                return [PutTimers((timer,), only_new=True), *self._trace.record(delivery.event_id, [step])]
+            case Rejected() as rejected:
+                return await self.commands_after(delivery, rejected, depth)
+
+    def _settled_step(self, delivery: Delivery, settled: Settled) -> Step:
+        match settled:
+            case Delivered():
+                return self._step(delivery, "delivered")
+            case Rejected(code, message):
+                return self._step(delivery, "rejected", code, message)
+            case Exhausted(condition, code, message):
+                return self._step(delivery, "exhausted", code, f"{condition}: {message}")
+
+    def _step(self, delivery: Delivery, what: str, code: str = "", message: str = "") -> Step:
+        return Step(self._clock.now(), what, delivery.source, delivery.target, delivery.attempts, code, message)
+
+    def retried(self, delivery: Delivery, failure: Retry) -> list[Command[Any]]:
+        """Return the commands that trace a failed attempt."""
+        return [
+            *self._trace.record(delivery.event_id, [self._step(delivery, "retried", failure.code, failure.message)])
+        ]
+
+
+class DispatcherLimits(msgspec.Struct, frozen=True):
+    """Bounds of a dispatcher."""
+
+    in_flight_max: int = 256
+    lease_seconds: float = 60.0
+    # Looked at even without a wake-up, so that rows of a dead node are found.
+    poll_seconds: float = 5.0
+
+
+class Dispatcher:
+    """Claims due deliveries, hands each to its target, and settles it. A `Worker`.
+
+    Deliveries run side by side: a slow one delays no other, up to `in_flight_max` of them. Each settles on its own, so
+    that what is done stays done when the node dies.
+    """
+
+    name = "delivery.dispatcher"
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        deliveries: Deliveries,
+        spawn: Spawn,
+        *,
+        limits: DispatcherLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._deliveries = deliveries
+        self._spawn = spawn
+        self._limits = limits or DispatcherLimits()
+        self._in_flight = 0
+        self._has_room = asyncio.Event()
+
+    async def run_once(self) -> float:
+        """Claim what is due, as far as there is room, and start it; return the seconds until the next one is due."""
+        room = self._limits.in_flight_max - self._in_flight
+        if room <= 0:
+            self._has_room.clear()
+            await self._has_room.wait()
+            return 0.0
+        claimed = await self._claim(room)
+        for timer in claimed:
+            self._in_flight += 1
+            self._spawn(self._run(timer))
+        return 0.0 if len(claimed) == room else await self._seconds_until_next()
+
+    async def _claim(self, limit: int) -> Sequence[ClaimedTimer]:
+        if limit <= 0:
+            return ()
+        now = self._clock.now()
+        lease_until_ms = int((now + self._limits.lease_seconds) * 1000)
+        command = ClaimTimers(KIND, int(now * 1000), lease_until_ms, limit)
+        (claimed,) = await self._store.submit([command])
+        return cast("tuple[ClaimedTimer, ...]", claimed)
+
+    async def _run(self, timer: ClaimedTimer) -> None:
+        try:
+            delivery = _decode_delivery(timer.data)
+            delivery = msgspec.structs.replace(delivery, attempts=delivery.attempts + 1)
+            async with asyncio.TaskGroup() as group:
+                lease = group.create_task(self._keep_lease(timer))
+                outcome = await self._deliver(delivery)
+                lease.cancel()
+            await self._settle(timer, delivery, outcome)
+        finally:
+            self._in_flight -= 1
+            self._has_room.set()
+
+    async def _keep_lease(self, timer: ClaimedTimer) -> None:
+        while True:
+            await self._clock.sleep(self._limits.lease_seconds / 3)
+            lease_until_ms = int((self._clock.now() + self._limits.lease_seconds) * 1000)
+            await self._store.submit([ExtendTimers(KIND, ((timer.key, timer.epoch),), lease_until_ms)])
+
+    async def _deliver(self, delivery: Delivery) -> Outcome:
+        target = self._deliveries.target_of(delivery)
+        if target is None:
+            return Rejected("NO_SUCH_TARGET", "The target's service is not part of this node.")
+        try:
+            return await target.deliver(delivery)
+        except Exception:
+            # A bug in a target must not lose the delivery or stop the others.
+            log.exception("delivery.failed", target=delivery.target)
+            return Retry("INTERNAL_ERROR", "The target failed unexpectedly.")
+
+    async def _settle(self, timer: ClaimedTimer, delivery: Delivery, outcome: Outcome) -> None:
+        """Commit what becomes of the delivery, together with all that follows from it."""
+        settled = outcome
+        if isinstance(settled, Retry):
+            chance = self._ids.uniform(0.0, 1.0)
+            verdict = next_attempt_at(delivery, settled, self._clock.now(), chance)
+            if not isinstance(verdict, Exhausted):
+                await self._settle_again(timer, delivery, settled, verdict)
+                return
+            settled = verdict
+        follow_ups = await self._deliveries.commands_after(delivery, settled)
+        await self._store.submit([SettleTimers(KIND, (Settlement(timer.key, timer.epoch),)), *follow_ups])
+
+    async def _settle_again(self, timer: ClaimedTimer, delivery: Delivery, failure: Retry, due_at: float) -> None:
+        attempts = delivery.attempts if failure.counts else delivery.attempts - 1
+        again = msgspec.structs.replace(
+            delivery, attempts=attempts, last_code=failure.code, last_message=failure.message
+        )
+        settlement = Settlement(timer.key, timer.epoch, int(due_at * 1000), msgspec.json.encode(again))
+        commands = [SettleTimers(KIND, (settlement,)), *self._deliveries.retried(delivery, failure)]
+        await self._store.submit(commands)
+        log.info("delivery.retried", target=delivery.target, attempt=delivery.attempts, code=failure.code)
+
+    async def _seconds_until_next(self) -> float:
+        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
+        if due_at_ms is None:
+            return IDLE
+        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), self._limits.poll_seconds))
+
+
+def _service_of(arn: str) -> str:
+    return arn.split(":", 3)[2]

@@ -1,0 +1,55 @@
+"""What became of an event: each step on its path, kept as a log stream under the event's id for a while."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from forebay.store.commands import AppendLog, LogEntry, ReadLog, StoredEntry
+from forebay.store.contract import Store
+
+_STEPS_MAX = 1_000
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step: `what` is `received`, `matched`, `unmatched`, `accepted`, `deferred`, `delivered`, `retried`, ..."""
+
+    at: float
+    what: str
+    source: str = ""
+    target: str = ""
+    attempt: int = 0
+    code: str = ""
+    message: str = ""
+
+
+_decode_step = msgspec.json.Decoder(Step).decode
+
+
+class Trace:
+    """Writes steps as commands for the caller's own commit, and reads an event's path back."""
+
+    def __init__(self, store: Store, retention_seconds: float) -> None:
+        self._store = store
+        self._retention_ms = int(retention_seconds * 1000)
+
+    def record(self, event_id: str | None, steps: Sequence[Step]) -> list[AppendLog]:
+        """Return the command that records `steps`; nothing for an event without id or where tracing is off."""
+        if event_id is None or not steps or self._retention_ms <= 0:
+            return []
+        entries = tuple(_entry(step, self._retention_ms) for step in steps)
+        return [AppendLog(_stream(event_id), entries)]
+
+    async def path(self, event_id: str) -> Sequence[Step]:
+        """Return the steps of an event in order; empty where it is unknown or its time is over."""
+        query = ReadLog(_stream(event_id), limit=_STEPS_MAX)
+        entries: Sequence[StoredEntry] = await self._store.view(lambda view: view.ask(query))
+        return [_decode_step(entry.data) for entry in entries]
+
+
+def _stream(event_id: str) -> str:
+    return f"trace/{event_id}"
+
+
+def _entry(step: Step, retention_ms: int) -> LogEntry:
+    at_ms = int(step.at * 1000)
+    return LogEntry(at_ms, msgspec.json.encode(step), at_ms + retention_ms)
