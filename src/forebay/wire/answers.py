@@ -1,0 +1,115 @@
+"""Responses to bytes: the status line, the headers that are the server's to write, and the body or none.
+
+A response with a line break in a header, which would let its author write a second response, is an error.
+"""
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from forebay.core.http import Response
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+# What a response may not set: it describes this connection and this message, which only the server knows.
+_OWN_HEADERS: Final = frozenset(
+    {"content-length", "date", "connection", "transfer-encoding", "keep-alive", "upgrade", "trailer"}
+)
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PREFIXES_MAX: Final = 1024
+# Past this, joining head and body costs more than handing the transport two pieces.
+_JOINED_BYTES_MAX: Final = 64 * 1024
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+
+
+class UnwritableResponse(Exception):
+    """A response whose status or headers HTTP cannot carry."""
+
+
+class AnswerRenderer:
+    """Renders responses; keeps the parts that repeat (the start per status for one date, names of headers)."""
+
+    __slots__ = ("_date", "_prefixes", "_starts")
+
+    def __init__(self) -> None:
+        self._date = ""
+        self._starts: dict[int, str] = {}
+        # `Name: `, or nothing when the header is the server's own.
+        self._prefixes: dict[str, str] = {}
+
+    def set_date(self, now: float) -> None:
+        """Write `now`, in seconds since the epoch, into the answers from here on."""
+        date = formatdate(now, usegmt=True)
+        if date != self._date:
+            self._date = date
+            self._starts.clear()
+
+    def render(self, response: Response, method: str, *, closes: bool, legacy: bool) -> tuple[bytes, bytes]:
+        """Return the bytes to write: head and body joined, and a large body apart.
+
+        Raises `UnwritableResponse`.
+        """
+        status, headers, body = response
+        head = self._starts.get(status) or self._start(status)
+        if headers:
+            head += self._render_headers(headers)
+        if closes:
+            head += "Connection: close\r\n"
+        elif legacy:
+            head += "Connection: keep-alive\r\n"
+        if method == "HEAD":
+            head += f"Content-Length: {_head_length(response)}\r\n\r\n"
+            body = b""
+        elif status in {204, 304}:
+            # RFC 9110, 8.6 and 15.4.5: 204 has no length, 304 would have the one of a 200.
+            head += "\r\n"
+            body = b""
+        else:
+            head += f"Content-Length: {len(body)}\r\n\r\n"
+        encoded = head.encode("latin-1")
+        if len(body) > _JOINED_BYTES_MAX:
+            return encoded, body
+        return encoded + body, b""
+
+    def _start(self, status: int) -> str:
+        if not 200 <= status <= 599:
+            raise UnwritableResponse(f"status {status}")
+        start = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\nDate: {self._date}\r\n"
+        self._starts[status] = start
+        return start
+
+    def _render_headers(self, headers: tuple[tuple[str, str], ...]) -> str:
+        prefixes = self._prefixes
+        text = ""
+        lines = 0
+        for name, value in headers:
+            prefix = prefixes.get(name)
+            if prefix is None:
+                prefix = self._learn_prefix(name)
+            if prefix:
+                text += f"{prefix}{value}\r\n"
+                lines += 1
+        if text.count("\n") != lines or text.count("\r") != lines or "\0" in text or not _is_latin(text):
+            raise UnwritableResponse("a header's value has a line break, NUL, or characters past Latin-1")
+        return text
+
+    def _learn_prefix(self, name: str) -> str:
+        if not _TOKEN.fullmatch(name):
+            raise UnwritableResponse("a header's name is not a token")
+        prefix = "" if name.lower() in _OWN_HEADERS else f"{name}: "
+        if len(self._prefixes) < _PREFIXES_MAX:
+            self._prefixes[name] = prefix
+        return prefix
+
+
+def _is_latin(text: str) -> bool:
+    return text.isascii() or max(text) <= "\xff"
+
+
+def _head_length(response: Response) -> int:
+    # The answer to HEAD may tell the length of what GET would send without having it at hand.
+    for name, value in response.headers:
+        if name.lower() == "content-length" and value.isascii() and value.isdigit():
+            return int(value)
+    return len(response.body)

@@ -1,0 +1,443 @@
+"""One client's connection: requests in, answers out in their order, with back-pressure both ways.
+
+A request whose handler has its answer at hand is answered within the call that read it; only a handler that waits
+gets a task. The connection is the scope of these tasks: it holds them, and they are cancelled when it is lost, so
+that nobody receives messages on behalf of a client that has gone. A client that closes its sending side counts
+as gone, as it does for nginx and uvicorn.
+
+Timers do not run per request: the server sweeps over all connections, and one in which nothing has moved for the
+timeout of its activity is given up.
+"""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, cast
+
+import structlog
+
+from forebay.core.http import Request, Response
+from forebay.wire.answers import CONTINUE, AnswerRenderer
+from forebay.wire.limits import ServerLimits
+from forebay.wire.request_reader import IDLE, IN_BODY, IN_HEAD, BodyBudget, Refused, RequestReader
+
+Handler = Callable[[Request], Response | Awaitable[Response]]
+
+_PLAIN_TEXT: Final = (("Content-Type", "text/plain"),)
+_FAILED: Final = Response(500, _PLAIN_TEXT, b"Internal Server Error\n")
+# Connections over the limit that are told so; past these they are dropped without a word.
+_TURNED_AWAY_MAX: Final = 256
+_PHRASES: Final = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+log = structlog.stdlib.get_logger()
+
+
+class Shared:
+    """What the connections of one server have in common."""
+
+    __slots__ = ("budget", "connections", "draining", "emptied", "handler", "limits", "loop", "names", "renderer")
+
+    def __init__(self, handler: Handler, limits: ServerLimits, loop: asyncio.AbstractEventLoop) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.loop = loop
+        self.renderer = AnswerRenderer()
+        self.budget = BodyBudget()
+        self.names: dict[bytes, str] = {}
+        self.connections: set[Connection] = set()
+        self.draining = False
+        # Set when the last connection has ended and none of its tasks runs any more.
+        self.emptied = asyncio.Event()
+
+    def forget(self, connection: "Connection") -> None:
+        """Strike `connection` off the list."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.emptied.set()
+
+
+class _Exchange:
+    """A request (or a refusal, which has none) and the place of its answer in the order."""
+
+    __slots__ = ("closes", "legacy", "outcome", "request", "response", "task")
+
+    def __init__(self, request: Request | None, *, closes: bool, legacy: bool) -> None:
+        self.request = request
+        self.closes = closes
+        self.legacy = legacy
+        self.outcome: Awaitable[Response] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.response: Response | None = None
+
+
+class Connection(asyncio.Protocol):
+    """The protocol object of one connection."""
+
+    __slots__ = (
+        "_discarded",
+        "_ending",
+        "_input_closed",
+        "_parsed",
+        "_pumping",
+        "_reader",
+        "_reading_paused",
+        "_running",
+        "_seen",
+        "_seen_at",
+        "_shared",
+        "_transport",
+        "_unparsed",
+        "_writing_paused",
+    )
+
+    _reader: RequestReader
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._transport: asyncio.Transport | None = None
+        # Handed out, in the order of their answers; then read but not handed out; then not even parsed.
+        self._running: deque[_Exchange] = deque()
+        self._parsed: deque[_Exchange] = deque()
+        self._unparsed: memoryview | None = None
+        # No further request will be served here; what still arrives is thrown away.
+        self._input_closed = False
+        self._discarded = False
+        self._ending = False
+        self._writing_paused = False
+        self._reading_paused = False
+        self._pumping = False
+        self._seen: tuple[str, int] = ("", 0)
+        self._seen_at = 0.0
+
+    # Called by the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take up the connection, or turn it away when there are too many."""
+        shared = self._shared
+        # uvloop's transports have the methods of asyncio.Transport without being its children.
+        self._transport = transport = cast("asyncio.Transport", transport)
+        peer: tuple[str, int] | str | None = transport.get_extra_info("peername")
+        self._reader = RequestReader(
+            self._accept,
+            shared.limits,
+            shared.budget,
+            shared.names,
+            peer=peer[0] if isinstance(peer, tuple) else "",
+            secure=transport.get_extra_info("sslcontext") is not None,
+        )
+        excess = len(shared.connections) - shared.limits.connections_max
+        shared.connections.add(self)
+        if excess >= _TURNED_AWAY_MAX:
+            transport.abort()
+        elif excess >= 0:
+            self._refuse(Refused(503, "Too many connections."))
+        elif shared.draining:
+            self._finish()
+
+    def data_received(self, data: bytes) -> None:
+        """Read `data` as far as the bounds allow."""
+        if self._input_closed:
+            self._discarded = True
+            return
+        if self._unparsed is None and len(data) <= self._reader.slice_bytes:
+            self._feed(data)
+            if self._reader.wants_continue or self._parsed or self._running:
+                self._pump()
+            return
+        kept = b"" if self._unparsed is None else bytes(self._unparsed)
+        self._unparsed = memoryview(kept + data)
+        self._pump()
+
+    def eof_received(self) -> None:
+        """Let the transport close: the client has gone."""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it was lost changes nothing
+        """Cancel who still works for this client and forget everything."""
+        self._transport = None
+        self._input_closed = True
+        self._unparsed = None
+        self._reader.abandon()
+        for exchange in self._parsed:
+            self._release(exchange.request)
+        self._parsed.clear()
+        for exchange in list(self._running):
+            if exchange.task is None or exchange.task.done():
+                self._drop(exchange)
+            else:
+                exchange.task.cancel()
+                exchange.task.add_done_callback(partial(self._drop_cancelled, exchange))
+        if not self._running:
+            self._shared.forget(self)
+
+    def pause_writing(self) -> None:
+        """Stop answering, and with it reading: the client does not take what it has asked for."""
+        self._writing_paused = True
+        self._steer_reading()
+
+    def resume_writing(self) -> None:
+        """Go on where `pause_writing` stopped."""
+        self._writing_paused = False
+        self._pump()
+
+    # Called by the server.
+
+    def sweep(self, now: float) -> None:
+        """Give the connection up if nothing has moved for the timeout of what it is doing; `now` is loop time."""
+        activity, measure, timeout_seconds = self._activity()
+        if (activity, measure) != self._seen:
+            self._seen, self._seen_at = (activity, measure), now
+        elif now - self._seen_at >= timeout_seconds:
+            self._give_up(activity)
+
+    def drain(self) -> None:
+        """Close after the requests under way have been answered, now if there are none."""
+        if self._ending or self._input_closed:
+            return
+        if self._unparsed is not None or self._reader.phase != IDLE:
+            return  # `_accept` marks the request that is being read as the last one.
+        if self._parsed:
+            self._parsed[-1].closes = True
+        elif self._running:
+            self._running[-1].closes = True
+        else:
+            self._finish()
+        self._input_closed = True
+
+    def abort(self) -> None:
+        """Close without ceremony."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Reading and handing out.
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        try:
+            self._reader.feed(data)
+        except Refused as refused:
+            # After the last request llhttp calls further bytes an error, but its answer is still due.
+            if self._input_closed:
+                self._discarded = True
+                self._reader.abandon()
+            else:
+                self._refuse(refused)
+
+    def _accept(self, request: Request, closes: bool, legacy: bool) -> None:  # noqa: FBT001 - a callback
+        if self._input_closed:
+            self._discarded = True
+            self._release(request)
+            return
+        if closes or self._shared.draining:
+            closes = self._input_closed = True
+        if self._parsed or self._writing_paused or not self._has_room():
+            self._parsed.append(_Exchange(request, closes=closes, legacy=legacy))
+        else:
+            self._start(request, closes=closes, legacy=legacy)
+
+    def _has_room(self) -> bool:
+        return len(self._running) < self._shared.limits.pipelined_requests_max
+
+    def _start(self, request: Request, *, closes: bool, legacy: bool) -> None:
+        try:
+            outcome = self._shared.handler(request)
+        except Exception as error:  # noqa: BLE001 - the last catch before the client
+            outcome = _fail(request, error)
+        if isinstance(outcome, Response) and not self._running:
+            self._release(request)
+            self._write(outcome, request.method, closes=closes, legacy=legacy)
+            return
+        exchange = _Exchange(request, closes=closes, legacy=legacy)
+        self._running.append(exchange)
+        if isinstance(outcome, Response):
+            exchange.response = outcome
+        else:
+            # Not in a task group: one group per connection would need a task that waits in it, at the price of
+            # this one. The exchange holds the task, we hold the exchange, and the server holds us until it ends.
+            exchange.outcome = outcome
+            exchange.task = self._shared.loop.create_task(self._wait(exchange, request, outcome))
+
+    async def _wait(self, exchange: _Exchange, request: Request, outcome: Awaitable[Response]) -> None:
+        try:
+            response = await outcome
+            if not isinstance(response, Response):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError("the handler has not returned a Response")
+            exchange.response = response
+        except asyncio.CancelledError as error:
+            if self._transport is None:
+                raise
+            exchange.response = _fail(request, error)
+        except Exception as error:  # noqa: BLE001 - the last catch before the client
+            exchange.response = _fail(request, error)
+        self._pump()
+
+    def _refuse(self, refused: Refused) -> None:
+        log.debug("request.refused", status=refused.status, reason=refused.reason)
+        self._input_closed = self._discarded = True
+        self._unparsed = None
+        self._reader.abandon()
+        exchange = _Exchange(None, closes=True, legacy=False)
+        text = f"{_PHRASES[refused.status]}: {refused.reason}\n"
+        exchange.response = Response(refused.status, _PLAIN_TEXT, text.encode())
+        # Requests that were read before it are answered before it.
+        self._parsed.append(exchange)
+        self._pump()
+
+    # Moving on.
+
+    def _pump(self) -> None:
+        """Do all that can be done now: write answers that are due, hand out requests, read on."""
+        if self._pumping or self._transport is None:
+            return
+        self._pumping = True
+        while self._advance():
+            pass
+        self._pumping = False
+        if self._reader.wants_continue:
+            self._continue()
+        self._steer_reading()
+
+    def _advance(self) -> bool:
+        """Take one step; return whether another may be possible."""
+        if self._writing_paused or self._transport is None:
+            return False
+        if self._running and (response := self._running[0].response) is not None:
+            exchange = self._running.popleft()
+            self._release(exchange.request)
+            method = exchange.request.method if exchange.request else ""
+            self._write(response, method, closes=exchange.closes, legacy=exchange.legacy)
+        elif self._parsed and self._has_room():
+            exchange = self._parsed.popleft()
+            if exchange.request is None:
+                self._running.append(exchange)
+            else:
+                self._start(exchange.request, closes=exchange.closes, legacy=exchange.legacy)
+        elif self._unparsed is not None and not self._parsed and self._has_room():
+            self._feed_slice(self._unparsed)
+        else:
+            return False
+        return True
+
+    def _feed_slice(self, unparsed: memoryview) -> None:
+        size = self._reader.slice_bytes
+        self._unparsed = unparsed[size:] if len(unparsed) > size else None
+        self._feed(unparsed[:size])
+        if self._input_closed and self._unparsed is not None:
+            self._unparsed = None
+            self._discarded = True
+
+    def _continue(self) -> None:
+        reader = self._reader
+        if reader.phase != IN_BODY or reader.body_bytes:
+            reader.wants_continue = False
+        elif self._transport and not (self._running or self._parsed or self._writing_paused):
+            reader.wants_continue = False
+            self._transport.write(CONTINUE)
+
+    def _write(self, response: Response, method: str, *, closes: bool, legacy: bool) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        renderer = self._shared.renderer
+        try:
+            head, body = renderer.render(response, method, closes=closes, legacy=legacy)
+        except Exception:
+            log.exception("response.unwritable", method=method, status=response.status)
+            head, body = renderer.render(_FAILED, method, closes=closes, legacy=legacy)
+        if body:
+            transport.writelines((head, body))
+        else:
+            transport.write(head)
+        if closes:
+            self._finish()
+
+    def _steer_reading(self) -> None:
+        """Read, or not: what has been taken in must be bounded, but an end of the client must be seen."""
+        pauses = not self._input_closed and (
+            self._writing_paused or self._unparsed is not None or bool(self._parsed) or not self._has_room()
+        )
+        if pauses == self._reading_paused or self._transport is None or self._transport.is_closing():
+            return
+        self._reading_paused = pauses
+        if pauses:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    # Ending.
+
+    def _finish(self) -> None:
+        """Close when everything written has been flushed."""
+        self._ending = self._input_closed = True
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._discarded and transport.can_write_eof():
+            # Closing with bytes unread makes the kernel reset the connection, and the client may then lose the
+            # answer. So we end our side only, and read on until the client ends its own.
+            transport.write_eof()
+            self._steer_reading()
+        else:
+            transport.close()
+
+    def _activity(self) -> tuple[str, int, float]:
+        """Return what we are at, a number that changes as it moves, and how long it may stand still."""
+        limits, reader, transport = self._shared.limits, self._reader, self._transport
+        if transport is None:
+            return "cancelling", 0, float("inf")
+        if self._ending or self._writing_paused:
+            unflushed = transport.get_write_buffer_size()
+            patience = limits.write_timeout_seconds if unflushed else limits.linger_timeout_seconds
+            return "flushing", unflushed // limits.progress_bytes_min, patience
+        if self._running or self._parsed:
+            return "answering", 0, float("inf")
+        if reader.phase == IDLE:
+            return "idle", reader.completed, limits.idle_timeout_seconds
+        if reader.phase == IN_HEAD:
+            return "head", reader.completed, limits.header_timeout_seconds
+        return "body", reader.body_bytes // limits.progress_bytes_min, limits.body_timeout_seconds
+
+    def _give_up(self, activity: str) -> None:
+        if activity == "flushing":
+            self.abort()
+        elif activity == "idle":
+            self._finish()
+        else:
+            self._refuse(Refused(408, f"The {activity} did not arrive in time."))
+
+    def _drop(self, exchange: _Exchange) -> None:
+        self._running.remove(exchange)
+        self._release(exchange.request)
+
+    def _drop_cancelled(self, exchange: _Exchange, _task: "asyncio.Task[None]") -> None:
+        # A task cancelled before its first step has never awaited its coroutine.
+        if inspect.iscoroutine(exchange.outcome):
+            exchange.outcome.close()
+        self._drop(exchange)
+        if not self._running:
+            self._shared.forget(self)
+
+    def _release(self, request: Request | None) -> None:
+        if request is not None:
+            self._shared.budget.used_bytes -= len(request.body)
+
+
+def _fail(request: Request, error: BaseException) -> Response:
+    log.error(
+        "request.failed",
+        method=request.method,
+        path=request.path,
+        error=type(error).__name__,
+        exc_info=error,
+    )
+    return _FAILED

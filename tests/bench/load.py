@@ -1,0 +1,173 @@
+"""A load generator for keep-alive HTTP/1.1: sends ready bytes, parses no more of an answer than its length.
+
+It runs in the calling process, so the server under load must run in another. Every connection has one request
+under way at a time; the next one leaves in the same call that takes the answer.
+"""
+
+import array
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvloop
+
+_LENGTH = b"content-length:"
+_CONNECT_SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a run has measured; latencies are in seconds from sending a request to its whole answer."""
+
+    requests: int
+    seconds: float
+    # Answers other than 2xx, and connections lost.
+    errors: int
+    latency_p50: float
+    latency_p99: float
+    latency_p999: float
+    latency_max: float
+
+    @property
+    def rate(self) -> float:
+        """Return answered requests per second."""
+        return self.requests / self.seconds
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rate:,.0f} requests/s ({self.requests:,} in {self.seconds:.1f} s, {self.errors} errors), "
+            f"ms p50 {self.latency_p50 * 1e3:.2f} p99 {self.latency_p99 * 1e3:.2f} "
+            f"p99.9 {self.latency_p999 * 1e3:.2f} max {self.latency_max * 1e3:.2f}"
+        )
+
+
+def run_load(
+    host: str,
+    port: int,
+    request_bytes: Callable[[], bytes] | bytes,
+    connections: int,
+    seconds: float,
+    *,
+    warm_up_seconds: float = 0.5,
+) -> LoadResult:
+    """Send requests over `connections` connections for `seconds`, after a warm-up that does not count.
+
+    Raises `OSError` if the server cannot be reached, `TimeoutError` if it stops answering.
+    """
+    make = (lambda: request_bytes) if isinstance(request_bytes, bytes) else request_bytes
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(host, port, make, connections, (warm_up_seconds, seconds)))
+
+
+async def _run(
+    host: str, port: int, make: Callable[[], bytes], connections: int, periods: tuple[float, float]
+) -> LoadResult:
+    loop = asyncio.get_running_loop()
+    run = _Run(make, loop.create_future(), connections)
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        clients = [
+            (await loop.create_connection(lambda: _Client(run), host, port))[1] for _ in range(connections)
+        ]
+    warm_up_seconds, seconds = periods
+    run.counted_from = time.perf_counter() + warm_up_seconds
+    run.until = run.counted_from + seconds
+    for client in clients:
+        client.send()
+    async with asyncio.timeout(warm_up_seconds + seconds + _PATIENCE_SECONDS):
+        await run.done
+    latencies = sorted(run.latencies)
+    if not latencies:
+        raise TimeoutError(f"no answer was counted ({run.errors} errors)")
+
+    def quantile(share: float) -> float:
+        return latencies[min(len(latencies) - 1, int(share * len(latencies)))]
+
+    return LoadResult(
+        requests=len(latencies),
+        seconds=seconds,
+        errors=run.errors,
+        latency_p50=quantile(0.5),
+        latency_p99=quantile(0.99),
+        latency_p999=quantile(0.999),
+        latency_max=latencies[-1],
+    )
+
+
+class _Run:
+    """What the connections of a run share."""
+
+    def __init__(self, make: Callable[[], bytes], done: "asyncio.Future[None]", connections: int) -> None:
+        self.make = make
+        self.done = done
+        self.open = connections
+        self.counted_from = self.until = 0.0
+        self.errors = 0
+        self.latencies = array.array("d")
+
+    def client_stopped(self) -> None:
+        self.open -= 1
+        if self.open == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+class _Client(asyncio.Protocol):
+    """One connection with one request under way."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._buffer = b""
+        self._stopped = False
+        # The last head and its answer's whole length: heads mostly repeat byte for byte.
+        self._head = b""
+        self._length = 0
+
+    def connection_made(self, transport) -> None:
+        self._transport = transport
+
+    def send(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._run.make())
+
+    def data_received(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+        if not (self._head and data.startswith(self._head)) and not self._read_head(data):
+            self._buffer = data
+            return
+        if len(data) < self._length:
+            self._buffer = data
+            return
+        self._buffer = b""
+        now = time.perf_counter()
+        run = self._run
+        if now > run.counted_from:
+            run.latencies.append(now - self._sent_at)
+        if data[9:10] != b"2":
+            run.errors += 1
+        if now < run.until:
+            self._sent_at = now
+            self._transport.write(run.make())
+        else:
+            self._stop()
+
+    def connection_lost(self, exc) -> None:
+        if not self._stopped:
+            self._run.errors += 1
+            self._stop()
+
+    def _read_head(self, data: bytes) -> bool:
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        head = data[: end + 4]
+        start = head.lower().index(_LENGTH) + len(_LENGTH)
+        self._head = head
+        self._length = end + 4 + int(head[start : head.index(b"\r\n", start)])
+        return True
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._run.client_stopped()
+        self._transport.close()
