@@ -102,7 +102,7 @@ class Module:
         status = traits.get("httpStatusCode", 500 if fault else 400)
         lines = [
             f"class {_class_name(name)}(ServiceError):",
-            f"    code = {_quote(traits.get('code', name) if 'query' in self._protocols() else name)}",
+            f"    code = {_quote(traits.get('code', name) if self.meta['protocol'] == 'query' else name)}",
             f"    status = {status}",
             f"    fault = {_quote('Receiver' if fault or status >= 500 else 'Sender')}",
         ]
@@ -246,12 +246,12 @@ class Module:
             return _class_name(shape_name)
         if kind == "timestamp":
             return _TIMESTAMPS[(member or {}).get("timestampFormat", shape.get("timestampFormat"))]
-        inner = self._container(shape_name, shape) if kind in {"list", "map"} else _PLAIN.get(kind, "int")
+        inner = self._container(shape) if kind in {"list", "map"} else _PLAIN.get(kind, "int")
         metas = self._constraints(shape_name, shape)
         metas += self._inner_xml(shape_name, shape)
         return f"Annotated[{inner}, {', '.join(metas)}]" if metas else inner
 
-    def _container(self, shape_name: str, shape: Model) -> str:
+    def _container(self, shape: Model) -> str:
         if shape["type"] == "list":
             return f"list[{self._type(shape['member']['shape'])}]"
         return f"dict[{self._type(shape['key']['shape'])}, {self._type(shape['value']['shape'])}]"
@@ -292,6 +292,8 @@ class Module:
                 metas.append(f"pattern={_quote(python)}")
                 if shape["pattern"] not in python:
                     marks.append(f"wire.OriginalPattern({_quote(shape['pattern'])})")
+        if metas and shape.get("sensitive"):
+            marks.append("wire.Sensitive()")
         return ([f"wire.Meta({', '.join(metas)})"] if metas else []) + marks
 
     def _protocols(self) -> tuple[str, ...]:

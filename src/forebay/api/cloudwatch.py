@@ -45,7 +45,7 @@ class ConflictException(ServiceError):
 
 
 class DashboardInvalidInputError(ServiceError):
-    code = "InvalidParameterInput"
+    code = "DashboardInvalidInputError"
     status = 400
     fault = "Sender"
     query_code = "InvalidParameterInput"
@@ -53,14 +53,14 @@ class DashboardInvalidInputError(ServiceError):
 
 
 class DashboardNotFoundError(ServiceError):
-    code = "ResourceNotFound"
+    code = "DashboardNotFoundError"
     status = 404
     fault = "Sender"
     query_code = "ResourceNotFound"
 
 
 class InternalServiceFault(ServiceError):
-    code = "InternalServiceError"
+    code = "InternalServiceFault"
     status = 500
     fault = "Receiver"
     query_code = "InternalServiceError"
@@ -68,7 +68,7 @@ class InternalServiceFault(ServiceError):
 
 
 class InvalidFormatFault(ServiceError):
-    code = "InvalidFormat"
+    code = "InvalidFormatFault"
     status = 400
     fault = "Sender"
     query_code = "InvalidFormat"
@@ -82,14 +82,14 @@ class InvalidNextToken(ServiceError):
 
 
 class InvalidParameterCombinationException(ServiceError):
-    code = "InvalidParameterCombination"
+    code = "InvalidParameterCombinationException"
     status = 400
     fault = "Sender"
     query_code = "InvalidParameterCombination"
 
 
 class InvalidParameterValueException(ServiceError):
-    code = "InvalidParameterValue"
+    code = "InvalidParameterValueException"
     status = 400
     fault = "Sender"
     query_code = "InvalidParameterValue"
@@ -124,14 +124,14 @@ class LimitExceededException(ServiceError):
 
 
 class LimitExceededFault(ServiceError):
-    code = "LimitExceeded"
+    code = "LimitExceededFault"
     status = 400
     fault = "Sender"
     query_code = "LimitExceeded"
 
 
 class MissingRequiredParameterException(ServiceError):
-    code = "MissingParameter"
+    code = "MissingRequiredParameterException"
     status = 400
     fault = "Sender"
     query_code = "MissingParameter"
@@ -160,7 +160,7 @@ class ResourceNotFoundException(ServiceError):
 
 
 class ValidationException(ServiceError):
-    code = "ValidationError"
+    code = "ValidationException"
     status = 400
     fault = "Sender"
     query_code = "ValidationError"
@@ -580,7 +580,7 @@ class GetMetricDataQueryDefinitionOutput(wire.Shape, rename="pascal", frozen=Tru
     id: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[a-zA-Z0-9-]{1,64})\Z")]
     arn: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
     path: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
-    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536)]
+    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()]
     type: QueryType
     created_at: wire.Timestamp
     updated_at: wire.Timestamp
@@ -1078,7 +1078,7 @@ class PutMetricDataInput(wire.Shape, rename="pascal", frozen=True, kw_only=True)
 
 class PutMetricDataQueryDefinitionInput(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     path: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
-    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536)]
+    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()]
     type: QueryType
     id: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[a-zA-Z0-9-]{1,64})\Z")] | None = None
     tags: list[Tag] | None = None
@@ -1088,7 +1088,7 @@ class PutMetricDataQueryDefinitionOutput(wire.Shape, rename="pascal", frozen=Tru
     id: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[a-zA-Z0-9-]{1,64})\Z")]
     arn: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
     path: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
-    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536)]
+    expression: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()]
     type: QueryType
     created_at: wire.Timestamp
     updated_at: wire.Timestamp

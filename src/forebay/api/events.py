@@ -122,7 +122,7 @@ class ApiDestination(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class AppSyncParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    graph_ql_operation: Annotated[str, wire.Meta(min_length=1, max_length=1048576)] | None = wire.field(name="GraphQLOperation", default=None)
+    graph_ql_operation: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()] | None = wire.field(name="GraphQLOperation", default=None)
 
 
 class Archive(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -214,7 +214,7 @@ class ConnectionBodyParameter(wire.Shape, rename="pascal", frozen=True, kw_only=
 
 class ConnectionHeaderParameter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     key: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$)\Z")] | None = None
-    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$)\Z")] | None = None
+    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
     is_value_secret: bool | None = None
 
 
@@ -237,7 +237,7 @@ class ConnectionOAuthResponseParameters(wire.Shape, rename="pascal", frozen=True
 
 class ConnectionQueryStringParameter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     key: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+)\Z")] | None = None
-    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+)\Z")] | None = None
+    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+)\Z"), wire.Sensitive()] | None = None
     is_value_secret: bool | None = None
 
 
@@ -283,7 +283,7 @@ class CreateArchiveResponse(wire.Shape, rename="pascal", frozen=True, kw_only=Tr
 
 class CreateConnectionApiKeyAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
-    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
+    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
 
 
 class CreateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -296,12 +296,12 @@ class CreateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=
 
 class CreateConnectionBasicAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
-    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
+    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
 
 
 class CreateConnectionOAuthClientRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] = wire.field(name="ClientID")
-    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
+    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
 
 
 class CreateConnectionOAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -971,10 +971,10 @@ class RedshiftDataParameters(wire.Shape, rename="pascal", frozen=True, kw_only=T
     database: Annotated[str, wire.Meta(min_length=1, max_length=64)]
     secret_manager_arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:(^arn:aws([a-z]|\-)*:secretsmanager:[a-z0-9-.]+:.*)|(\$(\.[\w_-]+(\[(\d+|\*)\])*)*))\Z")] | None = None
     db_user: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
-    sql: Annotated[str, wire.Meta(min_length=1, max_length=100000)] | None = None
+    sql: Annotated[str, wire.Meta(min_length=1, max_length=100000), wire.Sensitive()] | None = None
     statement_name: Annotated[str, wire.Meta(min_length=1, max_length=500)] | None = None
     with_event: bool | None = None
-    sqls: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=100000)]], wire.Meta(max_length=40)] | None = None
+    sqls: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=100000), wire.Sensitive()]], wire.Meta(max_length=40), wire.Sensitive()] | None = None
 
 
 class RemovePermissionRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -1170,7 +1170,7 @@ class UpdateArchiveResponse(wire.Shape, rename="pascal", frozen=True, kw_only=Tr
 
 class UpdateConnectionApiKeyAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
-    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
+    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -1183,12 +1183,12 @@ class UpdateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=
 
 class UpdateConnectionBasicAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
-    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
+    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionOAuthClientRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = wire.field(name="ClientID", default=None)
-    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
+    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionOAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):

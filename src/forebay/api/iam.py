@@ -357,8 +357,8 @@ class AttachedPolicy(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class ChangePasswordRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    old_password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")]
-    new_password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")]
+    old_password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()]
+    new_password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()]
 
 
 class ContextEntry(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -417,7 +417,7 @@ class CreateInstanceProfileResponse(wire.Shape, rename="pascal", frozen=True, kw
 
 class CreateLoginProfileRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     user_name: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\w+=,.@-]+)\Z")] | None = None
-    password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
+    password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()] | None = None
     password_reset_required: bool | None = None
 
 
@@ -478,7 +478,7 @@ class CreateSAMLProviderRequest(wire.Shape, rename="pascal", frozen=True, kw_onl
     name: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\w._-]+)\Z")]
     tags: Annotated[list[Tag], wire.Meta(max_length=50)] | None = None
     assertion_encryption_mode: assertionEncryptionModeType | None = None
-    add_private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
+    add_private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()] | None = None
 
 
 class CreateSAMLProviderResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -2129,7 +2129,7 @@ class UpdateGroupRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True)
 
 class UpdateLoginProfileRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     user_name: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\w+=,.@-]+)\Z")]
-    password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
+    password: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()] | None = None
     password_reset_required: bool | None = None
 
 
@@ -2161,7 +2161,7 @@ class UpdateSAMLProviderRequest(wire.Shape, rename="pascal", frozen=True, kw_onl
     saml_provider_arn: Annotated[str, wire.Meta(min_length=20, max_length=2048)] = wire.field(name="SAMLProviderArn")
     saml_metadata_document: Annotated[str, wire.Meta(min_length=1000, max_length=10000000)] | None = wire.field(name="SAMLMetadataDocument", default=None)
     assertion_encryption_mode: assertionEncryptionModeType | None = None
-    add_private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
+    add_private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()] | None = None
     remove_private_key: Annotated[str, wire.Meta(min_length=22, max_length=64, pattern=r"\A(?a:[A-Z0-9]+)\Z")] | None = None
 
 
@@ -2211,7 +2211,7 @@ class UploadSSHPublicKeyResponse(wire.Shape, rename="pascal", frozen=True, kw_on
 class UploadServerCertificateRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     server_certificate_name: Annotated[str, wire.Meta(min_length=1, max_length=128, pattern=r"\A(?a:[\w+=,.@-]+)\Z")]
     certificate_body: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")]
-    private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")]
+    private_key: Annotated[str, wire.Meta(min_length=1, max_length=16384, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z"), wire.Sensitive()]
     path: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:(\u002F)|(\u002F[\u0021-\u007E]+\u002F))\Z")] | None = None
     certificate_chain: Annotated[str, wire.Meta(min_length=1, max_length=2097152, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
     tags: Annotated[list[Tag], wire.Meta(max_length=50)] | None = None

@@ -576,7 +576,7 @@ class AmazonManagedKafkaEventSourceConfig(wire.Shape, rename="pascal", frozen=Tr
 
 class CallbackDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     callback_id: Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:[A-Za-z0-9+/]+={0,2})\Z")] | None = None
-    result: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    result: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
 
 
@@ -645,7 +645,7 @@ class CapacityProviderVpcConfig(wire.Shape, rename="pascal", frozen=True, kw_onl
 
 
 class ChainedInvokeDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    result: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    result: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
 
 
@@ -715,7 +715,7 @@ class Concurrency(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 class ContextDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     replay_children: bool | None = None
-    result: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    result: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
 
 
@@ -957,7 +957,7 @@ class DurableConfig(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class Environment(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    variables: dict[Annotated[str, wire.Meta(pattern=r"\A(?a:[a-zA-Z]([a-zA-Z0-9_])+)\Z")], str] | None = None
+    variables: dict[Annotated[str, wire.Meta(pattern=r"\A(?a:[a-zA-Z]([a-zA-Z0-9_])+)\Z"), wire.Sensitive()], str] | None = None
 
 
 class EnvironmentError_(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -966,7 +966,7 @@ class EnvironmentError_(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class EnvironmentResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    variables: dict[Annotated[str, wire.Meta(pattern=r"\A(?a:[a-zA-Z]([a-zA-Z0-9_])+)\Z")], str] | None = None
+    variables: dict[Annotated[str, wire.Meta(pattern=r"\A(?a:[a-zA-Z]([a-zA-Z0-9_])+)\Z"), wire.Sensitive()], str] | None = None
     error: EnvironmentError_ | None = None
 
 
@@ -1023,22 +1023,22 @@ class EventError(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class EventInput(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    payload: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    payload: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     truncated: bool | None = None
 
 
 class EventPauseReason(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    payload: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    payload: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
     truncated: bool | None = None
 
 
 class EventResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    payload: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    payload: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     truncated: bool | None = None
 
 
 class EventResumeReason(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    payload: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    payload: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
     truncated: bool | None = None
 
 
@@ -1097,7 +1097,7 @@ class Execution(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class ExecutionDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    input_payload: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    input_payload: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
 
 
 class ExecutionFailedDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -1308,8 +1308,8 @@ class GetDurableExecutionResponse(wire.Shape, rename="pascal", frozen=True, kw_o
     function_arn: Annotated[str, wire.Meta(max_length=10000, pattern=r"\A(?a:arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:[a-zA-Z0-9-_\.]+(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?)\Z")]
     start_timestamp: wire.Timestamp
     status: ExecutionStatus
-    input_payload: Annotated[str, wire.Meta(max_length=6291456)] | None = None
-    result: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    input_payload: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
+    result: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
     end_timestamp: wire.Timestamp | None = None
     version: Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:(\$LATEST(\.PUBLISHED)?|[0-9]+))\Z")] | None = None
@@ -1850,7 +1850,7 @@ class OperationUpdate(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     parent_id: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[a-zA-Z0-9-_]+)\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:[\x20-\x7E]+)\Z")] | None = None
     sub_type: Annotated[str, wire.Meta(min_length=1, max_length=32, pattern=r"\A(?a:[a-zA-Z0-9-_]+)\Z")] | None = None
-    payload: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    payload: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
     context_options: ContextOptions | None = None
     step_options: StepOptions | None = None
@@ -1862,13 +1862,13 @@ class OperationUpdate(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 class PauseDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     pause_request_timestamp: wire.Timestamp
     execution_timeout_paused: bool
-    reason: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    reason: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
 
 
 class PauseDurableExecutionRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     durable_execution_arn: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\d{12}):function:([a-zA-Z0-9_-]+):(\$LATEST(?:\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+))\Z")], wire.Uri("DurableExecutionArn")]
     client_token: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\x21-\x7E]+)\Z")] | None = None
-    reason: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    reason: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
     execution_timeout_paused: bool | None = None
 
 
@@ -2030,7 +2030,7 @@ class ResolvedS3Object(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 class ResumeDurableExecutionRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     durable_execution_arn: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\d{12}):function:([a-zA-Z0-9_-]+):(\$LATEST(?:\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+))\Z")], wire.Uri("DurableExecutionArn")]
     client_token: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\x21-\x7E]+)\Z")] | None = None
-    reason: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    reason: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
 
 
 class ResumeDurableExecutionResponse(wire.Shape, frozen=True, kw_only=True):
@@ -2089,7 +2089,7 @@ class SendDurableExecutionCallbackHeartbeatResponse(wire.Shape, frozen=True, kw_
 
 class SendDurableExecutionCallbackSuccessRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     callback_id: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:[A-Za-z0-9+/]+={0,2})\Z")], wire.Uri("CallbackId")]
-    result: Annotated[Annotated[bytes, wire.Meta(max_length=1048576)] | None, wire.Payload()] = None
+    result: Annotated[Annotated[bytes, wire.Meta(max_length=1048576), wire.Sensitive()] | None, wire.Payload()] = None
 
 
 class SendDurableExecutionCallbackSuccessResponse(wire.Shape, frozen=True, kw_only=True):
@@ -2113,7 +2113,7 @@ class SourceAccessConfiguration(wire.Shape, rename="pascal", frozen=True, kw_onl
 class StepDetails(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     attempt: Annotated[int, wire.Meta(ge=0, le=2147483647)] | None = None
     next_attempt_timestamp: wire.Timestamp | None = None
-    result: Annotated[str, wire.Meta(max_length=6291456)] | None = None
+    result: Annotated[str, wire.Meta(max_length=6291456), wire.Sensitive()] | None = None
     error: ErrorObject | None = None
 
 

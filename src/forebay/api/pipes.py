@@ -77,8 +77,8 @@ class ValidationException(ServiceError):
 
 
 class AwsVpcConfiguration(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    subnets: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:subnet-[0-9a-z]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]], wire.Meta(max_length=16)]
-    security_groups: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:sg-[0-9a-zA-Z]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]], wire.Meta(max_length=5)] | None = None
+    subnets: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:subnet-[0-9a-z]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]], wire.Meta(max_length=16)]
+    security_groups: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:sg-[0-9a-zA-Z]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]], wire.Meta(max_length=5)] | None = None
     assign_public_ip: AssignPublicIp | None = None
 
 
@@ -113,7 +113,7 @@ class BatchRetryStrategy(wire.Shape, rename="pascal", frozen=True, kw_only=True)
 
 
 class CapacityProviderStrategyItem(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    capacity_provider: Annotated[str, wire.Meta(min_length=1, max_length=255)]
+    capacity_provider: Annotated[str, wire.Meta(min_length=1, max_length=255), wire.Sensitive()]
     weight: Annotated[int, wire.Meta(ge=0, le=1000)] | None = None
     base: Annotated[int, wire.Meta(ge=0, le=100000)] | None = None
 
@@ -131,13 +131,13 @@ class CreatePipeRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     source: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:smk://(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+))\Z")]
     target: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+))\Z")]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z0-9+=,.@\-_/]+)\Z")]
-    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z")] | None = None
+    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z"), wire.Sensitive()] | None = None
     desired_state: RequestedPipeState | None = None
     source_parameters: PipeSourceParameters | None = None
     enrichment: Annotated[str, wire.Meta(max_length=1600, pattern=r"\A(?a:$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+))\Z")] | None = None
     enrichment_parameters: PipeEnrichmentParameters | None = None
     target_parameters: PipeTargetParameters | None = None
-    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256)]], wire.Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]], wire.Meta(min_length=1, max_length=50)] | None = None
     log_configuration: PipeLogConfigurationParameters | None = None
     kms_key_identifier: Annotated[str, wire.Meta(max_length=2048, pattern=r"\A(?a:[a-zA-Z0-9_\-/:]*)\Z")] | None = None
 
@@ -175,7 +175,7 @@ class DescribePipeRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True
 class DescribePipeResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:aws([a-z]|\-)*:([a-zA-Z0-9\-]+):([a-z]|\d|\-)*:([0-9]{12})?:(.+))\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\.\-_A-Za-z0-9]+)\Z")] | None = None
-    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z")] | None = None
+    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z"), wire.Sensitive()] | None = None
     desired_state: RequestedPipeStateDescribeResponse | None = None
     current_state: PipeState | None = None
     state_reason: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z")] | None = None
@@ -186,7 +186,7 @@ class DescribePipeResponse(wire.Shape, rename="pascal", frozen=True, kw_only=Tru
     target: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+))\Z")] | None = None
     target_parameters: PipeTargetParameters | None = None
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z0-9+=,.@\-_/]+)\Z")] | None = None
-    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256)]], wire.Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]], wire.Meta(min_length=1, max_length=50)] | None = None
     creation_time: wire.Timestamp | None = None
     last_modified_time: wire.Timestamp | None = None
     log_configuration: PipeLogConfiguration | None = None
@@ -245,7 +245,7 @@ class EcsTaskOverride(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class Filter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    pattern: Annotated[str, wire.Meta(max_length=4096)] | None = None
+    pattern: Annotated[str, wire.Meta(max_length=4096), wire.Sensitive()] | None = None
 
 
 class FilterCriteria(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -266,13 +266,13 @@ class ListPipesRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     current_state: Annotated[PipeState | None, wire.Query("CurrentState")] = None
     source_prefix: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1600)] | None, wire.Query("SourcePrefix")] = None
     target_prefix: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1600)] | None, wire.Query("TargetPrefix")] = None
-    next_token: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=2048)] | None, wire.Query("NextToken")] = None
+    next_token: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()] | None, wire.Query("NextToken")] = None
     limit: Annotated[Annotated[int, wire.Meta(ge=1, le=100)] | None, wire.Query("Limit")] = None
 
 
 class ListPipesResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     pipes: list[Pipe] | None = None
-    next_token: Annotated[str, wire.Meta(min_length=1, max_length=2048)] | None = None
+    next_token: Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()] | None = None
 
 
 class ListTagsForResourceRequest(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -280,7 +280,7 @@ class ListTagsForResourceRequest(wire.Shape, rename="camel", frozen=True, kw_onl
 
 
 class ListTagsForResourceResponse(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256)]], wire.Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]], wire.Meta(min_length=1, max_length=50)] | None = None
 
 
 class MQBrokerAccessCredentials(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -321,13 +321,13 @@ class Pipe(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class PipeEnrichmentHttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
-    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
-    query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
+    path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
 
 
 class PipeEnrichmentParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    input_template: Annotated[str, wire.Meta(max_length=8192)] | None = None
+    input_template: Annotated[str, wire.Meta(max_length=8192), wire.Sensitive()] | None = None
     http_parameters: PipeEnrichmentHttpParameters | None = None
 
 
@@ -349,7 +349,7 @@ class PipeLogConfigurationParameters(wire.Shape, rename="pascal", frozen=True, k
 
 class PipeSourceActiveMQBrokerParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     credentials: MQBrokerAccessCredentials
-    queue_name: Annotated[str, wire.Meta(min_length=1, max_length=1000, pattern=r"\A(?a:[\s\S]*)\Z")]
+    queue_name: Annotated[str, wire.Meta(min_length=1, max_length=1000, pattern=r"\A(?a:[\s\S]*)\Z"), wire.Sensitive()]
     batch_size: Annotated[int, wire.Meta(ge=1, le=10000)] | None = None
     maximum_batching_window_in_seconds: Annotated[int, wire.Meta(ge=0, le=300)] | None = None
 
@@ -378,11 +378,11 @@ class PipeSourceKinesisStreamParameters(wire.Shape, rename="pascal", frozen=True
 
 
 class PipeSourceManagedStreamingKafkaParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    topic_name: Annotated[str, wire.Meta(min_length=1, max_length=249, pattern=r"\A(?a:[^.]([a-zA-Z0-9\-_.]+))\Z")]
+    topic_name: Annotated[str, wire.Meta(min_length=1, max_length=249, pattern=r"\A(?a:[^.]([a-zA-Z0-9\-_.]+))\Z"), wire.Sensitive()]
     starting_position: MSKStartPosition | None = None
     batch_size: Annotated[int, wire.Meta(ge=1, le=10000)] | None = None
     maximum_batching_window_in_seconds: Annotated[int, wire.Meta(ge=0, le=300)] | None = None
-    consumer_group_id: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z")] | None = wire.field(name="ConsumerGroupID", default=None)
+    consumer_group_id: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z"), wire.Sensitive()] | None = wire.field(name="ConsumerGroupID", default=None)
     credentials: MSKAccessCredentials | None = None
 
 
@@ -399,19 +399,19 @@ class PipeSourceParameters(wire.Shape, rename="pascal", frozen=True, kw_only=Tru
 
 class PipeSourceRabbitMQBrokerParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     credentials: MQBrokerAccessCredentials
-    queue_name: Annotated[str, wire.Meta(min_length=1, max_length=1000, pattern=r"\A(?a:[\s\S]*)\Z")]
-    virtual_host: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z")] | None = None
+    queue_name: Annotated[str, wire.Meta(min_length=1, max_length=1000, pattern=r"\A(?a:[\s\S]*)\Z"), wire.Sensitive()]
+    virtual_host: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z"), wire.Sensitive()] | None = None
     batch_size: Annotated[int, wire.Meta(ge=1, le=10000)] | None = None
     maximum_batching_window_in_seconds: Annotated[int, wire.Meta(ge=0, le=300)] | None = None
 
 
 class PipeSourceSelfManagedKafkaParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    topic_name: Annotated[str, wire.Meta(min_length=1, max_length=249, pattern=r"\A(?a:[^.]([a-zA-Z0-9\-_.]+))\Z")]
+    topic_name: Annotated[str, wire.Meta(min_length=1, max_length=249, pattern=r"\A(?a:[^.]([a-zA-Z0-9\-_.]+))\Z"), wire.Sensitive()]
     starting_position: SelfManagedKafkaStartPosition | None = None
-    additional_bootstrap_servers: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=300, pattern=r"\A(?a:(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5})\Z")]], wire.Meta(max_length=2)] | None = None
+    additional_bootstrap_servers: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=300, pattern=r"\A(?a:(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5})\Z"), wire.Sensitive()]], wire.Meta(max_length=2)] | None = None
     batch_size: Annotated[int, wire.Meta(ge=1, le=10000)] | None = None
     maximum_batching_window_in_seconds: Annotated[int, wire.Meta(ge=0, le=300)] | None = None
-    consumer_group_id: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z")] | None = wire.field(name="ConsumerGroupID", default=None)
+    consumer_group_id: Annotated[str, wire.Meta(min_length=1, max_length=200, pattern=r"\A(?a:[a-zA-Z0-9-\/*:_+=.@-]*)\Z"), wire.Sensitive()] | None = wire.field(name="ConsumerGroupID", default=None)
     credentials: SelfManagedKafkaAccessConfigurationCredentials | None = None
     server_root_ca_certificate: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:(^arn:aws([a-z]|\-)*:secretsmanager:([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?):(\d{12}):secret:.+))\Z")] | None = None
     vpc: SelfManagedKafkaAccessConfigurationVpc | None = None
@@ -450,27 +450,27 @@ class PipeTargetEcsTaskParameters(wire.Shape, rename="pascal", frozen=True, kw_o
     placement_constraints: Annotated[list[PlacementConstraint], wire.Meta(max_length=10)] | None = None
     placement_strategy: Annotated[list[PlacementStrategy], wire.Meta(max_length=5)] | None = None
     propagate_tags: PropagateTags | None = None
-    reference_id: Annotated[str, wire.Meta(max_length=1024)] | None = None
+    reference_id: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()] | None = None
     overrides: EcsTaskOverride | None = None
     tags: list[Tag] | None = None
 
 
 class PipeTargetEventBridgeEventBusParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    endpoint_id: Annotated[str, wire.Meta(min_length=1, max_length=50, pattern=r"\A(?a:[A-Za-z0-9\-]+[\.][A-Za-z0-9\-]+)\Z")] | None = None
-    detail_type: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
-    source: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:.*(?=[/\.\-_A-Za-z0-9]+)((?!aws\.).*)|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*).*)\Z")] | None = None
+    endpoint_id: Annotated[str, wire.Meta(min_length=1, max_length=50, pattern=r"\A(?a:[A-Za-z0-9\-]+[\.][A-Za-z0-9\-]+)\Z"), wire.Sensitive()] | None = None
+    detail_type: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
+    source: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:.*(?=[/\.\-_A-Za-z0-9]+)((?!aws\.).*)|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*).*)\Z"), wire.Sensitive()] | None = None
     resources: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+)|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]], wire.Meta(max_length=10)] | None = None
     time: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)\Z")] | None = None
 
 
 class PipeTargetHttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
-    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
-    query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]] | None = None
+    path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
 
 
 class PipeTargetKinesisStreamParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    partition_key: Annotated[str, wire.Meta(max_length=256)]
+    partition_key: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]
 
 
 class PipeTargetLambdaFunctionParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -478,7 +478,7 @@ class PipeTargetLambdaFunctionParameters(wire.Shape, rename="pascal", frozen=Tru
 
 
 class PipeTargetParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    input_template: Annotated[str, wire.Meta(max_length=8192)] | None = None
+    input_template: Annotated[str, wire.Meta(max_length=8192), wire.Sensitive()] | None = None
     lambda_function_parameters: PipeTargetLambdaFunctionParameters | None = None
     step_function_state_machine_parameters: PipeTargetStateMachineParameters | None = None
     kinesis_stream_parameters: PipeTargetKinesisStreamParameters | None = None
@@ -494,11 +494,11 @@ class PipeTargetParameters(wire.Shape, rename="pascal", frozen=True, kw_only=Tru
 
 
 class PipeTargetRedshiftDataParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    database: Annotated[str, wire.Meta(min_length=1, max_length=64)]
-    sqls: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=100000)]], wire.Meta(min_length=1, max_length=40)]
+    database: Annotated[str, wire.Meta(min_length=1, max_length=64), wire.Sensitive()]
+    sqls: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=100000), wire.Sensitive()]], wire.Meta(min_length=1, max_length=40)]
     secret_manager_arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:(^arn:aws([a-z]|\-)*:secretsmanager:([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?):(\d{12}):secret:.+)|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")] | None = None
-    db_user: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
-    statement_name: Annotated[str, wire.Meta(min_length=1, max_length=500)] | None = None
+    db_user: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
+    statement_name: Annotated[str, wire.Meta(min_length=1, max_length=500), wire.Sensitive()] | None = None
     with_event: bool | None = None
 
 
@@ -507,8 +507,8 @@ class PipeTargetSageMakerPipelineParameters(wire.Shape, rename="pascal", frozen=
 
 
 class PipeTargetSqsQueueParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    message_group_id: Annotated[str, wire.Meta(max_length=100)] | None = None
-    message_deduplication_id: Annotated[str, wire.Meta(max_length=100)] | None = None
+    message_group_id: Annotated[str, wire.Meta(max_length=100), wire.Sensitive()] | None = None
+    message_deduplication_id: Annotated[str, wire.Meta(max_length=100), wire.Sensitive()] | None = None
 
 
 class PipeTargetStateMachineParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -528,12 +528,12 @@ class PipeTargetTimestreamParameters(wire.Shape, rename="pascal", frozen=True, k
 
 class PlacementConstraint(wire.Shape, rename="camel", frozen=True, kw_only=True):
     type: PlacementConstraintType | None = None
-    expression: Annotated[str, wire.Meta(max_length=2000)] | None = None
+    expression: Annotated[str, wire.Meta(max_length=2000), wire.Sensitive()] | None = None
 
 
 class PlacementStrategy(wire.Shape, rename="camel", frozen=True, kw_only=True):
     type: PlacementStrategyType | None = None
-    field: Annotated[str, wire.Meta(max_length=255)] | None = None
+    field: Annotated[str, wire.Meta(max_length=255), wire.Sensitive()] | None = None
 
 
 class S3LogDestination(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -551,8 +551,8 @@ class S3LogDestinationParameters(wire.Shape, rename="pascal", frozen=True, kw_on
 
 
 class SageMakerPipelineParameter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    name: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:[a-zA-Z0-9](-*[a-zA-Z0-9])*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")]
-    value: Annotated[str, wire.Meta(max_length=1024)]
+    name: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:[a-zA-Z0-9](-*[a-zA-Z0-9])*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]
+    value: Annotated[str, wire.Meta(max_length=1024), wire.Sensitive()]
 
 
 class SelfManagedKafkaAccessConfigurationCredentials(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -563,8 +563,8 @@ class SelfManagedKafkaAccessConfigurationCredentials(wire.Shape, rename="pascal"
 
 
 class SelfManagedKafkaAccessConfigurationVpc(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    subnets: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:subnet-[0-9a-z]*)\Z")]], wire.Meta(min_length=1, max_length=16)] | None = None
-    security_group: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:sg-[0-9a-zA-Z]*)\Z")]], wire.Meta(min_length=1, max_length=5)] | None = None
+    subnets: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:subnet-[0-9a-z]*)\Z"), wire.Sensitive()]], wire.Meta(min_length=1, max_length=16)] | None = None
+    security_group: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=1024, pattern=r"\A(?a:sg-[0-9a-zA-Z]*)\Z"), wire.Sensitive()]], wire.Meta(min_length=1, max_length=5)] | None = None
 
 
 class SingleMeasureMapping(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -601,12 +601,12 @@ class StopPipeResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 class Tag(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     key: Annotated[str, wire.Meta(min_length=1, max_length=128)]
-    value: Annotated[str, wire.Meta(max_length=256)]
+    value: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]
 
 
 class TagResourceRequest(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_arn: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:aws([a-z]|\-)*:([a-zA-Z0-9\-]+):([a-z]|\d|\-)*:([0-9]{12})?:(.+))\Z")], wire.Uri("resourceArn")]
-    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256)]], wire.Meta(min_length=1, max_length=50)]
+    tags: Annotated[dict[Annotated[str, wire.Meta(min_length=1, max_length=128)], Annotated[str, wire.Meta(max_length=256), wire.Sensitive()]], wire.Meta(min_length=1, max_length=50)]
 
 
 class TagResourceResponse(wire.Shape, frozen=True, kw_only=True):
@@ -625,7 +625,7 @@ class UntagResourceResponse(wire.Shape, frozen=True, kw_only=True):
 class UpdatePipeRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     name: Annotated[Annotated[str, wire.Meta(min_length=1, max_length=64, pattern=r"\A(?a:[\.\-_A-Za-z0-9]+)\Z")], wire.Uri("Name")]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=1600, pattern=r"\A(?a:arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z0-9+=,.@\-_/]+)\Z")]
-    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z")] | None = None
+    description: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:.*)\Z"), wire.Sensitive()] | None = None
     desired_state: RequestedPipeState | None = None
     source_parameters: UpdatePipeSourceParameters | None = None
     enrichment: Annotated[str, wire.Meta(max_length=1600, pattern=r"\A(?a:$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-]+):([a-z]{2,4}((-gov)|(-de)|(-iso([a-z]?)))?-[a-z]+(-\d{1})?)?:(\d{12})?:(.+))\Z")] | None = None

@@ -145,8 +145,8 @@ class CreateSecretRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True
     client_request_token: Annotated[str, wire.Meta(min_length=32, max_length=64)] | None = None
     description: Annotated[str, wire.Meta(max_length=2048)] | None = None
     kms_key_id: Annotated[str, wire.Meta(max_length=2048)] | None = None
-    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536)] | None = None
-    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536)] | None = None
+    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
+    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
     tags: list[Tag] | None = None
     add_replica_regions: Annotated[list[ReplicaRegionType], wire.Meta(min_length=1)] | None = None
     force_overwrite_replica_secret: bool | None = None
@@ -259,7 +259,7 @@ class GetRandomPasswordRequest(wire.Shape, rename="pascal", frozen=True, kw_only
 
 
 class GetRandomPasswordResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    random_password: Annotated[str, wire.Meta(max_length=4096)] | None = None
+    random_password: Annotated[str, wire.Meta(max_length=4096), wire.Sensitive()] | None = None
 
 
 class GetResourcePolicyRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -284,8 +284,8 @@ class GetSecretValueResponse(wire.Shape, rename="pascal", frozen=True, kw_only=T
     arn: Annotated[str, wire.Meta(min_length=20, max_length=2048)] | None = wire.field(name="ARN", default=None)
     name: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     version_id: Annotated[str, wire.Meta(min_length=32, max_length=64)] | None = None
-    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536)] | None = None
-    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536)] | None = None
+    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
+    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
     version_stages: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=256)]], wire.Meta(min_length=1, max_length=20)] | None = None
     created_date: wire.Timestamp | None = None
 
@@ -345,10 +345,10 @@ class PutResourcePolicyResponse(wire.Shape, rename="pascal", frozen=True, kw_onl
 class PutSecretValueRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     secret_id: Annotated[str, wire.Meta(min_length=1, max_length=2048)]
     client_request_token: Annotated[str, wire.Meta(min_length=32, max_length=64)] | None = None
-    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536)] | None = None
-    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536)] | None = None
+    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
+    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
     version_stages: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=256)]], wire.Meta(min_length=1, max_length=20)] | None = None
-    rotation_token: Annotated[str, wire.Meta(min_length=36, max_length=256, pattern=r"\A(?a:^[a-zA-Z0-9\-]+$)\Z")] | None = None
+    rotation_token: Annotated[str, wire.Meta(min_length=36, max_length=256, pattern=r"\A(?a:^[a-zA-Z0-9\-]+$)\Z"), wire.Sensitive()] | None = None
 
 
 class PutSecretValueResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -454,8 +454,8 @@ class SecretValueEntry(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     arn: Annotated[str, wire.Meta(min_length=20, max_length=2048)] | None = wire.field(name="ARN", default=None)
     name: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     version_id: Annotated[str, wire.Meta(min_length=32, max_length=64)] | None = None
-    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536)] | None = None
-    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536)] | None = None
+    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
+    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
     version_stages: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=256)]], wire.Meta(min_length=1, max_length=20)] | None = None
     created_date: wire.Timestamp | None = None
 
@@ -496,8 +496,8 @@ class UpdateSecretRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True
     client_request_token: Annotated[str, wire.Meta(min_length=32, max_length=64)] | None = None
     description: Annotated[str, wire.Meta(max_length=2048)] | None = None
     kms_key_id: Annotated[str, wire.Meta(max_length=2048)] | None = None
-    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536)] | None = None
-    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536)] | None = None
+    secret_binary: Annotated[bytes, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
+    secret_string: Annotated[str, wire.Meta(min_length=1, max_length=65536), wire.Sensitive()] | None = None
     type: Annotated[str, wire.Meta(max_length=256)] | None = None
 
 

@@ -1667,7 +1667,7 @@ class CreateMaintenanceWindowRequest(wire.Shape, rename="pascal", frozen=True, k
     duration: Annotated[int, wire.Meta(ge=1, le=24)]
     cutoff: Annotated[int, wire.Meta(ge=0, le=23)]
     allow_unassociated_targets: bool
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     start_date: str | None = None
     end_date: str | None = None
     schedule_timezone: str | None = None
@@ -2679,7 +2679,7 @@ class GetMaintenanceWindowExecutionTaskInvocationResult(wire.Shape, rename="pasc
     status_details: Annotated[str, wire.Meta(max_length=250)] | None = None
     start_time: wire.Timestamp | None = None
     end_time: wire.Timestamp | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     window_target_id: Annotated[str, wire.Meta(max_length=36)] | None = None
 
 
@@ -2713,7 +2713,7 @@ class GetMaintenanceWindowRequest(wire.Shape, rename="pascal", frozen=True, kw_o
 class GetMaintenanceWindowResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     start_date: str | None = None
     end_date: str | None = None
     schedule: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
@@ -2747,7 +2747,7 @@ class GetMaintenanceWindowTaskResult(wire.Shape, rename="pascal", frozen=True, k
     max_errors: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$)\Z")] | None = None
     logging_info: LoggingInfo | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     cutoff_behavior: MaintenanceWindowTaskCutoffBehavior | None = None
     alarm_configuration: AlarmConfiguration | None = None
 
@@ -2931,7 +2931,7 @@ class InstanceInfo(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     agent_version: Annotated[str, wire.Meta(pattern=r"\A(?a:^[0-9]{1,6}(\.[0-9]{1,6}){2,3}$)\Z")] | None = None
     computer_name: Annotated[str, wire.Meta(min_length=1, max_length=255)] | None = None
     instance_status: Annotated[str, wire.Meta(min_length=1, max_length=255)] | None = None
-    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46)] | None = None
+    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46), wire.Sensitive()] | None = None
     managed_status: ManagedStatus | None = None
     name: Annotated[str, wire.Meta(max_length=256, pattern=r"\A(?:^([\w \u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000.:/=+\-@]*)$)\Z"), wire.OriginalPattern(r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$")] | None = None
     platform_type: PlatformType | None = None
@@ -2959,7 +2959,7 @@ class InstanceInformation(wire.Shape, rename="pascal", frozen=True, kw_only=True
     registration_date: wire.Timestamp | None = None
     resource_type: ResourceType | None = None
     name: str | None = None
-    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46)] | None = wire.field(name="IPAddress", default=None)
+    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46), wire.Sensitive()] | None = wire.field(name="IPAddress", default=None)
     computer_name: Annotated[str, wire.Meta(min_length=1, max_length=255)] | None = None
     association_status: str | None = None
     last_association_execution_date: wire.Timestamp | None = None
@@ -2989,7 +2989,7 @@ class InstancePatchState(wire.Shape, rename="pascal", frozen=True, kw_only=True)
     operation: PatchOperationType
     snapshot_id: Annotated[str, wire.Meta(min_length=36, max_length=36, pattern=r"\A(?a:^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$)\Z")] | None = None
     install_override_list: Annotated[str, wire.Meta(min_length=1, max_length=256, pattern=r"\A(?a:^https://.+$|^s3://([^/]+)/(.*?([^/]+))$)\Z")] | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     installed_count: Annotated[int, wire.Meta(ge=-2147483648, le=2147483647)] | None = None
     installed_other_count: Annotated[int, wire.Meta(ge=-2147483648, le=2147483647)] | None = None
     installed_pending_reboot_count: Annotated[int, wire.Meta(ge=-2147483648, le=2147483647)] | None = None
@@ -3020,7 +3020,7 @@ class InstanceProperty(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     key_name: Annotated[str, wire.Meta(max_length=255)] | None = None
     instance_state: Annotated[str, wire.Meta(max_length=120)] | None = None
     architecture: Annotated[str, wire.Meta(max_length=120)] | None = None
-    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46)] | None = wire.field(name="IPAddress", default=None)
+    ip_address: Annotated[str, wire.Meta(min_length=1, max_length=46), wire.Sensitive()] | None = wire.field(name="IPAddress", default=None)
     launch_time: wire.Timestamp | None = None
     ping_status: PingStatus | None = None
     last_ping_date_time: wire.Timestamp | None = None
@@ -3412,7 +3412,7 @@ class MaintenanceWindowExecutionTaskInvocationIdentity(wire.Shape, rename="pasca
     status_details: Annotated[str, wire.Meta(max_length=250)] | None = None
     start_time: wire.Timestamp | None = None
     end_time: wire.Timestamp | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     window_target_id: Annotated[str, wire.Meta(max_length=36)] | None = None
 
 
@@ -3424,7 +3424,7 @@ class MaintenanceWindowFilter(wire.Shape, rename="pascal", frozen=True, kw_only=
 class MaintenanceWindowIdentity(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     enabled: bool | None = None
     duration: Annotated[int, wire.Meta(ge=1, le=24)] | None = None
     cutoff: Annotated[int, wire.Meta(ge=0, le=23)] | None = None
@@ -3444,7 +3444,7 @@ class MaintenanceWindowIdentityForTarget(wire.Shape, rename="pascal", frozen=Tru
 class MaintenanceWindowLambdaParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     client_context: Annotated[str, wire.Meta(min_length=1, max_length=8000)] | None = None
     qualifier: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
-    payload: Annotated[bytes, wire.Meta(max_length=4096)] | None = None
+    payload: Annotated[bytes, wire.Meta(max_length=4096), wire.Sensitive()] | None = None
 
 
 class MaintenanceWindowRunCommandParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -3462,7 +3462,7 @@ class MaintenanceWindowRunCommandParameters(wire.Shape, rename="pascal", frozen=
 
 
 class MaintenanceWindowStepFunctionsParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    input: Annotated[str, wire.Meta(max_length=4096)] | None = None
+    input: Annotated[str, wire.Meta(max_length=4096), wire.Sensitive()] | None = None
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
 
 
@@ -3471,9 +3471,9 @@ class MaintenanceWindowTarget(wire.Shape, rename="pascal", frozen=True, kw_only=
     window_target_id: Annotated[str, wire.Meta(min_length=36, max_length=36, pattern=r"\A(?a:^[0-9a-fA-F]{8}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{12}$)\Z")] | None = None
     resource_type: MaintenanceWindowResourceType | None = None
     targets: Annotated[list[Target], wire.Meta(max_length=5)] | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
 
 
 class MaintenanceWindowTask(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -3489,7 +3489,7 @@ class MaintenanceWindowTask(wire.Shape, rename="pascal", frozen=True, kw_only=Tr
     max_concurrency: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[1-9][0-9]%|[1-9]%|100%)$)\Z")] | None = None
     max_errors: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$)\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     cutoff_behavior: MaintenanceWindowTaskCutoffBehavior | None = None
     alarm_configuration: AlarmConfiguration | None = None
 
@@ -3502,7 +3502,7 @@ class MaintenanceWindowTaskInvocationParameters(wire.Shape, rename="pascal", fro
 
 
 class MaintenanceWindowTaskParameterValueExpression(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    values: list[Annotated[str, wire.Meta(min_length=1, max_length=255)]] | None = None
+    values: list[Annotated[str, wire.Meta(min_length=1, max_length=255), wire.Sensitive()]] | None = None
 
 
 class MetadataValue(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -3854,7 +3854,7 @@ class PatchRuleGroup(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 class PatchSource(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     name: Annotated[str, wire.Meta(pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,50}$)\Z")]
     products: Annotated[list[Annotated[str, wire.Meta(min_length=1, max_length=128)]], wire.Meta(min_length=1, max_length=20)]
-    configuration: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
+    configuration: Annotated[str, wire.Meta(min_length=1, max_length=1024), wire.Sensitive()]
 
 
 class PatchStatus(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -3957,9 +3957,9 @@ class RegisterTargetWithMaintenanceWindowRequest(wire.Shape, rename="pascal", fr
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")]
     resource_type: MaintenanceWindowResourceType
     targets: Annotated[list[Target], wire.Meta(max_length=5)]
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     client_token: Annotated[str, wire.Meta(min_length=1, max_length=64)] | None = None
 
 
@@ -3980,7 +3980,7 @@ class RegisterTaskWithMaintenanceWindowRequest(wire.Shape, rename="pascal", froz
     max_errors: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$)\Z")] | None = None
     logging_info: LoggingInfo | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     client_token: Annotated[str, wire.Meta(min_length=1, max_length=64)] | None = None
     cutoff_behavior: MaintenanceWindowTaskCutoffBehavior | None = None
     alarm_configuration: AlarmConfiguration | None = None
@@ -4476,7 +4476,7 @@ class UpdateDocumentResult(wire.Shape, rename="pascal", frozen=True, kw_only=Tru
 class UpdateMaintenanceWindowRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")]
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     start_date: str | None = None
     end_date: str | None = None
     schedule: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
@@ -4492,7 +4492,7 @@ class UpdateMaintenanceWindowRequest(wire.Shape, rename="pascal", frozen=True, k
 class UpdateMaintenanceWindowResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     start_date: str | None = None
     end_date: str | None = None
     schedule: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
@@ -4508,9 +4508,9 @@ class UpdateMaintenanceWindowTargetRequest(wire.Shape, rename="pascal", frozen=T
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")]
     window_target_id: Annotated[str, wire.Meta(min_length=36, max_length=36, pattern=r"\A(?a:^[0-9a-fA-F]{8}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{12}$)\Z")]
     targets: Annotated[list[Target], wire.Meta(max_length=5)] | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     replace: bool | None = None
 
 
@@ -4518,9 +4518,9 @@ class UpdateMaintenanceWindowTargetResult(wire.Shape, rename="pascal", frozen=Tr
     window_id: Annotated[str, wire.Meta(min_length=20, max_length=20, pattern=r"\A(?a:^mw-[0-9a-f]{17}$)\Z")] | None = None
     window_target_id: Annotated[str, wire.Meta(min_length=36, max_length=36, pattern=r"\A(?a:^[0-9a-fA-F]{8}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{4}\-[0-9a-fA-F]{12}$)\Z")] | None = None
     targets: Annotated[list[Target], wire.Meta(max_length=5)] | None = None
-    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    owner_information: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
 
 
 class UpdateMaintenanceWindowTaskRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -4536,7 +4536,7 @@ class UpdateMaintenanceWindowTaskRequest(wire.Shape, rename="pascal", frozen=Tru
     max_errors: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$)\Z")] | None = None
     logging_info: LoggingInfo | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     replace: bool | None = None
     cutoff_behavior: MaintenanceWindowTaskCutoffBehavior | None = None
     alarm_configuration: AlarmConfiguration | None = None
@@ -4555,7 +4555,7 @@ class UpdateMaintenanceWindowTaskResult(wire.Shape, rename="pascal", frozen=True
     max_errors: Annotated[str, wire.Meta(min_length=1, max_length=7, pattern=r"\A(?a:^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$)\Z")] | None = None
     logging_info: LoggingInfo | None = None
     name: Annotated[str, wire.Meta(min_length=3, max_length=128, pattern=r"\A(?a:^[a-zA-Z0-9_\-.]{3,128}$)\Z")] | None = None
-    description: Annotated[str, wire.Meta(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, wire.Meta(min_length=1, max_length=128), wire.Sensitive()] | None = None
     cutoff_behavior: MaintenanceWindowTaskCutoffBehavior | None = None
     alarm_configuration: AlarmConfiguration | None = None
 

@@ -230,8 +230,8 @@ class ValidationException(ServiceError):
 
 
 class ActivityFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class ActivityListItem(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -241,13 +241,13 @@ class ActivityListItem(wire.Shape, rename="camel", frozen=True, kw_only=True):
 
 
 class ActivityScheduleFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class ActivityScheduledEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource: Annotated[str, wire.Meta(min_length=1, max_length=256)]
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: HistoryEventExecutionDataDetails | None = None
     timeout_in_seconds: Annotated[int, wire.Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     heartbeat_in_seconds: Annotated[int, wire.Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
@@ -258,13 +258,13 @@ class ActivityStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_on
 
 
 class ActivitySucceededEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
 
 
 class ActivityTimedOutEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class AssignedVariablesDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -298,7 +298,7 @@ class CreateActivityOutput(wire.Shape, rename="camel", frozen=True, kw_only=True
 class CreateStateMachineAliasInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     name: Annotated[str, wire.Meta(min_length=1, max_length=80, pattern=r"\A(?a:^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$)\Z")]
     routing_configuration: Annotated[list[RoutingConfigurationListItem], wire.Meta(min_length=1, max_length=2)]
-    description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
 
 
 class CreateStateMachineAliasOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -308,14 +308,14 @@ class CreateStateMachineAliasOutput(wire.Shape, rename="camel", frozen=True, kw_
 
 class CreateStateMachineInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)]
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     type: StateMachineType | None = None
     logging_configuration: LoggingConfiguration | None = None
     tags: list[Tag] | None = None
     tracing_configuration: TracingConfiguration | None = None
     publish: bool | None = None
-    version_description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    version_description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
     encryption_configuration: EncryptionConfiguration | None = None
 
 
@@ -380,20 +380,20 @@ class DescribeExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=T
     start_date: wire.Timestamp
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
     stop_date: wire.Timestamp | None = None
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: CloudWatchEventsExecutionDataDetails | None = None
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: CloudWatchEventsExecutionDataDetails | None = None
     trace_header: Annotated[str, wire.Meta(max_length=256, pattern=r"\A(?a:[\x00-\x7F]*)\Z"), wire.OriginalPattern(r"\p{ASCII}*")] | None = None
     map_run_arn: Annotated[str, wire.Meta(min_length=1, max_length=2000)] | None = None
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
     state_machine_version_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     state_machine_alias_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     redrive_count: Annotated[int, wire.Meta(ge=-2147483648, le=2147483647)] | None = None
     redrive_date: wire.Timestamp | None = None
     redrive_status: ExecutionRedriveStatus | None = None
-    redrive_status_reason: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    redrive_status_reason: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
 
 
 class DescribeMapRunInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -422,7 +422,7 @@ class DescribeStateMachineAliasInput(wire.Shape, rename="camel", frozen=True, kw
 class DescribeStateMachineAliasOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_alias_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
-    description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
     routing_configuration: Annotated[list[RoutingConfigurationListItem], wire.Meta(min_length=1, max_length=2)] | None = None
     creation_date: wire.Timestamp | None = None
     update_date: wire.Timestamp | None = None
@@ -436,7 +436,7 @@ class DescribeStateMachineForExecutionInput(wire.Shape, rename="camel", frozen=T
 class DescribeStateMachineForExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)]
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     update_date: wire.Timestamp
     logging_configuration: LoggingConfiguration | None = None
@@ -456,7 +456,7 @@ class DescribeStateMachineInput(wire.Shape, rename="camel", frozen=True, kw_only
 class DescribeStateMachineOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)]
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     type: StateMachineType
     creation_date: wire.Timestamp
@@ -465,7 +465,7 @@ class DescribeStateMachineOutput(wire.Shape, rename="camel", frozen=True, kw_onl
     tracing_configuration: TracingConfiguration | None = None
     label: str | None = None
     revision_id: str | None = None
-    description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
     encryption_configuration: EncryptionConfiguration | None = None
     variable_references: dict[Annotated[str, wire.Meta(min_length=1, max_length=80)], list[str]] | None = None
 
@@ -478,19 +478,19 @@ class EncryptionConfiguration(wire.Shape, rename="camel", frozen=True, kw_only=T
 
 class EvaluationFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
-    location: Annotated[str, wire.Meta(max_length=256)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
+    location: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
 
 
 class ExecutionAbortedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class ExecutionFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class ExecutionListItem(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -513,7 +513,7 @@ class ExecutionRedrivenEventDetails(wire.Shape, rename="camel", frozen=True, kw_
 
 
 class ExecutionStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: HistoryEventExecutionDataDetails | None = None
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     state_machine_alias_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
@@ -521,13 +521,13 @@ class ExecutionStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_o
 
 
 class ExecutionSucceededEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
 
 
 class ExecutionTimedOutEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class GetActivityTaskInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -536,8 +536,8 @@ class GetActivityTaskInput(wire.Shape, rename="camel", frozen=True, kw_only=True
 
 
 class GetActivityTaskOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048)] | None = None
-    input: Annotated[str, wire.Meta(max_length=1048576)] | None = None
+    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()] | None = None
+    input: Annotated[str, wire.Meta(max_length=1048576), wire.Sensitive()] | None = None
 
 
 class GetExecutionHistoryInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -602,23 +602,23 @@ class HistoryEventExecutionDataDetails(wire.Shape, rename="camel", frozen=True, 
 
 
 class InspectionData(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_arguments: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_input_path: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_parameters: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    result: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_result_selector: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_result_path: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_arguments: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_input_path: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_parameters: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    result: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_result_selector: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_result_path: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     request: InspectionDataRequest | None = None
     response: InspectionDataResponse | None = None
-    variables: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    variables: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     error_details: InspectionErrorDetails | None = None
-    after_items_path: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_item_selector: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_item_batcher: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    after_items_pointer: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    after_items_path: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_item_selector: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_item_batcher: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    after_items_pointer: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     tolerated_failure_count: Annotated[int, wire.Meta(ge=0, le=2147483647)] | None = None
-    tolerated_failure_percentage: Annotated[float, wire.Meta(ge=0, le=100)] | None = None
+    tolerated_failure_percentage: Annotated[float, wire.Meta(ge=0, le=100), wire.Sensitive()] | None = None
     max_concurrency: Annotated[int, wire.Meta(ge=0, le=2147483647)] | None = None
 
 
@@ -645,36 +645,36 @@ class InspectionErrorDetails(wire.Shape, rename="camel", frozen=True, kw_only=Tr
 
 
 class LambdaFunctionFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class LambdaFunctionScheduleFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class LambdaFunctionScheduledEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource: Annotated[str, wire.Meta(min_length=1, max_length=256)]
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: HistoryEventExecutionDataDetails | None = None
     timeout_in_seconds: Annotated[int, wire.Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     task_credentials: TaskCredentials | None = None
 
 
 class LambdaFunctionStartFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class LambdaFunctionSucceededEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
 
 
 class LambdaFunctionTimedOutEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class ListActivitiesInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -781,8 +781,8 @@ class MapRunExecutionCounts(wire.Shape, rename="camel", frozen=True, kw_only=Tru
 
 
 class MapRunFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class MapRunItemCounts(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -820,12 +820,12 @@ class MapStateStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_on
 
 
 class MockErrorOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class MockInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    result: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    result: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     error_output: MockErrorOutput | None = None
     field_validation_mode: MockResponseValidationMode | None = None
 
@@ -833,7 +833,7 @@ class MockInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
 class PublishStateMachineVersionInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     revision_id: str | None = None
-    description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
 
 
 class PublishStateMachineVersionOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -856,9 +856,9 @@ class RoutingConfigurationListItem(wire.Shape, rename="camel", frozen=True, kw_o
 
 
 class SendTaskFailureInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()]
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class SendTaskFailureOutput(wire.Shape, frozen=True, kw_only=True):
@@ -866,7 +866,7 @@ class SendTaskFailureOutput(wire.Shape, frozen=True, kw_only=True):
 
 
 class SendTaskHeartbeatInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048)]
+    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()]
 
 
 class SendTaskHeartbeatOutput(wire.Shape, frozen=True, kw_only=True):
@@ -874,8 +874,8 @@ class SendTaskHeartbeatOutput(wire.Shape, frozen=True, kw_only=True):
 
 
 class SendTaskSuccessInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048)]
-    output: Annotated[str, wire.Meta(max_length=262144)]
+    task_token: Annotated[str, wire.Meta(min_length=1, max_length=2048), wire.Sensitive()]
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()]
 
 
 class SendTaskSuccessOutput(wire.Shape, frozen=True, kw_only=True):
@@ -885,7 +885,7 @@ class SendTaskSuccessOutput(wire.Shape, frozen=True, kw_only=True):
 class StartExecutionInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     trace_header: Annotated[str, wire.Meta(max_length=256, pattern=r"\A(?a:[\x00-\x7F]*)\Z"), wire.OriginalPattern(r"\p{ASCII}*")] | None = None
 
 
@@ -897,7 +897,7 @@ class StartExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=True
 class StartSyncExecutionInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     trace_header: Annotated[str, wire.Meta(max_length=256, pattern=r"\A(?a:[\x00-\x7F]*)\Z"), wire.OriginalPattern(r"\p{ASCII}*")] | None = None
     included_data: IncludedData | None = None
 
@@ -909,11 +909,11 @@ class StartSyncExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=
     status: SyncExecutionStatus
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: CloudWatchEventsExecutionDataDetails | None = None
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: CloudWatchEventsExecutionDataDetails | None = None
     trace_header: Annotated[str, wire.Meta(max_length=256, pattern=r"\A(?a:[\x00-\x7F]*)\Z"), wire.OriginalPattern(r"\p{ASCII}*")] | None = None
     billing_details: BillingDetails | None = None
@@ -921,13 +921,13 @@ class StartSyncExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=
 
 class StateEnteredEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     input_details: HistoryEventExecutionDataDetails | None = None
 
 
 class StateExitedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     name: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
     assigned_variables: dict[str, str] | None = None
     assigned_variables_details: AssignedVariablesDetails | None = None
@@ -952,8 +952,8 @@ class StateMachineVersionListItem(wire.Shape, rename="camel", frozen=True, kw_on
 
 class StopExecutionInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     execution_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class StopExecutionOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -981,15 +981,15 @@ class TaskCredentials(wire.Shape, rename="camel", frozen=True, kw_only=True):
 class TaskFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class TaskScheduledEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     region: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    parameters: Annotated[str, wire.Meta(max_length=262144)]
+    parameters: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()]
     timeout_in_seconds: Annotated[int, wire.Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     heartbeat_in_seconds: Annotated[int, wire.Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     task_credentials: TaskCredentials | None = None
@@ -998,8 +998,8 @@ class TaskScheduledEventDetails(wire.Shape, rename="camel", frozen=True, kw_only
 class TaskStartFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class TaskStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
@@ -1010,55 +1010,55 @@ class TaskStartedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=T
 class TaskSubmitFailedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class TaskSubmittedEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
 
 
 class TaskSucceededEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     output_details: HistoryEventExecutionDataDetails | None = None
 
 
 class TaskTimedOutEventDetails(wire.Shape, rename="camel", frozen=True, kw_only=True):
     resource_type: Annotated[str, wire.Meta(min_length=1, max_length=80)]
     resource: Annotated[str, wire.Meta(min_length=1, max_length=80)]
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
 
 
 class TestStateConfiguration(wire.Shape, rename="camel", frozen=True, kw_only=True):
     retrier_retry_count: Annotated[int, wire.Meta(ge=0, le=2147483647)] | None = None
-    error_caused_by_state: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
+    error_caused_by_state: Annotated[str, wire.Meta(min_length=1, max_length=80), wire.Sensitive()] | None = None
     map_iteration_failure_count: Annotated[int, wire.Meta(ge=0, le=2147483647)] | None = None
-    map_item_reader_data: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    map_item_reader_data: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
 
 
 class TestStateInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)]
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()]
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
-    input: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    input: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     inspection_level: InspectionLevel | None = None
     reveal_secrets: bool | None = None
-    variables: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    state_name: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
+    variables: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    state_name: Annotated[str, wire.Meta(min_length=1, max_length=80), wire.Sensitive()] | None = None
     mock: MockInput | None = None
-    context: Annotated[str, wire.Meta(max_length=262144)] | None = None
+    context: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
     state_configuration: TestStateConfiguration | None = None
 
 
 class TestStateOutput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    output: Annotated[str, wire.Meta(max_length=262144)] | None = None
-    error: Annotated[str, wire.Meta(max_length=256)] | None = None
-    cause: Annotated[str, wire.Meta(max_length=32768)] | None = None
+    output: Annotated[str, wire.Meta(max_length=262144), wire.Sensitive()] | None = None
+    error: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
+    cause: Annotated[str, wire.Meta(max_length=32768), wire.Sensitive()] | None = None
     inspection_data: InspectionData | None = None
     next_state: Annotated[str, wire.Meta(min_length=1, max_length=80)] | None = None
     status: TestExecutionStatus | None = None
@@ -1090,7 +1090,7 @@ class UpdateMapRunOutput(wire.Shape, frozen=True, kw_only=True):
 
 class UpdateStateMachineAliasInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_alias_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
-    description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
     routing_configuration: Annotated[list[RoutingConfigurationListItem], wire.Meta(min_length=1, max_length=2)] | None = None
 
 
@@ -1100,12 +1100,12 @@ class UpdateStateMachineAliasOutput(wire.Shape, rename="camel", frozen=True, kw_
 
 class UpdateStateMachineInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
     state_machine_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)]
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)] | None = None
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()] | None = None
     role_arn: Annotated[str, wire.Meta(min_length=1, max_length=256)] | None = None
     logging_configuration: LoggingConfiguration | None = None
     tracing_configuration: TracingConfiguration | None = None
     publish: bool | None = None
-    version_description: Annotated[str, wire.Meta(max_length=256)] | None = None
+    version_description: Annotated[str, wire.Meta(max_length=256), wire.Sensitive()] | None = None
     encryption_configuration: EncryptionConfiguration | None = None
 
 
@@ -1123,7 +1123,7 @@ class ValidateStateMachineDefinitionDiagnostic(wire.Shape, rename="camel", froze
 
 
 class ValidateStateMachineDefinitionInput(wire.Shape, rename="camel", frozen=True, kw_only=True):
-    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576)]
+    definition: Annotated[str, wire.Meta(min_length=1, max_length=1048576), wire.Sensitive()]
     type: StateMachineType | None = None
     severity: ValidateStateMachineDefinitionSeverity | None = None
     max_results: Annotated[int, wire.Meta(ge=0, le=100)] | None = None

@@ -107,7 +107,7 @@ class AssumeRoleResponse(wire.Shape, rename="pascal", frozen=True, kw_only=True)
 class AssumeRoleWithSAMLRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     role_arn: Annotated[str, wire.Meta(min_length=20, max_length=2048, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+)\Z")]
     principal_arn: Annotated[str, wire.Meta(min_length=20, max_length=2048, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+)\Z")]
-    saml_assertion: Annotated[str, wire.Meta(min_length=4, max_length=100000)] = wire.field(name="SAMLAssertion")
+    saml_assertion: Annotated[str, wire.Meta(min_length=4, max_length=100000), wire.Sensitive()] = wire.field(name="SAMLAssertion")
     policy_arns: list[PolicyDescriptorType] | None = None
     policy: Annotated[str, wire.Meta(min_length=1, max_length=2048, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None
     duration_seconds: Annotated[int, wire.Meta(ge=900, le=43200)] | None = None
@@ -131,7 +131,7 @@ class AssumeRoleWithSAMLResponse(wire.Shape, rename="pascal", frozen=True, kw_on
 class AssumeRoleWithWebIdentityRequest(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     role_arn: Annotated[str, wire.Meta(min_length=20, max_length=2048, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+)\Z")]
     role_session_name: Annotated[str, wire.Meta(min_length=2, max_length=64, pattern=r"\A(?a:[\w+=,.@-]*)\Z")]
-    web_identity_token: Annotated[str, wire.Meta(min_length=4, max_length=20000)]
+    web_identity_token: Annotated[str, wire.Meta(min_length=4, max_length=20000), wire.Sensitive()]
     provider_id: Annotated[str, wire.Meta(min_length=4, max_length=2048)] | None = None
     policy_arns: list[PolicyDescriptorType] | None = None
     policy: Annotated[str, wire.Meta(min_length=1, max_length=2048, pattern=r"\A(?a:[\u0009\u000A\u000D\u0020-\u00FF]+)\Z")] | None = None

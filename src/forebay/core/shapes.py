@@ -1,9 +1,9 @@
-"""What the generated modules of `forebay.api` are made of: the base of all structures, the marks on their members, operations.
+"""What the generated modules of `forebay.api` are made of: the base of all structures, marks on members, operations.
 
 A generated structure is a frozen msgspec Struct whose fields bear AWS's names in snake_case and whose annotations
 say everything else that the wire needs: constraints (`Meta`), where a member travels (`Uri`, `Header`, ...), how XML
-names it (`Xml`), how a timestamp is written. Annotations are strings until a codec first asks for a type, so importing a
-module with hundreds of structures costs milliseconds.
+names it (`Xml`), how a timestamp is written. Annotations are strings until a codec first asks for a type, so importing
+a module with hundreds of structures costs milliseconds.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ __all__ = [
     "Payload",
     "Query",
     "QueryMap",
+    "Sensitive",
     "ServiceModel",
     "Shape",
     "StatusCode",
@@ -122,17 +123,22 @@ class OriginalPattern(Mark, frozen=True):
     text: str
 
 
+class Sensitive(Mark, frozen=True):
+    """The value is kept out of error texts."""
+
+
 class TimestampFormat(Mark, frozen=True):
     """How a timestamp is written; None leaves it to the protocol and the place."""
 
     format: Literal["iso8601", "unixTimestamp", "rfc822"] | None = None
 
 
-# Timestamps are seconds since the epoch.
-Timestamp = Annotated[float, TimestampFormat()]
-TimestampIso8601 = Annotated[float, TimestampFormat("iso8601")]
-TimestampUnix = Annotated[float, TimestampFormat("unixTimestamp")]
-TimestampHttp = Annotated[float, TimestampFormat("rfc822")]
+# Timestamps are seconds since the epoch, within the years 1 to 9999.
+_CALENDAR = Meta(ge=-62135596800, le=253402300799)
+Timestamp = Annotated[float, _CALENDAR, TimestampFormat()]
+TimestampIso8601 = Annotated[float, _CALENDAR, TimestampFormat("iso8601")]
+TimestampUnix = Annotated[float, _CALENDAR, TimestampFormat("unixTimestamp")]
+TimestampHttp = Annotated[float, _CALENDAR, TimestampFormat("rfc822")]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
