@@ -6,7 +6,7 @@ settles it: done, again later, or the sender's follow-up (dead letter).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -54,8 +54,8 @@ _FOLLOW_UP_DEPTH_MAX = 8
 
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
 
-FindTarget = Callable[[str], Target | None]
-FindSender = Callable[[str], Sender | None]
+FindTarget = Callable[[str], Awaitable[Target | None]]
+FindSender = Callable[[str], Awaitable[Sender | None]]
 
 
 class Deliveries:
@@ -67,9 +67,9 @@ class Deliveries:
         self._find_target = find_target
         self._find_sender = find_sender
 
-    def target_of(self, delivery: Delivery) -> Target | None:
+    async def target_of(self, delivery: Delivery) -> Target | None:
         """Return the target that the delivery's ARN names by its service, or None."""
-        return self._find_target(_service_of(delivery.target))
+        return await self._find_target(_service_of(delivery.target))
 
     async def commands_for(self, deliveries: Sequence[Delivery], depth: int = 0) -> list[Command[Any]]:
         """Return the commands that take the deliveries; commit them with whatever causes the deliveries."""
@@ -81,7 +81,7 @@ class Deliveries:
     async def commands_after(self, delivery: Delivery, settled: Settled, depth: int = 0) -> list[Command[Any]]:
         """Return the commands of what follows when a delivery has found its end: trace, dead letter, destination."""
         commands: list[Command[Any]] = [*self._trace.record(delivery.event_id, [self._settled_step(delivery, settled)])]
-        sender = self._find_sender(_service_of(delivery.source))
+        sender = await self._find_sender(_service_of(delivery.source))
         if sender is None or depth >= _FOLLOW_UP_DEPTH_MAX:
             return commands
         follow_ups = await sender.follow_up(delivery, settled)
@@ -91,7 +91,7 @@ class Deliveries:
         return commands
 
     async def _commands_for_one(self, delivery: Delivery, depth: int) -> list[Command[Any]]:
-        target = self.target_of(delivery)
+        target = await self.target_of(delivery)
         if target is None:
             service = _service_of(delivery.target)
             return await self.commands_after(
@@ -207,7 +207,7 @@ class Dispatcher:
             await self._store.submit([ExtendTimers(KIND, ((timer.key, timer.epoch),), lease_until_ms)])
 
     async def _deliver(self, delivery: Delivery) -> Outcome:
-        target = self._deliveries.target_of(delivery)
+        target = await self._deliveries.target_of(delivery)
         if target is None:
             return Rejected("NO_SUCH_TARGET", "The target's service is not part of this node.")
         try:

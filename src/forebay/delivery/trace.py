@@ -9,6 +9,9 @@ from forebay.store.contract import Store
 
 _STEPS_MAX = 1_000
 
+ARRIVALS = "events"
+"""The log stream of all events as they arrived, for `forebay events tail`."""
+
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """One step: `what` is `received`, `matched`, `unmatched`, `accepted`, `deferred`, `delivered`, `retried`, ..."""
@@ -20,6 +23,14 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int = 0
     code: str = ""
     message: str = ""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """An event as it arrived on a bus, for the live view: `event` is the whole event as JSON."""
+
+    event_id: str
+    bus: str
+    event: msgspec.Raw
 
 
 _decode_step = msgspec.json.Decoder(Step).decode
@@ -38,6 +49,16 @@ class Trace:
             return []
         entries = tuple(_entry(step, self._retention_ms) for step in steps)
         return [AppendLog(_stream(event_id), entries)]
+
+    def arrived(self, at: float, arrivals: Sequence[Arrival]) -> list[AppendLog]:
+        """Return the command that shows events to whoever follows the live view."""
+        if not arrivals or self._retention_ms <= 0:
+            return []
+        at_ms = int(at * 1000)
+        entries = tuple(
+            LogEntry(at_ms, msgspec.json.encode(arrival), at_ms + self._retention_ms) for arrival in arrivals
+        )
+        return [AppendLog(ARRIVALS, entries)]
 
     async def path(self, event_id: str) -> Sequence[Step]:
         """Return the steps of an event in order; empty where it is unknown or its time is over."""

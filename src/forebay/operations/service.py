@@ -1,7 +1,7 @@
 """How a service is declared: its model, its operations and its parts that live as long as the node."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
@@ -13,6 +13,7 @@ from forebay.delivery.contract import Sender, SourceOpener, Target
 from forebay.store.contract import Topic
 
 if TYPE_CHECKING:
+    from forebay.operations.call import Caller
     from forebay.operations.platform import Platform
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,6 +82,10 @@ class Duty:
     topics: Sequence[Topic] = ()
 
 
+Control = Callable[["Caller", Mapping[str, str]], Awaitable[object]]
+"""Answers `/_forebay/<service>/<name>` with something that JSON can hold, given the query's parameters."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What of a service lives as long as the node; built once by `Service.build`."""
@@ -92,8 +97,10 @@ class Parts:
     duties: Sequence[Duty] = ()
     # Objects that operations take by their type: `call.part(RuleIndex)`.
     shared: Sequence[object] = ()
+    # What AWS has no operation for (peeking into a queue): `/_forebay/<service>/<name>`, in local mode only.
+    controls: Mapping[str, Control] = field(default_factory=dict[str, Control])
     # Run after the workers have stopped.
-    close: Sequence[Callable[[], Any]] = ()
+    close: Sequence[Callable[[], Awaitable[None]]] = ()
 
 
 async def no_parts(_platform: "Platform") -> Parts:
@@ -111,5 +118,5 @@ class Service:
     name: str
     model: ServiceModel
     operations: Sequence[ModuleType]
-    build: Callable[["Platform"], Any] = no_parts
+    build: Callable[["Platform"], Awaitable[Parts]] = no_parts
     labels: Sequence[str] = field(default=())

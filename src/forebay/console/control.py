@@ -1,0 +1,157 @@
+"""The node's own API under `/_forebay/`: health for probes, and for local use the clock, reset, traces and live views.
+
+All but health, readiness and version are refused unless the node runs in its local mode.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from forebay.core.errors import ServiceError
+from forebay.core.http import Request, Response
+from forebay.delivery.trace import ARRIVALS
+from forebay.operations.call import Caller
+from forebay.operations.platform import Platform
+from forebay.store.commands import ReadLog
+
+_JSON = (("Content-Type", "application/json"),)
+_WAIT_SECONDS_MAX = 30.0
+_ARRIVALS_MAX = 500
+
+Handle = Callable[[Mapping[str, str], bytes], Awaitable[object]]
+
+
+class ClockChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of the node's clock: exactly one of the three."""
+
+    freeze: bool | float | None = None
+    advance: float | None = None
+    resume: bool | None = None
+
+
+class Control:
+    """Answers `/_forebay/...`."""
+
+    def __init__(self, platform: Platform, version: str, is_ready: Callable[[], bool]) -> None:
+        self._platform = platform
+        self._version = version
+        self._is_ready = is_ready
+        self._open: Mapping[str, Handle] = {"health": self._health, "ready": self._ready, "version": self._show_version}
+        self._local: Mapping[str, Handle] = {
+            "reset": self._reset,
+            "clock": self._clock,
+            "trace": self._trace,
+            "events": self._events,
+        }
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request to the node's own API."""
+        name = request.path.removeprefix("/_forebay/").strip("/")
+        query = dict(parse_qsl(request.query))
+        try:
+            return _json(200, await self._run(name, query, request.body))
+        except ServiceError as error:
+            return _json(error.status, {"error": error.code, "message": error.message})
+
+    async def _run(self, name: str, query: Mapping[str, str], body: bytes) -> object:
+        handle = self._open.get(name)
+        if handle is not None:
+            return await handle(query, body)
+        if not self._platform.config.local:
+            raise ServiceError.of("AccessDenied", "This is open in the node's local mode only.", 403)
+        handle = self._local.get(name)
+        if handle is not None:
+            return await handle(query, body)
+        return await self._service_control(name, query)
+
+    async def _service_control(self, name: str, query: Mapping[str, str]) -> object:
+        service, _, control_name = name.partition("/")
+        parts = await self._platform.table.parts(service)
+        control = parts.controls.get(control_name) if parts is not None else None
+        if control is None:
+            raise ServiceError.of("NotFound", f"There is no /_forebay/{name}.", 404)
+        return await control(self._caller(query), query)
+
+    def _caller(self, query: Mapping[str, str]) -> Caller:
+        config = self._platform.config
+        account = query.get("account", config.account)
+        return Caller(
+            account,
+            query.get("region", config.region),
+            account,
+            f"arn:aws:iam::{account}:root",
+            self._platform.ids.uuid(),
+            self._platform.endpoint(),
+        )
+
+    async def _health(self, _query: Mapping[str, str], _body: bytes) -> object:
+        loaded = [service.name for service in self._platform.table.loaded]
+        return {"status": "ok", "services": sorted(self._platform.table.names), "loaded": sorted(loaded)}
+
+    async def _ready(self, _query: Mapping[str, str], _body: bytes) -> object:
+        if not self._is_ready():
+            raise ServiceError.of("NotReady", "The node is starting or stopping.", 503)
+        return {"status": "ready"}
+
+    async def _show_version(self, _query: Mapping[str, str], _body: bytes) -> object:
+        return {"version": self._version}
+
+    async def _reset(self, _query: Mapping[str, str], _body: bytes) -> object:
+        await self._platform.store.wipe()
+        return {"status": "wiped"}
+
+    async def _clock(self, _query: Mapping[str, str], body: bytes) -> object:
+        clock = self._platform.clock
+        try:
+            change = msgspec.json.decode(body or b"{}", type=ClockChange)
+        except msgspec.DecodeError as error:
+            raise ServiceError.of("ValidationException", str(error), 400) from None
+        if change.freeze is not None and change.freeze is not False:
+            clock.freeze(None if change.freeze is True else change.freeze)
+        if change.advance is not None:
+            if change.advance < 0:
+                raise ServiceError.of("ValidationException", "advance must not be negative.", 400)
+            clock.advance(change.advance)
+        if change.resume:
+            clock.resume()
+        return {"now": clock.now(), "frozen": clock.is_frozen}
+
+    async def _trace(self, query: Mapping[str, str], _body: bytes) -> object:
+        event_id = query.get("id", "")
+        steps = await self._platform.trace.path(event_id)
+        if not steps:
+            raise ServiceError.of("NotFound", f"No trace of event {event_id}: unknown, or older than is kept.", 404)
+        return {"event_id": event_id, "steps": steps}
+
+    async def _events(self, query: Mapping[str, str], _body: bytes) -> object:
+        """Return events that arrived behind `after`; `wait` seconds for the first; without `after`, where to begin."""
+        store = self._platform.store
+        if "after" not in query:
+            newest = ReadLog(ARRIVALS, limit=1, newest_first=True)
+            entries = await store.view(lambda view: view.ask(newest))
+            return {"next": entries[0].position if entries else 0, "events": []}
+        after = _number(query["after"])
+        arrived = asyncio.Event()
+        end = store.listen(("log", ARRIVALS), arrived.set)
+        try:
+            ask = ReadLog(ARRIVALS, limit=_ARRIVALS_MAX, after=after)
+            entries = await store.view(lambda view: view.ask(ask))
+            if not entries and (wait_seconds := min(_number(query.get("wait", "0")), _WAIT_SECONDS_MAX)):
+                await self._platform.clock.wait(arrived, wait_seconds)
+                entries = await store.view(lambda view: view.ask(ask))
+        finally:
+            end()
+        events = [{"at": entry.at_ms / 1000, **msgspec.json.decode(entry.data)} for entry in entries]
+        return {"next": entries[-1].position if entries else after, "events": events}
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise ServiceError.of("ValidationException", f"'{text}' is not a number.", 400)
+    return int(text)
+
+
+def _json(status: int, value: object) -> Response:
+    return Response(status, _JSON, msgspec.json.encode(value))

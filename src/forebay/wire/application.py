@@ -1,0 +1,180 @@
+"""From a request to its answer: route, authenticate, decode, run the operation, encode.
+
+The one place where the wire meets the operation table. Every failure leaves here as an answer in the words of the
+request's protocol.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from forebay.core.clock import monotonic
+from forebay.core.errors import ServiceError, Unavailable
+from forebay.core.http import Request, Response
+from forebay.core.ids import Ids
+from forebay.core.shapes import Operation, ServiceModel
+from forebay.operations.call import Caller
+from forebay.operations.metrics import Metrics
+from forebay.operations.service import Address
+from forebay.operations.table import OperationTable
+from forebay.wire.authentication import Authenticator, Identity
+from forebay.wire.codecs import codec_for
+from forebay.wire.codecs.contract import Codec
+from forebay.wire.rest_table import RestTable
+from forebay.wire.routing import NO_SCOPE, Route, find_route, ingress_address, path_style
+from forebay.wire.signature import parse_signature
+
+log = structlog.get_logger()
+
+Special = Callable[[Request], Awaitable[Response]]
+
+
+class Plan(NamedTuple):
+    """What a request turned out to ask for."""
+
+    model: ServiceModel
+    operation: Operation
+    labels: Mapping[str, str]
+    codec: Codec
+
+
+class Application:
+    """Answers every request of a node.
+
+    `specials` answer paths by their first segment (`/_forebay`, `/metrics`) that are no AWS API. `public_url` is the
+    base of URLs handed out; without it the request's own host serves.
+    """
+
+    def __init__(
+        self,
+        table: OperationTable,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        ids: Ids,
+        *,
+        default_region: str,
+        public_url: str | None,
+        specials: Mapping[str, Special],
+        find_ingress: Callable[[Address], Awaitable[Special | None]],
+    ) -> None:
+        self._table = table
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._ids = ids
+        self._default_region = default_region
+        self._public_url = public_url
+        self._specials = specials
+        self._find_ingress = find_ingress
+        self._rest_tables: dict[str, RestTable] = {}
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request; raises nothing but cancellation."""
+        if request.path.startswith(("/_", "/metrics")):
+            special = self._specials.get(request.path.split("/", 2)[1])
+            if special is not None:
+                return await special(request)
+        address = ingress_address(request)
+        if address is not None:
+            ingress = await self._find_ingress(address)
+            if ingress is not None:
+                return await ingress(request)
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
+        request_id = self._ids.uuid()
+        started = monotonic()
+        try:
+            plan = await self._plan(request)
+        except ServiceError as error:
+            return self._refuse(request, error, request_id)
+        code = ""
+        try:
+            identity = await self._authenticator.identify(request)
+            caller = self._caller(request, identity, request_id)
+            shape = plan.codec.decode(plan.operation, request, plan.labels)
+            output = await self._table.run(caller, plan.model.name, plan.operation.name, shape)
+            return plan.codec.encode(plan.operation, output, request_id)
+        except ServiceError as error:
+            code = error.code
+            return plan.codec.encode_error(plan.operation, error, request_id)
+        except Unavailable:
+            code = "ServiceUnavailable"
+            error = ServiceError.of(code, "The service is unavailable. Please try again shortly.", 503)
+            return plan.codec.encode_error(plan.operation, error, request_id)
+        except Exception:
+            code = "InternalFailure"
+            log.exception("request.failed", operation=plan.operation.name, request_id=request_id)
+            error = ServiceError.of(code, "An internal error occurred.", 500)
+            return plan.codec.encode_error(plan.operation, error, request_id)
+        finally:
+            self._metrics.record_request(plan.model.name, plan.operation.name, code, monotonic() - started)
+
+    async def _plan(self, request: Request) -> Plan:
+        try:
+            signature = parse_signature(request)
+        except ValueError:
+            # The authenticator answers it, once the protocol of the answer is known.
+            signature = None
+        scope = NO_SCOPE if signature is None else signature.scope
+        route = find_route(request, scope)
+        if route.operation is None:
+            return await self._plan_rest(request, route)
+        service = route.services[0] if route.services else None
+        if service is None or service not in self._table.names:
+            raise _unknown_operation(service, route.operation)
+        model = await self._table.load(service)
+        operation = model.operations.get(route.operation)
+        if operation is None:
+            raise _unknown_action(model, route)
+        return Plan(model, operation, {}, codec_for(model, route.protocol))
+
+    async def _plan_rest(self, request: Request, route: Route) -> Plan:
+        for service in route.services:
+            if service not in self._table.names:
+                continue
+            model = await self._table.load(service)
+            rest = self._rest_tables.get(service)
+            if rest is None:
+                rest = self._rest_tables[service] = RestTable(model)
+            match = rest.find(path_style(request) if service == "s3" else request)
+            if match is not None:
+                return Plan(model, match.operation, match.labels, codec_for(model, model.protocols[0]))
+        if route.services and not any(service in self._table.names for service in route.services):
+            raise ServiceError.of("NotImplemented", f"Service {route.services[0]} is not part of Forebay.", 501)
+        raise ServiceError.of("UnknownOperationException", "No operation has this method and path.", 404)
+
+    def _refuse(self, request: Request, error: ServiceError, request_id: str) -> Response:
+        """Answer where not even the operation is known, in the form the request's client reads."""
+        protocol = "json" if "x-amz-target" in request.headers else "query"
+        if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+            protocol = "smithy-rpc-v2-cbor"
+        self._metrics.record_request("", "", error.code, 0.0)
+        return codec_for(None, protocol).encode_error(None, error, request_id)
+
+    def _caller(self, request: Request, identity: Identity, request_id: str) -> Caller:
+        scheme = "https" if request.secure else "http"
+        return Caller(
+            identity.account,
+            identity.scope.region or self._default_region,
+            identity.access_key,
+            identity.principal,
+            request_id,
+            self._public_url or f"{scheme}://{request.host}",
+            request.peer,
+            request.headers.get("x-amzn-trace-id"),
+            request.headers.get("user-agent", ""),
+        )
+
+
+def _unknown_operation(service: str | None, operation: str) -> ServiceError:
+    if service is None:
+        return ServiceError.of("UnknownOperationException", f"The operation {operation} is not known.", 400)
+    return ServiceError.of("NotImplemented", f"Service {service} is not part of Forebay.", 501)
+
+
+def _unknown_action(model: ServiceModel, route: Route) -> ServiceError:
+    if route.protocol == "query":
+        text = f"The action {route.operation} is not valid for this web service."
+        return ServiceError.of("InvalidAction", text, 400)
+    return ServiceError.of("UnknownOperationException", f"{model.service_id} has no operation {route.operation}.", 400)

@@ -1,0 +1,165 @@
+"""AWS Signature Version 4: who signed a request, and whether the signature is right.
+
+Header and presigned forms, unsigned and streaming payloads. Nothing here decides what happens without a signature;
+`authentication.py` does.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote
+
+from forebay.core.http import Request
+from forebay.wire.routing import Scope
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256\s+"
+    r"Credential=(?P<credential>[^,\s]+)\s*,\s*"
+    r"SignedHeaders=(?P<headers>[^,\s]+)\s*,\s*"
+    r"Signature=(?P<signature>[0-9a-f]+)\s*"
+)
+_SPACES = re.compile(r" {2,}")
+
+
+class Signature(NamedTuple):
+    """What a signed request says: the scope of its key, the time, which headers are signed, and the signature."""
+
+    scope: Scope
+    timestamp: str
+    signed_headers: Sequence[str]
+    signature: str
+    is_presigned: bool
+    # Seconds for which a presigned URL is valid.
+    expires_seconds: int
+    security_token: str | None
+
+
+def parse_signature(request: Request) -> Signature | None:
+    """Return the signature of a request; None where it has none.
+
+    Raises:
+        ValueError: there is one, but it is malformed; the text says how.
+    """
+    header = request.headers.get("authorization")
+    if header is not None and header.startswith(ALGORITHM):
+        return _parse_header(request, header)
+    if "X-Amz-Signature=" in request.query:
+        return _parse_presigned(request)
+    return None
+
+
+def _parse_header(request: Request, header: str) -> Signature:
+    match = _AUTHORIZATION.fullmatch(header)
+    if match is None:
+        raise ValueError("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters.")
+    timestamp = request.headers.get("x-amz-date") or request.headers.get("date", "")
+    return Signature(
+        _parse_scope(match["credential"]),
+        timestamp,
+        match["headers"].split(";"),
+        match["signature"],
+        is_presigned=False,
+        expires_seconds=0,
+        security_token=request.headers.get("x-amz-security-token"),
+    )
+
+
+def _parse_presigned(request: Request) -> Signature:
+    fields = dict(parse_qsl(request.query, keep_blank_values=True))
+    try:
+        expires_seconds = int(fields["X-Amz-Expires"])
+        return Signature(
+            _parse_scope(fields["X-Amz-Credential"]),
+            fields["X-Amz-Date"],
+            fields["X-Amz-SignedHeaders"].split(";"),
+            fields["X-Amz-Signature"],
+            is_presigned=True,
+            expires_seconds=expires_seconds,
+            security_token=fields.get("X-Amz-Security-Token"),
+        )
+    except KeyError as missing:
+        raise ValueError(f"The presigned URL lacks {missing.args[0]}.") from None
+
+
+def _parse_scope(credential: str) -> Scope:
+    parts = credential.rsplit("/", 4)
+    if len(parts) != 5 or parts[4] != "aws4_request":
+        raise ValueError(f"Credential must be <access key>/<date>/<region>/<service>/aws4_request, not '{credential}'.")
+    return Scope(parts[0], parts[1], parts[2], parts[3])
+
+
+def is_right(request: Request, signature: Signature, secret_key: str) -> bool:
+    """Return whether the signature is the one that the secret key makes; compared in constant time."""
+    key = _signing_key(secret_key, signature.scope.date, signature.scope.region, signature.scope.service)
+    scope = signature.scope
+    text = "\n".join(
+        (
+            ALGORITHM,
+            signature.timestamp,
+            f"{scope.date}/{scope.region}/{scope.service}/aws4_request",
+            hashlib.sha256(canonical_request(request, signature).encode()).hexdigest(),
+        )
+    )
+    expected = hmac.digest(key, text.encode(), "sha256").hex()
+    return hmac.compare_digest(expected, signature.signature)
+
+
+def canonical_request(request: Request, signature: Signature) -> str:
+    """Return the canonical request, as AWS's general reference defines it."""
+    headers = [f"{name}:{_header_value(request, name)}\n" for name in signature.signed_headers]
+    # S3 signs its path as it stands, every other service encodes it once more.
+    path = request.path if signature.scope.service == "s3" else quote(request.path, safe="/-_.~")
+    return "\n".join(
+        (
+            request.method,
+            path or "/",
+            _canonical_query(request.query, signature),
+            "".join(headers),
+            ";".join(signature.signed_headers),
+            payload_hash(request, signature),
+        )
+    )
+
+
+def payload_hash(request: Request, signature: Signature) -> str:
+    """Return the payload's part in the signature: the header's word for it, or the hash of the body."""
+    declared = request.headers.get("x-amz-content-sha256")
+    if declared is not None:
+        return declared
+    if signature.is_presigned and signature.scope.service == "s3":
+        return "UNSIGNED-PAYLOAD"
+    return hashlib.sha256(request.body).hexdigest()
+
+
+def has_declared_payload(request: Request) -> bool:
+    """Return whether the body is the one that the signature speaks of, where it speaks of one."""
+    declared = request.headers.get("x-amz-content-sha256", "")
+    if len(declared) != 64:
+        return True
+    return hmac.compare_digest(hashlib.sha256(request.body).hexdigest(), declared)
+
+
+def _header_value(request: Request, name: str) -> str:
+    value = request.host if name == "host" else request.headers.get(name, "")
+    return _SPACES.sub(" ", value.strip())
+
+
+def _canonical_query(query: str, signature: Signature) -> str:
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if signature.is_presigned:
+        pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
+    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
+    return "&".join(f"{name}={value}" for name, value in encoded)
+
+
+@lru_cache(maxsize=1024)
+def _signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
+    key = hmac.digest(f"AWS4{secret_key}".encode(), date.encode(), "sha256")
+    for part in (region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
