@@ -17,8 +17,8 @@ from functools import cache
 from typing import Any, Literal, TypeGuard, TypeVar
 
 from forebay.core.errors import ServiceError
+from forebay.core.marks import Shape
 from forebay.core.schema import Blob, Flag, ListOf, MapOf, Member, Node, Number, Structure, Text, Time, schema_of
-from forebay.core.shapes import Shape
 from forebay.core.timestamps import EARLIEST, LATEST, format_iso8601, parse_timestamp, seconds_of
 from forebay.core.validation import (
     Violation,

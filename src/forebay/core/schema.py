@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import NODEFAULT, Meta
 
-from forebay.core import shapes
+from forebay.core import marks as kinds
 
-Location = shapes.Uri | shapes.Query | shapes.QueryMap | shapes.Header | shapes.HeaderPrefix | shapes.StatusCode
+Location = kinds.Uri | kinds.Query | kinds.QueryMap | kinds.Header | kinds.HeaderPrefix | kinds.StatusCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class MapOf:
 class Structure:
     """Another structure, by its type, so that structures may contain themselves."""
 
-    type: type[shapes.Shape]
+    type: type[kinds.Shape]
 
 
 Node = Text | Number | Flag | Blob | Time | ListOf | MapOf | Structure
@@ -117,7 +117,7 @@ class Member:
 class Schema:
     """All members of one structure; `payload` is the one that is the whole body, `body` those that are in it."""
 
-    type: type[shapes.Shape]
+    type: type[kinds.Shape]
     members: tuple[Member, ...]
     located: tuple[Member, ...]
     body: tuple[Member, ...]
@@ -126,7 +126,7 @@ class Schema:
 
 
 @cache
-def schema_of(type_: type[shapes.Shape]) -> Schema:
+def schema_of(type_: type[kinds.Shape]) -> Schema:
     """Read a structure's annotations."""
     hints = get_type_hints(type_, include_extras=True)
     members = tuple(_member(field, hints[field.name]) for field in msgspec.structs.fields(type_))
@@ -140,11 +140,11 @@ def schema_of(type_: type[shapes.Shape]) -> Schema:
 def _member(field: msgspec.structs.FieldInfo, hint: Any) -> Member:
     marks: list[Any] = []
     node = _node(hint, marks)
-    xml = _first(marks, shapes.Xml) or shapes.Xml()
-    member = _first(marks, shapes.Member)
+    xml = _first(marks, kinds.Xml) or kinds.Xml()
+    member = _first(marks, kinds.Member)
     # Marks of a list or map stand inside, those of the member outside; both may bear an Xml mark.
     outer = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    xml = _first(list(outer), shapes.Xml) or xml
+    xml = _first(list(outer), kinds.Xml) or xml
     # A located member whose name a body member bears is spelled `location:name` by the generator.
     wire = field.encode_name.rpartition(":")[2]
     name = member.name if member else wire
@@ -156,8 +156,8 @@ def _member(field: msgspec.structs.FieldInfo, hint: Any) -> Member:
         node=node,
         required=field.default is NODEFAULT,
         location=_first(marks, *get_args(Location)),
-        payload=_first(marks, shapes.Payload) is not None,
-        event_stream=_first(marks, shapes.EventStream) is not None,
+        payload=_first(marks, kinds.Payload) is not None,
+        event_stream=_first(marks, kinds.EventStream) is not None,
         flattened=xml.flattened,
         attribute=xml.attribute,
         namespace=xml.namespace,
@@ -202,16 +202,16 @@ def _map(hint: Any, marks: list[Any]) -> MapOf:
     return MapOf(key_node, _node(value, []), least, most, xml.key or "key", xml.value or "value")
 
 
-def _inner_xml(marks: list[Any]) -> shapes.Xml:
-    inner = [mark for mark in marks if isinstance(mark, shapes.Xml) and (mark.item or mark.key)]
-    return inner[-1] if inner else shapes.Xml()
+def _inner_xml(marks: list[Any]) -> kinds.Xml:
+    inner = [mark for mark in marks if isinstance(mark, kinds.Xml) and (mark.item or mark.key)]
+    return inner[-1] if inner else kinds.Xml()
 
 
 def _scalar(hint: Any, marks: list[Any]) -> Node:
     meta = _first(marks, Meta) or Meta()
-    sensitive = _first(marks, shapes.Sensitive) is not None
+    sensitive = _first(marks, kinds.Sensitive) is not None
     if hint is str:
-        original = _first(marks, shapes.OriginalPattern)
+        original = _first(marks, kinds.OriginalPattern)
         text = original.text if original else model_pattern(meta.pattern)
         return Text(meta.min_length, meta.max_length, meta.pattern, text, (), sensitive)
     if hint is bytes:
@@ -221,9 +221,9 @@ def _scalar(hint: Any, marks: list[Any]) -> Node:
     if hint is int:
         return Number(meta.ge, meta.le)
     if hint is float:
-        time = _first(marks, shapes.TimestampFormat)
+        time = _first(marks, kinds.TimestampFormat)
         return Time(time.format) if time else Number(meta.ge, meta.le, whole=False)
-    assert issubclass(hint, shapes.Shape)
+    assert issubclass(hint, kinds.Shape)
     return Structure(hint)
 
 
