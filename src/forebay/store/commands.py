@@ -79,6 +79,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     messages: tuple[ReceivedMessage, ...]
     next_visible_at_ms: int | None = None
     dead_lettered_count: int = 0
+    # Nothing was received because `in_flight_max` messages are in flight.
+    is_over_limit: bool = False
 
 
 class DeadLetterRule(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,231 @@
+"""The SQLite engine as a `Store`: what the loop's thread does. Writing is the writer's, reading a few readers'."""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from forebay.core.errors import Unavailable
+from forebay.store.blobs import FileBlobs
+from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
+from forebay.store.contract import Blobs, Topic, Transaction, View
+from forebay.store.hub import Hub
+from forebay.store.records import Kind
+from forebay.store.sqlite.cache import RecordCache
+from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, is_unavailable, open_reader
+from forebay.store.sqlite.handlers import ask
+from forebay.store.sqlite.records import SqliteRecordReader
+from forebay.store.sqlite.writer import Submission, Writer, WriterTransaction
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# What may wait for a commit; past either, `submit` waits before it queues.
+PENDING_COUNT_MAX = 8192
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+
+CACHED_RECORDS_MAX = 10_000
+
+_READERS = 2
+
+_UNKNOWN = object()
+
+
+class ReaderView:
+    """The `View` that `view` hands to its work."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.records = SqliteRecordReader(connection)
+        self._connection = connection
+
+    def ask(self, query: Query[R]) -> R:
+        """Answer a query."""
+        return ask(self._connection, query)
+
+
+class SqliteStore:
+    """A data folder that is open. Its methods are called on the loop that opened it."""
+
+    def __init__(self, directory: Path, writer: sqlite3.Connection, lock: DirectoryLock) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._create_future = self._loop.create_future
+        self._database = directory / DATABASE_NAME
+        self._lock = lock
+        self._blobs = FileBlobs(directory / "blobs")
+        self._hub = Hub()
+        self._cache = RecordCache(CACHED_RECORDS_MAX)
+        self._pending_count = 0
+        self._pending_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
+        self._idle_connections: deque[sqlite3.Connection] = deque()
+        self._writer = Writer(writer, self._loop, self._deliver)
+        self._put = self._writer.put
+
+    @property
+    def blobs(self) -> Blobs:
+        """Large immutable bytes."""
+        return self._blobs
+
+    @property
+    def writer_thread_id(self) -> int | None:
+        """The writer's thread, for measuring."""
+        return self._writer.thread.ident
+
+    def submit(self, commands: Sequence[Command[object]]) -> Awaitable[Sequence[object]]:
+        """Run commands in order, in one commit, and answer their results when that commit is durable."""
+        weight = 0
+        for command in commands:
+            weight += _weigh(command)
+        if self._waiting or not self._has_room() or self._is_closed:
+            return self._submit_later(commands, weight)
+        return self._enqueue(commands, None, weight)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction and return its result when the commit is durable."""
+        await self._wait_for_room()
+        return await self._enqueue((), work, 0)
+
+    async def view(self, work: Callable[[View], T]) -> T:
+        """Run `work` on a consistent snapshot that includes every commit acknowledged so far."""
+        if self._is_closed:
+            raise Unavailable("the store is closed")
+        return await self._loop.run_in_executor(self._readers, self._read, work)
+
+    async def find(self, kind: Kind[T], key: str) -> T | None:
+        """Return a record from the cache, reading through."""
+        name = (kind.name, key)
+        value: Any = self._cache.get(name, _UNKNOWN)
+        if value is not _UNKNOWN:
+            return value
+        ticket = self._cache.begin(name)
+        try:
+            value = await self.view(lambda view: view.records.find(kind, key))
+        except BaseException:
+            self._cache.abandon(name, ticket)
+            raise
+        self._cache.end(name, ticket, value)
+        # A commit may have been acknowledged during the read: what it left is fresher.
+        return self._cache.get(name, value)  # pyright: ignore[reportReturnType]
+
+    def watch(self, kind: Kind[T], listener: Callable[[str, T | None], None]) -> None:
+        """Call `listener` on the loop after each commit that changes a record."""
+        self._hub.watch(kind, listener)
+
+    def listen(self, topic: Topic, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` on the loop after each commit that may concern `topic`."""
+        return self._hub.listen(topic, wake)
+
+    async def wipe(self) -> None:
+        """Delete everything; numbers and positions go on, so that nothing old is mistaken for something new."""
+        watched = self._hub.watched
+        await self.transact(lambda transaction: cast("WriterTransaction", transaction).wipe(watched))
+        self._cache.clear()
+        await self._blobs.clear()
+        self._hub.tell_all()
+
+    async def close(self) -> None:
+        """Finish what was submitted and let go of all resources."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._writer.close()
+        await asyncio.to_thread(self._writer.thread.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        while self._idle_connections:
+            self._idle_connections.pop().close()
+        self._lock.release()
+        # The writer's last results were put on the loop before its thread ended.
+        await asyncio.sleep(0)
+
+    def _has_room(self) -> bool:
+        return self._pending_count < PENDING_COUNT_MAX and self._pending_bytes < PENDING_BYTES_MAX
+
+    def _enqueue(
+        self, commands: Sequence[Command[Any]], work: Callable[[Transaction], Any] | None, weight: int
+    ) -> "asyncio.Future[Any]":
+        future = self._create_future()
+        self._pending_count += 1
+        self._pending_bytes += weight
+        self._put(Submission(future, commands, work, weight))
+        return future
+
+    async def _submit_later(self, commands: Sequence[Command[object]], weight: int) -> Sequence[object]:
+        await self._wait_for_room()
+        return await self._enqueue(commands, None, weight)
+
+    async def _wait_for_room(self) -> None:
+        while not self._is_closed and not self._has_room():
+            turn = self._create_future()
+            self._waiting.append(turn)
+            await turn
+        if self._is_closed:
+            raise Unavailable("the store is closed")
+
+    def _deliver(
+        self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
+    ) -> None:
+        """Make a commit known: the cache first, then its callers, then those who watch and listen."""
+        if changes:
+            self._cache.update(changes)
+        for submission in batch:
+            self._pending_bytes -= submission.weight
+            future = submission.future
+            # A caller that was cancelled no longer waits.
+            if not future.done():
+                if submission.error is None:
+                    future.set_result(submission.result)
+                else:
+                    future.set_exception(submission.error)
+        self._pending_count -= len(batch)
+        if changes:
+            self._hub.tell_changes(changes)
+        if topics:
+            self._hub.tell_topics(topics)
+        if self._waiting:
+            self._admit()
+
+    def _admit(self) -> None:
+        room = PENDING_COUNT_MAX - self._pending_count if self._has_room() else 0
+        while self._waiting and room > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1
+
+    def _read(self, work: Callable[[View], T]) -> T:
+        """Run a view's work in a reader's thread."""
+        try:
+            try:
+                connection = self._idle_connections.pop()
+            except IndexError:
+                connection = open_reader(self._database)
+            try:
+                connection.execute("BEGIN")
+                return work(ReaderView(connection))
+            finally:
+                connection.rollback()
+                self._idle_connections.append(connection)
+        except sqlite3.Error as error:
+            if is_unavailable(error):
+                raise Unavailable(f"the store cannot read: {error}") from error
+            raise
+
+
+def _weigh(command: Command[Any]) -> int:
+    """Return about how many bytes a command keeps in memory while it waits."""
+    kind = type(command)
+    if kind is SendMessages:
+        weight = 0
+        for message in command.messages:  # pyright: ignore
+            weight += len(message.body) + len(message.attributes)
+        return weight
+    if kind is AppendLog:
+        return sum([len(entry.data) for entry in command.entries])
+    if kind is PutTimers:
+        return sum([len(timer.data) for timer in command.timers])
+    return 0

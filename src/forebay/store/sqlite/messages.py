@@ -1,0 +1,249 @@
+"""Messages, except receiving them: send, delete, change visibility, count, purge, peek, expire.
+
+Each function takes many commands of one type and answers their results in order. A message is ready, delayed or in
+flight; time moves it, so those that have become due are promoted when a receive or a count looks (each once).
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from forebay.store.commands import (
+    ChangeVisibility,
+    CountMessages,
+    DeleteMessages,
+    ExpireMessages,
+    MessageCounts,
+    PeekMessages,
+    PurgeQueue,
+    ReceivedMessage,
+    SendMessages,
+    SentMessage,
+)
+from forebay.store.sqlite.rows import Statements
+from forebay.store.sqlite.session import POSITION_MAX, QUEUE_SHIFT, QueueState, Session
+
+# Due messages that one receive or count promotes at most.
+PROMOTED_MAX = 1000
+
+# Purged rows that one sweep deletes: a few milliseconds, for which the next batch waits.
+SWEPT_MAX = 500
+
+MESSAGE_COLUMNS = (
+    "id, message_id, body, attributes, sent_at, visible_at, expires_at, first_received_at, receive_count, "
+    "group_id, deduplication_id, dead_letter_source"
+)
+
+_INSERT = Statements(
+    "INSERT INTO message (id, state, order_key, queue, visible_at, expires_at, receive_count, sent_at, message_id,"
+    " group_id, deduplication_id, attributes, body) VALUES {rows}",
+    "(?,?,?,?,?,?,0,?,?,?,?,?,?)",
+)
+_DELETE = Statements("DELETE FROM message WHERE id IN ({rows}) RETURNING id, state", "?")
+_HIDE = Statements(
+    "WITH change (id, visible_at) AS (VALUES {rows}) UPDATE message SET visible_at = change.visible_at"
+    " FROM change WHERE message.id = change.id",
+    "(?,?)",
+)
+_DUE = "FROM message WHERE queue = ? AND state > 0 AND visible_at <= ? AND id >= ? ORDER BY visible_at, state"
+_COUNT_DUE = f"SELECT state, count(*) FROM (SELECT state {_DUE} LIMIT ?) GROUP BY state"
+_PROMOTE = f"UPDATE message SET state = 0 WHERE id IN (SELECT id {_DUE} LIMIT ?)"
+
+
+def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentMessage, ...]]:
+    """Put messages on their queues."""
+    position = session.take_positions(sum([len(command.messages) for command in commands]))
+    values: list[object] = []
+    results: list[tuple[SentMessage, ...]] = []
+    for command in commands:
+        queue = session.change_queue(command.queue)
+        shifted = queue.number << QUEUE_SHIFT
+        sent: list[SentMessage] = []
+        for message in command.messages:
+            row = shifted | position
+            visible_at = message.visible_at_ms
+            if visible_at > message.sent_at_ms:
+                state = 1
+                queue.delayed += 1
+                queue.hide_until(visible_at)
+            else:
+                state = 0
+                queue.ready += 1
+            values += (
+                row,
+                state,
+                row,
+                queue.number,
+                visible_at,
+                message.expires_at_ms,
+                message.sent_at_ms,
+                message.message_id,
+                message.group,
+                message.deduplication,
+                message.attributes,
+                message.body,
+            )
+            sent.append(SentMessage(position, message.message_id))
+            position += 1
+        session.topics.add(("queue", queue.number))
+        results.append(tuple(sent))
+    _INSERT.run(session.connection, values)
+    return results
+
+
+def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[bool, ...]]:
+    """Delete messages by their receipts."""
+    wanted = [_rows(session.change_queue(command.queue), command) for command in commands]
+    states = {row: state for row, state in _DELETE.fetch(session.connection, [row for rows in wanted for row in rows])}
+    results: list[tuple[bool, ...]] = []
+    for command, rows in zip(commands, wanted, strict=True):
+        queue = session.change_queue(command.queue)
+        found: list[bool] = []
+        for row in rows:
+            # Popped, so that of two receipts for one message only the first deletes it.
+            state = states.pop(row, None)
+            found.append(state is not None)
+            if state is not None:
+                queue.count(state, -1)
+        results.append(tuple(found))
+    return results
+
+
+def change_visibility(session: Session, commands: Sequence[ChangeVisibility]) -> list[tuple[bool, ...]]:
+    """Change when messages in flight become visible again."""
+    return [_change_visibility(session, command) for command in commands]
+
+
+def count(session: Session, commands: Sequence[CountMessages]) -> list[MessageCounts]:
+    """Count the messages of queues."""
+    return [_count(session, command) for command in commands]
+
+
+def promote(session: Session, queue: QueueState, now_ms: int) -> bool:
+    """Make messages ready whose delay or visibility timeout is over; return whether there may be more of them."""
+    if queue.next_due is None or now_ms < queue.next_due:
+        return False
+    bounds = (queue.number, now_ms, queue.first_id, PROMOTED_MAX)
+    promoted = session.execute(_COUNT_DUE, bounds).fetchall()
+    if promoted:
+        session.execute(_PROMOTE, bounds)
+        queue = session.change_queue(queue.number)
+        for state, number in promoted:
+            queue.count(state, -number)
+            queue.ready += number
+    queue.next_due = session.first_hidden(queue)
+    return sum(number for _, number in promoted) == PROMOTED_MAX
+
+
+def purge(session: Session, commands: Sequence[PurgeQueue]) -> list[int]:
+    """Empty queues at once: what stands before a watermark is gone, and `sweep` deletes its rows little by little."""
+    return [_purge(session, command.queue) for command in commands]
+
+
+def sweep(session: Session) -> bool:
+    """Delete some rows of purged messages; return whether there may be more of them."""
+    row = session.execute("SELECT number FROM queue WHERE is_swept = 0 LIMIT 1").fetchone()
+    if row is None:
+        return False
+    queue = session.queue(row[0])
+    swept = session.execute(
+        "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE id BETWEEN ? AND ? LIMIT ?)",
+        (queue.number << QUEUE_SHIFT, queue.first_id - 1, SWEPT_MAX),
+    ).rowcount
+    if swept < SWEPT_MAX:
+        session.change_queue(queue.number).is_swept = True
+    return True
+
+
+def peek(connection: sqlite3.Connection, query: PeekMessages) -> tuple[ReceivedMessage, ...]:
+    """Read messages in order of position."""
+    row = connection.execute("SELECT purged_through FROM queue WHERE number = ?", (query.queue,)).fetchone()
+    after = max(query.after, row[0] if row else 0)
+    shifted = query.queue << QUEUE_SHIFT
+    rows = connection.execute(
+        f"SELECT {MESSAGE_COLUMNS} FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",  # noqa: S608 constants
+        (shifted + after + 1, shifted | POSITION_MAX, query.limit),
+    ).fetchall()
+    return tuple(ReceivedMessage(row[0] & POSITION_MAX, *row[1:]) for row in rows)
+
+
+def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
+    """Delete messages whose retention is over."""
+    return [_expire(session, command) for command in commands]
+
+
+def delete_rows(session: Session, rows: Sequence[tuple[int, int]]) -> int:
+    """Delete messages given as row id and state; return how many of them were not purged already."""
+    deleted = 0
+    for row, state in rows:
+        queue = session.queue(row >> QUEUE_SHIFT)
+        if row >= queue.first_id:
+            session.change_queue(queue.number).count(state, -1)
+            deleted += 1
+    if rows:
+        ids = json.dumps([row for row, _ in rows])
+        session.execute("DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    return deleted
+
+
+def _rows(queue: QueueState, command: DeleteMessages) -> list[int]:
+    shifted = queue.number << QUEUE_SHIFT
+    purged = queue.purged_through
+    # 0 is no message's row: what is purged is not found.
+    return [
+        shifted | receipt.position if purged < receipt.position <= POSITION_MAX else 0 for receipt in command.receipts
+    ]
+
+
+def _change_visibility(session: Session, command: ChangeVisibility) -> tuple[bool, ...]:
+    queue = session.change_queue(command.queue)
+    shifted = queue.number << QUEUE_SHIFT
+    wanted = [shifted | change.receipt.position for change in command.changes]
+    found = session.execute(
+        "SELECT id, visible_at FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state = 2 AND id >= ?",
+        (json.dumps(wanted), queue.first_id),
+    )
+    until = dict(found.fetchall())
+    results: list[bool] = []
+    for row, change in zip(wanted, command.changes, strict=True):
+        is_in_flight = until.get(row, 0) > command.now_ms
+        results.append(is_in_flight)
+        if is_in_flight:
+            until[row] = change.visible_at_ms
+            queue.hide_until(change.visible_at_ms)
+            if change.visible_at_ms <= command.now_ms:
+                session.topics.add(("queue", queue.number))
+    values = [
+        value for row, is_changed in zip(wanted, results, strict=True) if is_changed for value in (row, until[row])
+    ]
+    _HIDE.run(session.connection, values)
+    return tuple(results)
+
+
+def _count(session: Session, command: CountMessages) -> MessageCounts:
+    queue = session.queue(command.queue)
+    due: dict[int, int] = {}
+    if promote(session, queue, command.now_ms):
+        # Many at once (a long backlog of one delay): they are counted now and promoted by those who receive.
+        due = dict(session.execute(_COUNT_DUE, (queue.number, command.now_ms, queue.first_id, -1)).fetchall())
+    delayed, in_flight = due.get(1, 0), due.get(2, 0)
+    return MessageCounts(queue.ready + delayed + in_flight, queue.in_flight - in_flight, queue.delayed - delayed)
+
+
+def _purge(session: Session, number: int) -> int:
+    queue = session.change_queue(number)
+    purged = queue.ready + queue.delayed + queue.in_flight
+    queue.ready = queue.delayed = queue.in_flight = 0
+    queue.purged_through = session.take_positions(1)
+    queue.is_swept = False
+    session.needs_sweep = True
+    queue.next_due = None
+    return purged
+
+
+def _expire(session: Session, command: ExpireMessages) -> int:
+    rows = session.execute(
+        "SELECT id, state FROM message WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+        (command.now_ms, command.limit),
+    ).fetchall()
+    return delete_rows(session, rows)

@@ -1,0 +1,138 @@
+"""Receiving messages: those that are ready are hidden, counted, and handed out; the hopeless go to the dead letters."""
+
+from collections.abc import Sequence
+
+from forebay.store.commands import DeadLetterRule, Received, ReceivedMessage, ReceiveMessages
+from forebay.store.sqlite.messages import MESSAGE_COLUMNS, delete_rows, promote
+from forebay.store.sqlite.rows import Statements
+from forebay.store.sqlite.session import POSITION_MAX, QUEUE_SHIFT, QueueState, Session
+
+# A message received this often without a delete goes behind the others (AWS: SQS metrics, age of the oldest message).
+_RECEIVES_IN_FRONT = 3
+
+# Messages that one receive looks at and does not hand out (expired, dead-lettered) before it answers what it has.
+_PASSED_MAX = 1000
+
+_SELECT = (
+    f"SELECT {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
+    " WHERE state = 0 AND order_key BETWEEN ? AND ? ORDER BY order_key LIMIT ?"
+)
+_HIDE = Statements(
+    "WITH change (id, visible_at, order_key, first_received_at) AS (VALUES {rows})"
+    " UPDATE message SET state = 2, visible_at = change.visible_at, order_key = change.order_key,"
+    " first_received_at = change.first_received_at, receive_count = receive_count + 1"
+    " FROM change WHERE message.id = change.id",
+    "(?,?,?,?)",
+)
+_BURY = (
+    "INSERT INTO message SELECT ?, 0, ?, ?, ?, sent_at + ?, 0, NULL, sent_at, ?, message_id, group_id,"
+    " deduplication_id, attributes, body FROM message WHERE id = ?"
+)
+
+# A row of _SELECT: MESSAGE_COLUMNS, then the order key.
+_Row = tuple[int, str, str, bytes, int, int, int, int | None, int, str | None, str | None, int | None, int]
+
+
+def receive(session: Session, commands: Sequence[ReceiveMessages]) -> list[Received]:
+    """Receive messages for each command in turn."""
+    hidden: list[object] = []
+    results: list[Received] = []
+    for command in commands:
+        results.append(_receive(session, command, hidden))
+        # What was taken must be hidden before the same queue is looked at again.
+        _HIDE.run(session.connection, hidden)
+        hidden.clear()
+    return results
+
+
+def _receive(session: Session, command: ReceiveMessages, hidden: list[object]) -> Received:
+    queue = session.queue(command.queue)
+    promote(session, queue, command.now_ms)
+    limit = command.limit
+    if command.in_flight_max is not None:
+        limit = min(limit, command.in_flight_max - queue.in_flight)
+        if limit <= 0:
+            return Received((), is_over_limit=True)
+    taken: list[ReceivedMessage] = []
+    passed = buried = 0
+    while queue.ready and len(taken) < limit and passed < _PASSED_MAX:
+        if hidden:
+            _HIDE.run(session.connection, hidden)
+            hidden.clear()
+        rows: list[_Row] = session.execute(_SELECT, (queue.first_id, queue.last_id, limit - len(taken))).fetchall()
+        expired = [row for row in rows if row[6] <= command.now_ms]
+        delete_rows(session, [(row[0], 0) for row in expired])
+        rows = [row for row in rows if row[6] > command.now_ms]
+        rule = command.dead_letter
+        dead = [row for row in rows if rule is not None and row[8] >= rule.receives_max]
+        if rule is not None and dead:
+            _bury(session, queue, dead, rule, command.now_ms)
+            rows = [row for row in rows if row[8] < rule.receives_max]
+        taken += _take(session, queue, rows, command, hidden)
+        passed += len(expired) + len(dead)
+        buried += len(dead)
+    next_visible_at = session.first_hidden(queue) if not taken and queue.next_due is not None else None
+    return Received(tuple(taken), next_visible_at, buried)
+
+
+def _take(
+    session: Session, queue: QueueState, rows: Sequence[_Row], command: ReceiveMessages, hidden: list[object]
+) -> list[ReceivedMessage]:
+    if not rows:
+        return []
+    queue = session.change_queue(queue.number)
+    taken: list[ReceivedMessage] = []
+    shifted = queue.number << QUEUE_SHIFT
+    visible_at = command.visible_until_ms
+    for row in rows:
+        (
+            identity,
+            message_id,
+            body,
+            attributes,
+            sent_at,
+            _,
+            expires_at,
+            first_at,
+            receives,
+            group,
+            dedup,
+            source,
+            order,
+        ) = row
+        receives += 1
+        first_at = command.now_ms if first_at is None else first_at
+        if receives >= _RECEIVES_IN_FRONT:
+            order = shifted | session.take_positions(1)
+        hidden += (identity, visible_at, order, first_at)
+        taken.append(
+            ReceivedMessage(
+                identity & POSITION_MAX,
+                message_id,
+                body,
+                attributes,
+                sent_at,
+                visible_at,
+                expires_at,
+                first_at,
+                receives,
+                group,
+                dedup,
+                source,
+            )
+        )
+    queue.ready -= len(rows)
+    queue.in_flight += len(rows)
+    queue.hide_until(visible_at)
+    return taken
+
+
+def _bury(session: Session, queue: QueueState, rows: Sequence[_Row], rule: DeadLetterRule, now_ms: int) -> None:
+    grave = session.change_queue(rule.queue)
+    shifted = grave.number << QUEUE_SHIFT
+    for row in rows:
+        identity = shifted | session.take_positions(1)
+        session.execute(_BURY, (identity, identity, grave.number, now_ms, rule.retention_ms, queue.number, row[0]))
+    grave.ready += len(rows)
+    delete_rows(session, [(row[0], 0) for row in rows])
+    session.topics.add(("queue", grave.number))

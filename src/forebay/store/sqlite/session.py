@@ -1,0 +1,167 @@
+"""What the writer holds in memory: the connection, each queue's counters, the next position, and what a commit tells.
+
+Counters change in Python and are written once a commit, so that a batch of sixty sends costs one more statement
+instead of sixty. After a rollback everything here is forgotten and read again.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forebay.store.contract import Topic
+from forebay.store.sqlite.rows import Statements
+
+# A message's row id is its queue's number shifted by this many bits, plus its position: 2 million queue numbers
+# and 4 trillion positions in the life of a store.
+QUEUE_SHIFT = 42
+POSITION_MAX = (1 << QUEUE_SHIFT) - 1
+_QUEUE_MAX = (1 << (63 - QUEUE_SHIFT)) - 1
+
+# Positions are reserved in blocks; a crash skips at most one block.
+_POSITIONS_RESERVED = 1 << 16
+
+# Queues whose counters stay in memory between commits.
+_QUEUES_MAX = 50_000
+
+_SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?)")
+
+
+@dataclass(slots=True)
+class QueueState:
+    """A queue's counters. `next_due` is at or before the first moment a hidden message becomes visible."""
+
+    number: int
+    ready: int = 0
+    delayed: int = 0
+    in_flight: int = 0
+    purged_through: int = 0
+    is_swept: bool = True
+    next_due: int | None = None
+
+    @property
+    def first_id(self) -> int:
+        """The lowest row id that a live message of the queue can have."""
+        return (self.number << QUEUE_SHIFT) + self.purged_through + 1
+
+    @property
+    def last_id(self) -> int:
+        """The highest row id that a message of the queue can have."""
+        return (self.number << QUEUE_SHIFT) | POSITION_MAX
+
+    def hide_until(self, visible_at: int) -> None:
+        """Note that a message becomes visible then."""
+        if self.next_due is None or visible_at < self.next_due:
+            self.next_due = visible_at
+
+    def count(self, state: int, change: int) -> None:
+        """Change the counter of a state."""
+        if state == 0:
+            self.ready += change
+        elif state == 1:
+            self.delayed += change
+        else:
+            self.in_flight += change
+
+
+class Session:
+    """The writer's view of the database. Used by one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.execute = connection.execute
+        # What the commit will tell: whom to wake, and which records changed (kind, key, value or None).
+        self.topics: set[Topic] = set()
+        self.changes: list[tuple[str, str, object]] = []
+        # Purged messages or dropped streams have left rows to delete when there is nothing better to do.
+        self.needs_sweep = True
+        self._queues: dict[int, QueueState] = {}
+        self._dirty: dict[int, QueueState] = {}
+        self._timer_counts: dict[str, int] = {}
+        self._next_position = 1
+        self._reserved_until = 0
+
+    def queue(self, number: int) -> QueueState:
+        """Return a queue's counters for reading."""
+        state = self._queues.get(number)
+        return state if state is not None else self._load_queue(number)
+
+    def change_queue(self, number: int) -> QueueState:
+        """Return a queue's counters, to be written with the commit."""
+        state = self._dirty.get(number)
+        if state is None:
+            state = self._dirty[number] = self.queue(number)
+        return state
+
+    def count_timers(self, kind: str, change: int) -> None:
+        """Change the number of timers of a kind."""
+        if change:
+            self._timer_counts[kind] = self._timer_counts.get(kind, 0) + change
+
+    def take_positions(self, count: int) -> int:
+        """Return the first of `count` positions that nobody was ever given."""
+        first = self._next_position
+        if first + count > self._reserved_until:
+            row = self.execute("SELECT value FROM meta WHERE name = 'positions'").fetchone()
+            # In memory it may be further, when a commit that reserved was rolled back.
+            first = max(first, row[0] if row else 1)
+            self._reserved_until = first + count + _POSITIONS_RESERVED
+            if self._reserved_until > POSITION_MAX:
+                raise OverflowError("the store has given out all positions")
+            self.execute("INSERT OR REPLACE INTO meta VALUES ('positions', ?)", (self._reserved_until,))
+        self._next_position = first + count
+        return first
+
+    def flush(self) -> None:
+        """Write what is only in memory, so that SQL sees it."""
+        if self._dirty:
+            values: list[object] = []
+            for state in self._dirty.values():
+                values += (
+                    state.number,
+                    state.ready,
+                    state.delayed,
+                    state.in_flight,
+                    state.purged_through,
+                    state.is_swept,
+                )
+            _SAVE_QUEUES.run(self.connection, values)
+            self._dirty.clear()
+        for kind, change in self._timer_counts.items():
+            self.execute(
+                "INSERT INTO timer_count VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET total = total + excluded.total",
+                (kind, change),
+            )
+        self._timer_counts.clear()
+        if len(self._queues) > _QUEUES_MAX:
+            self._queues.clear()
+
+    def forget(self) -> None:
+        """Forget what a rollback has undone."""
+        self._queues.clear()
+        self._dirty.clear()
+        self._timer_counts.clear()
+        self._reserved_until = 0
+
+    def take_news(self) -> tuple[Sequence[Topic], Sequence[tuple[str, str, object]]]:
+        """Return, and start anew, what the commit tells."""
+        news = tuple(self.topics), self.changes
+        self.topics = set()
+        self.changes = []
+        return news
+
+    def _load_queue(self, number: int) -> QueueState:
+        if not 0 <= number <= _QUEUE_MAX:
+            raise OverflowError(f"queue number {number} is not between 0 and {_QUEUE_MAX}")
+        row = self.execute("SELECT * FROM queue WHERE number = ?", (number,)).fetchone()
+        state = QueueState(*row) if row else QueueState(number)
+        state.next_due = self.first_hidden(state)
+        self._queues[number] = state
+        return state
+
+    def first_hidden(self, state: QueueState) -> int | None:
+        """Return when the first hidden message of a queue becomes visible, or None."""
+        row = self.execute(
+            "SELECT visible_at FROM message WHERE queue = ? AND state > 0 AND id >= ? ORDER BY visible_at LIMIT 1",
+            (state.number, state.first_id),
+        ).fetchone()
+        return row[0] if row else None
