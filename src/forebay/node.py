@@ -104,16 +104,6 @@ class Node:
         if service.name not in self._used:
             self.supervisor.spawn(self._mark_used(service.name))
 
-    async def find_target(self, arn_service: str) -> Target | None:
-        """Return the target that a service in an ARN stands for, loading the service."""
-        parts = await self.platform.table.parts(ARN_SERVICES.get(arn_service, arn_service))
-        return None if parts is None else parts.target
-
-    async def find_sender(self, arn_service: str) -> Sender | None:
-        """Return the sender's side of the service in an ARN, loading the service."""
-        parts = await self.platform.table.parts(ARN_SERVICES.get(arn_service, arn_service))
-        return None if parts is None else parts.sender
-
     async def find_ingress(self, address: Address) -> Special | None:
         """Return what answers requests that come in at an address."""
         service = INGRESS_SERVICES.get(address.label)
@@ -178,7 +168,7 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
     table = OperationTable({name: partial(_import_service, path) for name, path in CATALOG.items()}, metrics)
     supervisor = Supervisor(clock, ids, store.listen)
     trace = Trace(store, config.trace_seconds)
-    deliveries = Deliveries(clock, trace, lambda name: node.find_target(name), lambda name: node.find_sender(name))
+    deliveries = Deliveries(clock, trace, partial(_find_target, table), partial(_find_sender, table))
     platform = Platform(
         config,
         store,
@@ -225,6 +215,16 @@ class LogExpiry:
         """Delete a batch."""
         (count,) = await self._store.submit([ExpireLog(int(self._clock.now() * 1000), self._LIMIT)])
         return 0.0 if count == self._LIMIT else self._PAUSE_SECONDS
+
+
+async def _find_target(table: OperationTable, arn_service: str) -> Target | None:
+    parts = await table.parts(ARN_SERVICES.get(arn_service, arn_service))
+    return None if parts is None else parts.target
+
+
+async def _find_sender(table: OperationTable, arn_service: str) -> Sender | None:
+    parts = await table.parts(ARN_SERVICES.get(arn_service, arn_service))
+    return None if parts is None else parts.sender
 
 
 def _import_service(path: str) -> Service:

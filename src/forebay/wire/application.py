@@ -28,6 +28,7 @@ from forebay.wire.signature import parse_signature
 log = structlog.get_logger()
 
 Special = Callable[[Request], Awaitable[Response]]
+FindIngress = Callable[[Address], Awaitable[Special | None]]
 
 
 class Plan(NamedTuple):
@@ -46,7 +47,7 @@ class Application:
     base of URLs handed out; without it the request's own host serves.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the meeting point of the wire's parts, built once
         self,
         table: OperationTable,
         authenticator: Authenticator,
@@ -56,7 +57,7 @@ class Application:
         default_region: str,
         public_url: str | None,
         specials: Mapping[str, Special],
-        find_ingress: Callable[[Address], Awaitable[Special | None]],
+        find_ingress: FindIngress,
     ) -> None:
         self._table = table
         self._authenticator = authenticator
