@@ -6,9 +6,12 @@ do, so that a key still names its account when its record is gone.
 
 import base64
 import binascii
+from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
+from forebay.core.errors import ConfigError
 from forebay.core.ids import Ids
 from forebay.store.records import Kind
 
@@ -20,7 +23,7 @@ _ACCOUNT_MASK = (1 << 40) - 1
 _ACCOUNT_MAX = 999_999_999_999
 
 
-class AccessKey(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True):
     """One access key. A temporary one (`ASIA...`) has a session token and an end; `user_name` is of a user's own key.
 
     `principal` is the ARN that signs with the key, `user_id` what GetCallerIdentity calls `UserId`.
@@ -30,20 +33,41 @@ class AccessKey(msgspec.Struct, frozen=True):
     secret_key: str
     account: str
     principal: str
-    user_id: str
-    created_at: float
+    user_id: str = ""
+    created_at: float = 0.0
     session_token: str | None = None
     expires_at: float | None = None
     user_name: str | None = None
-    is_active: bool = True
-
-    def is_usable(self, now: float) -> bool:
-        """Return whether the key may sign at `now`."""
-        return self.is_active and (self.expires_at is None or now < self.expires_at)
 
 
-ACCESS_KEY = Kind("credentials.access_key", AccessKey)
-"""Records under the access key id itself."""
+CREDENTIAL = Kind("credentials.credential", Credential)
+"""Records under the access key id itself. A key that is switched off has none, so whatever is found may sign."""
+
+
+def load_credentials(path: Path) -> Mapping[str, Credential]:
+    """Read the configured access keys: lines `access-key secret-key account`, empty ones and `#` comments between.
+
+    Raises:
+        ConfigError: the file cannot be read, has no key, or a line has another form; the text names it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The credentials file {path} cannot be read: {error}.") from error
+    credentials: dict[str, Credential] = {}
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        if len(fields) != 3 or len(fields[2]) != 12 or not fields[2].isdigit():
+            text = f"Line {number} of {path} is not `access-key secret-key account` with an account of twelve digits."
+            raise ConfigError(text)
+        access_key, secret_key, account = fields
+        principal = f"arn:aws:iam::{account}:root"
+        credentials[access_key] = Credential(access_key, secret_key, account, principal, account)
+    if not credentials:
+        raise ConfigError(f"The credentials file {path} has no access key.")
+    return credentials
 
 
 def new_access_key_id(prefix: str, account: str, ids: Ids) -> str:
