@@ -112,7 +112,7 @@ TimestampUnix = Annotated[float, _CALENDAR, TimestampFormat("unixTimestamp")]
 TimestampHttp = Annotated[float, _CALENDAR, TimestampFormat("rfc822")]
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One operation of a service, as data: its shapes, errors and bindings.
 
     `uri` is the model's template (`/functions/{FunctionName}`, greedy labels `{Key+}`), query included where the model
@@ -136,7 +136,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: bool = False
 
 
-class ServiceModel(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceModel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One service, as data.
 
     `name` is botocore's name and `protocols` are in botocore's words, the preferred one first; `enforced` says whether

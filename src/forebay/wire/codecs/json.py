@@ -1,0 +1,144 @@
+"""AWS JSON 1.0 and 1.1: one JSON body in, one out, the operation named by a header.
+
+This is the hot path. msgspec reads valid input straight into the structure; only what it refuses is read again, slowly,
+to be understood or explained.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from forebay.core.convert import DEPTH_MAX, base64_text, inner_types, is_recursive, plain, read_shape
+from forebay.core.errors import ServiceError
+from forebay.core.http import Request, Response
+from forebay.core.schema import ListOf, MapOf, Node, Number, Time, schema_of
+from forebay.core.shapes import Empty, Operation, ServiceModel, Shape
+from forebay.core.timestamps import format_http_date, format_iso8601
+from forebay.wire.codecs.errors import error_members, error_type, json_plain, query_error
+
+# What msgspec raises for input it cannot take. Its own errors are ValueErrors, as is invalid UTF-8.
+UNREADABLE = (ValueError, RecursionError)
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+
+
+class JsonCodec:
+    """Codec of AWS JSON; `model` is None where the service could not be told."""
+
+    def __init__(self, model: ServiceModel | None) -> None:
+        self._model = model
+        self._content_type = ("Content-Type", f"application/x-amz-json-{(model and model.json_version) or '1.0'}")
+        self._decoders: dict[Operation, msgspec.json.Decoder[Shape]] = {}
+        self._encoder = msgspec.json.Encoder()
+
+    def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:  # noqa: ARG002  the contract's
+        """Read the body, which may be empty for an empty structure."""
+        decoder = self._decoders.get(operation)
+        if decoder is None:
+            decoder = self._decoders[operation] = msgspec.json.Decoder(operation.input)
+        body = request.body or b"{}"
+        try:
+            shape = decoder.decode(body)
+        except UNREADABLE:
+            return read_shape(operation.input, parse_json(body))
+        if is_recursive(operation.input):
+            check_depth(body)
+        return shape
+
+    def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
+        """Write the body, which is empty for an operation without output."""
+        headers = (self._content_type, ("x-amzn-RequestId", request_id))
+        if output is None or operation.output is Empty:
+            return Response(200, headers, b"")
+        if is_plain(operation.output):
+            return Response(200, headers, self._encoder.encode(output))
+        return Response(200, headers, encode_json(json_values(output)))
+
+    def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
+        """Write `__type` and the message; where clients still know Query's codes, name those in a header."""
+        body = {"__type": error_type(self._model, error), **error_members(error, json_plain)}
+        headers = [self._content_type, ("x-amzn-RequestId", request_id)]
+        if self._model is not None and self._model.query_compatible:
+            headers.append(("x-amzn-query-error", query_error(error)))
+        return Response(error.status, tuple(headers), self._encoder.encode(body))
+
+
+def parse_json(body: bytes) -> object:
+    """Read any JSON text into plain values, or raise SerializationException."""
+    try:
+        return msgspec.json.decode(body)
+    except UNREADABLE:
+        raise ServiceError.of("SerializationException", "Could not parse the request body as JSON.") from None
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse JSON that is valid but deeper than whoever walks it should have to bear."""
+    # Most bodies have fewer brackets than the limit; counting those is far cheaper than matching them.
+    if body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
+        return
+    depth = 0
+    for token in _BRACKETS.finditer(body):
+        first = body[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise ServiceError.of("SerializationException", "The request is nested too deeply.")
+        elif first in b"]}":
+            depth -= 1
+
+
+@cache
+def is_plain(type_: type[Shape]) -> bool:
+    """Tell whether msgspec's own JSON is this structure's JSON: no special timestamps, no numbers without a numeral."""
+    return _is_plain(type_, set())
+
+
+def json_values(shape: Shape) -> dict[str, Any]:
+    """Give a structure as values of which msgspec writes AWS's JSON."""
+    values = plain(shape, names="wire", time=json_time, blob=base64_text)
+    return numerals(values)
+
+
+def json_time(at: float, form: str | None) -> float | str:
+    """Write a timestamp for a JSON body."""
+    if form == "iso8601":
+        return format_iso8601(at)
+    return format_http_date(at) if form == "rfc822" else at
+
+
+def encode_json(value: object) -> bytes:
+    """Write plain values as JSON."""
+    return msgspec.json.encode(value)
+
+
+def _is_plain(type_: type[Shape], seen: set[type[Shape]]) -> bool:
+    seen.add(type_)
+    own = all(_writes_itself(member.node) for member in schema_of(type_).members)
+    return own and all(inner in seen or _is_plain(inner, seen) for inner in inner_types(type_))
+
+
+def _writes_itself(node: Node) -> bool:
+    match node:
+        case Time():
+            return node.format in {None, "unixTimestamp"}
+        case Number():
+            return node.whole
+        case ListOf():
+            return _writes_itself(node.item)
+        case MapOf():
+            return _writes_itself(node.value)
+        case _:
+            return True
+
+
+def numerals(value: Any) -> Any:
+    """Replace NaN and the infinities, which JSON cannot write, by AWS's words for them."""
+    if isinstance(value, dict):
+        return {key: numerals(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [numerals(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, float) and not -1e309 < value < 1e309:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124  NaN's own test
+    return value

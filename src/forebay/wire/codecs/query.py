@@ -1,0 +1,175 @@
+"""The Query protocol: parameters of a form or query string in, XML out.
+
+A parameter's name is a path into the input: `Tag.1.Key` for a flattened list or map, `Tags.member.1.Key` and
+`Attributes.entry.1.key` for others.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from forebay.core.convert import DEPTH_MAX, is_object, read_shape
+from forebay.core.errors import ServiceError
+from forebay.core.http import Request, Response
+from forebay.core.schema import ListOf, MapOf, Member, Node, Structure, schema_of
+from forebay.core.shapes import Empty, Operation, ServiceModel, Shape
+from forebay.wire.codecs.errors import error_headers
+from forebay.wire.codecs.xml import element, escape, members_xml
+
+PARAMETERS_MAX = 20_000
+_QUEUE_PATH = re.compile(r"/[^/]+/[^/]+\Z")
+_UNREADABLE = "MalformedInput"
+
+# A parameter is a leaf; everything below a dot is a branch.
+Tree = dict[str, Any]
+
+
+class QueryCodec:
+    """Codec of the Query protocol; `model` is None where the service could not be told."""
+
+    def __init__(self, model: ServiceModel | None) -> None:
+        self._model = model
+        namespace = model.xml_namespace if model else None
+        self._namespace = f' xmlns="{escape(namespace)}"' if namespace else ""
+
+    def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:  # noqa: ARG002  the contract's
+        """Read the form and the query string, of which one is usually empty."""
+        raw = _structure(operation.input, parameter_tree(request))
+        self._add_queue(operation, request, raw)
+        return read_shape(operation.input, raw, names="xml", coerce=True, malformed=_UNREADABLE)
+
+    def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
+        """Write the answer's element, the result's inside it, and the request's id."""
+        result = ""
+        if output is not None and operation.output is not Empty:
+            result = members_xml(output, schema_of(operation.output).members)
+            result = element(operation.result_wrapper, result) if operation.result_wrapper else result
+        metadata = element("ResponseMetadata", element("RequestId", escape(request_id)))
+        return self._response(200, element(f"{operation.name}Response", result + metadata, self._namespace), request_id)
+
+    def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
+        """Write `ErrorResponse` with the code that the Query protocol has for the error."""
+        parts = element("Type", error.fault) + element("Code", escape(error.query_code or error.code))
+        parts += element("Message", escape(error.message))
+        parts += "".join(
+            element(name, escape(str(error.members[field])))
+            for field, name in error.wire_names.items()
+            if isinstance(error.members.get(field), str | int)
+        )
+        body = element("Error", parts) + element("RequestId", escape(request_id))
+        status = error.query_status or error.status
+        answer = self._response(status, element("ErrorResponse", body, self._namespace), request_id)
+        return answer._replace(headers=answer.headers + tuple(error_headers(error)))
+
+    def _add_queue(self, operation: Operation, request: Request, raw: Tree) -> None:
+        """Take the queue from the path, to which clients of the Query protocol may post instead of naming it."""
+        if self._model is None or self._model.name != "sqs" or not _QUEUE_PATH.match(request.path):
+            return
+        if "QueueUrl" not in raw and any(member.xml == "QueueUrl" for member in schema_of(operation.input).members):
+            scheme = "https" if request.secure else "http"
+            raw["QueueUrl"] = f"{scheme}://{request.host}{request.path}"
+
+    @staticmethod
+    def _response(status: int, body: str, request_id: str) -> Response:
+        headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
+        return Response(status, headers, body.encode("utf-8"))
+
+
+def parameter_tree(request: Request) -> Tree:
+    """Give all parameters as a tree by the parts of their names; of a repeated one the last counts."""
+    tree: Tree = {}
+    for name, value in _parameters(request.query) + _parameters(_form(request)):
+        _plant(tree, name, value)
+    return tree
+
+
+def _form(request: Request) -> str:
+    if not request.body:
+        return ""
+    try:
+        return request.body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ServiceError.of(_UNREADABLE, "The request is not valid UTF-8.") from None
+
+
+def _parameters(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
+    except ValueError:
+        raise ServiceError.of(_UNREADABLE, "The request's parameters cannot be read.") from None
+
+
+def _plant(tree: Tree, name: str, value: str) -> None:
+    *branches, leaf = name.split(".", DEPTH_MAX)
+    for branch in branches:
+        if not is_object(tree.get(branch)):
+            # If a leaf of this name came before: what has parts counts for more.
+            tree[branch] = {}
+        tree = tree[branch]
+    if not is_object(tree.get(leaf)):
+        tree[leaf] = value
+
+
+def _structure(type_: type[Shape], tree: Tree) -> Tree:
+    raw: Tree = {}
+    for member in schema_of(type_).members:
+        branch = tree.get(member.xml)
+        if branch is None and not member.flattened and member.wire in tree:
+            branch = tree[member.wire]
+        if branch is not None:
+            raw[member.xml] = _member(member, branch)
+    return raw
+
+
+def _member(member: Member, branch: Any) -> Any:
+    node = member.node
+    if branch == "" and isinstance(node, ListOf | MapOf):
+        return [] if isinstance(node, ListOf) else {}
+    if member.flattened and isinstance(node, ListOf) and is_object(branch):
+        return [_value(node.item, item) for item in _numbered(branch)]
+    if member.flattened and isinstance(node, MapOf) and is_object(branch):
+        return _entries(node, branch)
+    return _value(node, branch)
+
+
+def _value(node: Node, branch: Any) -> Any:
+    match node:
+        case Structure() if is_object(branch):
+            return _structure(node.type, branch)
+        case ListOf() if is_object(branch):
+            return [_value(node.item, item) for item in _numbered(_below(branch, node.item_name, "member"))]
+        case MapOf() if is_object(branch):
+            return _entries(node, _below(branch, "entry"))
+        case ListOf() if branch == "":
+            return []
+        case MapOf() | Structure() if branch == "":
+            return {}
+        case _:
+            return branch
+
+
+def _below(branch: Tree, *names: str) -> Tree:
+    nothing: Tree = {}
+    found = next((branch[name] for name in names if name in branch), nothing)
+    if not is_object(found):
+        raise ServiceError.of(_UNREADABLE, "Start of list found where not expected")
+    return found
+
+
+def _entries(node: MapOf, branch: Tree) -> Tree:
+    raw: Tree = {}
+    for entry in _numbered(branch):
+        key = entry.get(node.key_name) if is_object(entry) else None
+        if not is_object(entry) or not isinstance(key, str):
+            raise ServiceError.of(_UNREADABLE, f"An entry of a map has no {node.key_name}.")
+        # An entry without a value is a null, which the validator words.
+        value = entry.get(node.value_name)
+        raw[key] = None if value is None else _value(node.value, value)
+    return raw
+
+
+def _numbered(branch: Tree) -> list[Any]:
+    if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in branch):
+        raise ServiceError.of(_UNREADABLE, "A list's entries are not numbered.")
+    return [branch[key] for key in sorted(branch, key=int)]
