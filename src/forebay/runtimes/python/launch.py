@@ -1,0 +1,60 @@
+"""Become a Python function: give it Lambda's import path and run AWS's own runtime interface client.
+
+Run as a script by whichever interpreter a function gets (3.9 or newer), isolated and without `site`:
+    launch.py client-dir bytecode-dir layer-path...
+Imports nothing of Forebay, and stays in this process: no second exec on a cold start.
+"""
+
+import os
+import sys
+from importlib import _bootstrap_external  # type: ignore[attr-defined]
+
+
+def main():
+    """Prepare the process and hand it to awslambdaric."""
+    client_dir, bytecode_dir, *layer_paths = sys.argv[1:]
+    task_root = os.environ["LAMBDA_TASK_ROOT"]
+    # Lambda's order: the function, its layers, the standard library, and last what the platform brings along, so
+    # that a function's own boto3 wins. The pure-Python stand-in for awslambdaric's native part comes after all.
+    own_paths = [task_root, *layer_paths, *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+    standard_paths = [path for path in sys.path if path and path != os.path.dirname(__file__)]
+    sys.path[:] = [*own_paths, *standard_paths, client_dir, os.path.join(os.path.dirname(__file__), "stand_in")]
+    os.environ["PYTHONPATH"] = ":".join([*own_paths, client_dir])
+    _add_site_builtins()
+    _keep_bytecode_apart([task_root, *layer_paths], bytecode_dir)
+
+    from awslambdaric.__main__ import main as run
+
+    run(["awslambdaric", os.environ["_HANDLER"]])
+
+
+def _add_site_builtins():
+    """Add `exit`, `quit` and `help`, which scripts expect and `site` would add."""
+    import site
+
+    site.setquit()
+    site.sethelper()
+
+
+def _keep_bytecode_apart(roots, bytecode_dir):
+    """Write compiled files of the function's code to `bytecode_dir`; everything else keeps its usual place.
+
+    `sys.pycache_prefix` would move all of them, so that a first start compiled the standard library and boto3.
+    """
+    usual = _bootstrap_external.cache_from_source
+    prefixes = tuple(root.rstrip("/") + "/" for root in roots)
+
+    def cache_from_source(path, *args, **kwargs):
+        if not str(path).startswith(prefixes):
+            return usual(path, *args, **kwargs)
+        sys.pycache_prefix = bytecode_dir
+        try:
+            return usual(path, *args, **kwargs)
+        finally:
+            sys.pycache_prefix = None
+
+    _bootstrap_external.cache_from_source = cache_from_source
+
+
+if __name__ == "__main__":
+    main()
