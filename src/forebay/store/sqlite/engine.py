@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -80,7 +80,9 @@ class SqliteStore:
         """Run commands in order, in one commit, and answer their results when that commit is durable."""
         weight = 0
         for command in commands:
-            weight += _weigh(command)
+            weigh = _WEIGHERS.get(type(command))
+            if weigh is not None:
+                weight += weigh(command)
         if self._waiting or not self._has_room() or self._is_closed:
             return self._submit_later(commands, weight)
         return self._enqueue(commands, None, weight)
@@ -216,16 +218,24 @@ class SqliteStore:
             raise
 
 
-def _weigh(command: Command[Any]) -> int:
-    """Return about how many bytes a command keeps in memory while it waits."""
-    kind = type(command)
-    if kind is SendMessages:
-        weight = 0
-        for message in command.messages:  # pyright: ignore
-            weight += len(message.body) + len(message.attributes)
-        return weight
-    if kind is AppendLog:
-        return sum([len(entry.data) for entry in command.entries])
-    if kind is PutTimers:
-        return sum([len(timer.data) for timer in command.timers])
-    return 0
+def _weigh_messages(command: SendMessages) -> int:
+    weight = 0
+    for message in command.messages:
+        weight += len(message.body) + len(message.attributes)
+    return weight
+
+
+def _weigh_entries(command: AppendLog) -> int:
+    return sum([len(entry.data) for entry in command.entries])
+
+
+def _weigh_timers(command: PutTimers) -> int:
+    return sum([len(timer.data) for timer in command.timers])
+
+
+# About how many bytes a command keeps in memory while it waits; all others are small.
+_WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
+    SendMessages: _weigh_messages,
+    AppendLog: _weigh_entries,
+    PutTimers: _weigh_timers,
+}

@@ -16,6 +16,7 @@ from forebay.store.commands import (
     MessageCounts,
     PeekMessages,
     PurgeQueue,
+    Receipt,
     ReceivedMessage,
     SendMessages,
     SentMessage,
@@ -46,8 +47,8 @@ _HIDE = Statements(
     "(?,?)",
 )
 _DUE = "FROM message WHERE queue = ? AND state > 0 AND visible_at <= ? AND id >= ? ORDER BY visible_at, state"
-_COUNT_DUE = f"SELECT state, count(*) FROM (SELECT state {_DUE} LIMIT ?) GROUP BY state"
-_PROMOTE = f"UPDATE message SET state = 0 WHERE id IN (SELECT id {_DUE} LIMIT ?)"
+_COUNT_DUE = f"SELECT state, count(*) FROM (SELECT state {_DUE} LIMIT ?) GROUP BY state"  # noqa: S608 constants
+_PROMOTE = f"UPDATE message SET state = 0 WHERE id IN (SELECT id {_DUE} LIMIT ?)"  # noqa: S608 constants
 
 
 def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentMessage, ...]]:
@@ -93,8 +94,8 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
 
 def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[bool, ...]]:
     """Delete messages by their receipts."""
-    wanted = [_rows(session.change_queue(command.queue), command) for command in commands]
-    states = {row: state for row, state in _DELETE.fetch(session.connection, [row for rows in wanted for row in rows])}
+    wanted = [_rows(session.change_queue(command.queue), command.receipts) for command in commands]
+    states = dict(_DELETE.fetch(session.connection, [row for rows in wanted for row in rows]))
     results: list[tuple[bool, ...]] = []
     for command, rows in zip(commands, wanted, strict=True):
         queue = session.change_queue(command.queue)
@@ -186,22 +187,19 @@ def delete_rows(session: Session, rows: Sequence[tuple[int, int]]) -> int:
     return deleted
 
 
-def _rows(queue: QueueState, command: DeleteMessages) -> list[int]:
+def _rows(queue: QueueState, receipts: Sequence[Receipt]) -> list[int]:
+    """Return the row of each message that receipts name, 0 (no message's row) where there cannot be one."""
     shifted = queue.number << QUEUE_SHIFT
     purged = queue.purged_through
-    # 0 is no message's row: what is purged is not found.
-    return [
-        shifted | receipt.position if purged < receipt.position <= POSITION_MAX else 0 for receipt in command.receipts
-    ]
+    return [shifted | receipt.position if purged < receipt.position <= POSITION_MAX else 0 for receipt in receipts]
 
 
 def _change_visibility(session: Session, command: ChangeVisibility) -> tuple[bool, ...]:
     queue = session.change_queue(command.queue)
-    shifted = queue.number << QUEUE_SHIFT
-    wanted = [shifted | change.receipt.position for change in command.changes]
+    wanted = _rows(queue, [change.receipt for change in command.changes])
     found = session.execute(
-        "SELECT id, visible_at FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state = 2 AND id >= ?",
-        (json.dumps(wanted), queue.first_id),
+        "SELECT id, visible_at FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state = 2",
+        (json.dumps(wanted),),
     )
     until = dict(found.fetchall())
     results: list[bool] = []

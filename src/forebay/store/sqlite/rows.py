@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 # Statements of every size up to this stay compiled; larger sets run in pieces.
 ROWS_MAX = 64
@@ -29,11 +30,11 @@ class Statements:
             part = values[start : start + piece]
             connection.execute(self._texts[len(part) // width], part)
 
-    def fetch(self, connection: sqlite3.Connection, values: Sequence[object]) -> list[tuple[object, ...]]:
+    def fetch(self, connection: sqlite3.Connection, values: Sequence[object]) -> list[Any]:
         """Execute and return what the statement returns for all rows."""
         width = self._width
         piece = ROWS_MAX * width
-        found: list[tuple[object, ...]] = []
+        found: list[Any] = []
         for start in range(0, len(values), piece):
             part = values[start : start + piece]
             found += connection.execute(self._texts[len(part) // width], part).fetchall()
