@@ -33,7 +33,7 @@ class Endpoint:
         if "AWS_ACCESS_KEY_ID" not in os.environ and "AWS_PROFILE" not in os.environ:
             keys = {"aws_access_key_id": self.account, "aws_secret_access_key": "local"}
         config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3, "mode": "standard"})
-        return boto3.client(service, endpoint_url=self.url, region_name=self.region, config=config, **keys)
+        return cast("Any", boto3).client(service, endpoint_url=self.url, region_name=self.region, config=config, **keys)
 
     def control(self, name: str, query: Mapping[str, str] | None = None, body: object = None) -> Any:
         """Call `/_forebay/<name>` and return its answer.

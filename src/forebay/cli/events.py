@@ -71,7 +71,7 @@ def follow(node: Endpoint, *, from_start: bool) -> Iterator[Mapping[str, Any]]:
 def arrival_line(arrival: Mapping[str, Any]) -> str:
     """Return one line for people about an event that arrived."""
     event = arrival["event"]
-    at = _clock_time(arrival["at"])
+    at = clock_time(arrival["at"])
     detail = json.dumps(event.get("detail"), separators=(",", ":"))
     head = f"{at}  {click.style(event.get('detail-type', ''), bold=True)}  {event.get('source', '')}"
     return f"{head}  {click.style(arrival['bus'], dim=True)}  {arrival['event_id']}  {_short(detail, 100)}"
@@ -105,7 +105,7 @@ def path_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return lines for people about an event's path."""
     for step in steps:
         what = step["what"]
-        words = [_clock_time(step["at"]), click.style(f"{what:<10}", fg=_COLOURS.get(what))]
+        words = [clock_time(step["at"]), click.style(f"{what:<10}", fg=_COLOURS.get(what))]
         ends = [_resource(arn) for arn in (step.get("source"), step.get("target")) if arn]
         words.append(" -> ".join(ends))
         if step.get("attempt", 0) > 1:
@@ -121,7 +121,8 @@ def _resource(arn: str) -> str:
     return f"{parts[2]}:{parts[5]}" if len(parts) == 6 else arn
 
 
-def _clock_time(at: float) -> str:
+def clock_time(at: float) -> str:
+    """Return the local time of day of an instant, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
