@@ -6,6 +6,7 @@ wins.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote
@@ -39,7 +40,11 @@ class RestTable:
     """The REST operations of one service."""
 
     def __init__(self, model: ServiceModel) -> None:
-        entries = [_entry(operation) for operation in model.operations.values()]
+        # Reading a shape's members is slow, and only siblings that share method and path need it to tell them apart.
+        siblings = Counter(_place(operation) for operation in model.operations.values())
+        entries = [
+            _entry(operation, with_members=siblings[_place(operation)] > 1) for operation in model.operations.values()
+        ]
         self._by_method: dict[str, list[_Entry]] = {}
         for entry in sorted(entries, key=lambda entry: entry.weight, reverse=True):
             self._by_method.setdefault(entry.operation.method, []).append(entry)
@@ -66,12 +71,16 @@ def _holds(entry: _Entry, parameters: Mapping[str, str], headers: Mapping[str, s
     return all(name in headers for name in entry.headers)
 
 
-def _entry(operation: Operation) -> _Entry:
+def _place(operation: Operation) -> tuple[str, str]:
+    return operation.method, _LABEL.sub("{}", operation.uri.partition("?")[0])
+
+
+def _entry(operation: Operation, *, with_members: bool) -> _Entry:
     path, _, literal_query = operation.uri.partition("?")
     query: list[tuple[str, str | None]] = [
         (name, value or None) for name, value in parse_qsl(literal_query, keep_blank_values=True)
     ]
-    required_query, required_headers = _required(operation.input)
+    required_query, required_headers = _required(operation.input) if with_members else ([], [])
     query += [(name, None) for name in required_query]
     literal_characters = len(_LABEL.sub("", path))
     weight = (literal_characters, len(query) + len(required_headers), -path.count("+}"))
