@@ -82,7 +82,10 @@ def _node(spec: FunctionSpec, environment: dict[str, str], machine: Machine) -> 
     # Lambda leaves about a tenth of the memory to everything that is not the heap.
     heap_mb = max(spec.memory_mb * 9 // 10, 64)
     return Command(
-        arguments=[str(interpreter.path), f"--max-old-space-size={heap_mb}", str(_HERE / "node" / "bootstrap.mjs")],
+        arguments=[
+            *(str(interpreter.path), f"--max-old-space-size={heap_mb}"),
+            *(str(_HERE / "node" / "bootstrap.mjs"), str(machine.node_modules_dir)),
+        ],
         environment=add_path(environment, "NODE_PATH", paths) if paths else environment,
         runtime_version=f"nodejs:{interpreter.version}",
         # V8 reserves far more than it uses, and some of it counts as data.

@@ -29,6 +29,10 @@ _PYTHON_CLIENT_MODULES = (
 )
 _DIES_WITH_NODE = ("setpriv", "--pdeathsig", "KILL", "--")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+# Not all signals: runtimes exit by themselves with 128 and 129.
+_FATAL_SIGNALS = frozenset(
+    {signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM}
+)
 _MEMORY_CHECK_SECONDS = 0.05
 # The watcher kills at the memory size, as Lambda does. This is the backstop against one huge allocation between two
 # looks; it has to leave room for thread stacks and allocator arenas, which count as data.
@@ -271,8 +275,8 @@ def _exit_of(code: int, *, out_of_memory: bool) -> Exit:
         return Exit(killed_by=signal.SIGKILL, out_of_memory=True)
     if code < 0:
         return Exit(killed_by=-code)
-    # A shell reports a program killed by signal n as 128 + n.
-    return Exit(killed_by=code - 128) if 128 < code < 128 + 65 else Exit(status=code)
+    # The shell of a namespace reports a program killed by signal n as 128 + n.
+    return Exit(killed_by=code - 128) if code - 128 in _FATAL_SIGNALS else Exit(status=code)
 
 
 def _works(arguments: list[str]) -> bool:
