@@ -1,0 +1,35 @@
+"""SQS: standard queues.
+
+Reading order: `queue` and `message` (what is kept, and the rules), `queues`, `messages` and `batches` (operations),
+`waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share), `target` and
+`source` (queues as ends of deliveries and pollers), `workers`. `tags`, `permissions` and `controls` stand apart.
+
+Left out, and answered with an error that says so: FIFO queues and message move tasks. Kept and shown, but without
+effect: policies, KMS keys. Not done: the order that fair queues give to tenants (message groups are kept and shown).
+"""
+
+from forebay.api import sqs as api
+from forebay.operations.platform import Platform
+from forebay.operations.service import Duty, Parts, Service
+from forebay.services.sqs import batches, messages, permissions, queues, tags
+from forebay.services.sqs.controls import QueueControls
+from forebay.services.sqs.source import QueueSources
+from forebay.services.sqs.target import QueueTarget
+from forebay.services.sqs.waiting import WaitingRoom
+from forebay.services.sqs.workers import MessageExpiry, QueueJanitor
+
+
+async def _build(platform: Platform) -> Parts:
+    store, clock, ids = platform.store, platform.clock, platform.ids
+    waiting_room = WaitingRoom(store, clock)
+    controls = QueueControls(store, clock, ids)
+    return Parts(
+        target=QueueTarget(store, clock, ids),
+        sources=QueueSources(store, clock, waiting_room),
+        duties=[Duty(MessageExpiry(store, clock)), Duty(QueueJanitor(store, clock))],
+        shared=[waiting_room],
+        controls={"peek": controls.peek, "redrive": controls.redrive},
+    )
+
+
+SERVICE = Service(name="sqs", model=api.MODEL, operations=[queues, messages, batches, tags, permissions], build=_build)

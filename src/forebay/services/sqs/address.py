@@ -1,0 +1,69 @@
+"""Where a queue is found: its URL, its ARN and its key among the records."""
+
+from forebay.api import sqs as api
+from forebay.core.arn import Arn
+from forebay.operations.call import Call
+from forebay.services.sqs.errors import missing_parameter
+from forebay.services.sqs.queue import QUEUE, Queue
+from forebay.store.records import record_key
+
+_ACCOUNT_DIGITS = 12
+_GONE = "The specified queue does not exist."
+
+
+def queue_key(account: str, region: str, name: str) -> str:
+    """Return the key of a queue's record."""
+    return record_key(account, region, name)
+
+
+def arn_key(arn: Arn) -> str:
+    """Return the key of the queue that an ARN names."""
+    return record_key(arn.account, arn.region, arn.resource)
+
+
+def queue_url(call: Call, account: str, name: str) -> str:
+    """Return the URL by which the caller reaches a queue; its path is `/<account>/<name>` exactly."""
+    return f"{call.caller.endpoint}/{account}/{name}"
+
+
+def url_key(call: Call, url: str) -> str:
+    """Return the key of the queue that a `QueueUrl` names: a URL that ends in account and name, or a bare name.
+
+    Raises:
+        MissingParameter: the URL is empty.
+        InvalidAddress: the URL does not end in an account and a name.
+    """
+    head, slash, name = url.rpartition("/")
+    if not slash:
+        if not name:
+            raise missing_parameter("QueueUrl")
+        return record_key(call.caller.account, call.caller.region, name)
+    account = head[-_ACCOUNT_DIGITS:]
+    if not name or not account.isdigit() or len(account) != _ACCOUNT_DIGITS or head[-_ACCOUNT_DIGITS - 1 : -12] != "/":
+        raise api.InvalidAddress(f"The address {url} is not valid for this endpoint.")
+    return record_key(account, call.caller.region, name)
+
+
+def load_queue(call: Call, url: str) -> tuple[str, Queue]:
+    """Return a queue and its key inside a transaction.
+
+    Raises:
+        QueueDoesNotExist: there is no such queue.
+    """
+    key = url_key(call, url)
+    queue = call.reader.find(QUEUE, key)
+    if queue is None:
+        raise api.QueueDoesNotExist(_GONE)
+    return key, queue
+
+
+async def find_queue(call: Call, url: str) -> Queue:
+    """Return a queue from the cache, outside a transaction.
+
+    Raises:
+        QueueDoesNotExist: there is no such queue.
+    """
+    queue = await call.find(QUEUE, url_key(call, url))
+    if queue is None:
+        raise api.QueueDoesNotExist(_GONE)
+    return queue

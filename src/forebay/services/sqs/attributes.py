@@ -1,0 +1,205 @@
+"""The attributes of a queue as callers write and read them: names, ranges, texts.
+
+`changed` reads what a caller sets, `shown` writes what a caller gets; both know every attribute that AWS documents.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from forebay.api import sqs as api
+from forebay.services.sqs import limits
+from forebay.services.sqs.errors import invalid_value, not_implemented
+from forebay.services.sqs.queue import Queue, RedrivePolicy
+from forebay.store.commands import MessageCounts
+
+# Name, field of `Queue`, least and most value.
+_NUMBERS = {
+    "DelaySeconds": ("delay_seconds", 0, limits.DELAY_SECONDS_MAX),
+    "MaximumMessageSize": ("message_bytes_max", 1024, limits.MESSAGE_BYTES_MAX),
+    "MessageRetentionPeriod": ("retention_seconds", 60, limits.RETENTION_SECONDS_MAX),
+    "ReceiveMessageWaitTimeSeconds": ("wait_seconds", 0, limits.WAIT_SECONDS_MAX),
+    "VisibilityTimeout": ("visibility_seconds", 0, limits.VISIBILITY_SECONDS_MAX),
+    "KmsDataKeyReusePeriodSeconds": ("kms_reuse_seconds", 60, 86_400),
+}
+
+# What a queue has without being set, and cannot be set.
+COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+_FIXED = ("QueueArn", "CreatedTimestamp", "LastModifiedTimestamp")
+_ENCRYPTION = (
+    "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."
+)
+
+Changes = dict[str, Any]
+
+
+def changed(queue: Queue, attributes: Mapping[str, str]) -> Queue:
+    """Return the queue with the given attributes set; the others keep their values.
+
+    Raises:
+        InvalidAttributeName: an attribute does not exist, cannot be set, or is for FIFO queues only.
+        InvalidAttributeValue: a value is out of its range.
+        InvalidParameterValue: a policy's JSON breaks AWS's rules.
+    """
+    changes: Changes = {}
+    for name, text in attributes.items():
+        if name in _NUMBERS:
+            field, least, most = _NUMBERS[name]
+            changes[field] = _number(name, text, least, most)
+        elif name in _READERS:
+            changes.update(_READERS[name](text))
+        elif name == "FifoQueue" and text == "true":
+            raise not_implemented("FIFO queues are not implemented by Forebay yet: FifoQueue cannot be true.")
+        else:
+            raise api.InvalidAttributeName(f"Unknown Attribute {name}.")
+    if attributes.get("SqsManagedSseEnabled") == "true" and attributes.get("KmsMasterKeyId"):
+        raise api.InvalidAttributeName(_ENCRYPTION)
+    return msgspec.structs.replace(queue, **changes)
+
+
+def shown(queue: Queue, counts: MessageCounts | None) -> dict[str, str]:
+    """Return every attribute that the queue has, by name; those that are not set are not there."""
+    texts = {
+        "QueueArn": queue.arn(),
+        "CreatedTimestamp": str(queue.created_at),
+        "LastModifiedTimestamp": str(queue.modified_at),
+        "VisibilityTimeout": str(queue.visibility_seconds),
+        "MaximumMessageSize": str(queue.message_bytes_max),
+        "MessageRetentionPeriod": str(queue.retention_seconds),
+        "DelaySeconds": str(queue.delay_seconds),
+        "ReceiveMessageWaitTimeSeconds": str(queue.wait_seconds),
+        "SqsManagedSseEnabled": "true" if queue.managed_encryption else "false",
+    }
+    if counts is not None:
+        texts |= zip(COUNTS, map(str, (counts.visible, counts.in_flight, counts.delayed)), strict=True)
+    if queue.policy is not None:
+        texts["Policy"] = queue.policy
+    if queue.redrive is not None:
+        texts["RedrivePolicy"] = queue.redrive.text()
+    if queue.redrive_allow is not None:
+        texts["RedriveAllowPolicy"] = queue.redrive_allow
+    if queue.kms_key is not None:
+        texts["KmsMasterKeyId"] = queue.kms_key
+        texts["KmsDataKeyReusePeriodSeconds"] = str(queue.kms_reuse_seconds)
+    return texts
+
+
+def check_readable(names: Iterable[str]) -> None:
+    """Check the names that a caller asks for.
+
+    Raises:
+        InvalidAttributeName: a standard queue has no such attribute.
+    """
+    for name in names:
+        if name not in _READABLE:
+            raise api.InvalidAttributeName(f"Unknown Attribute {name}.")
+
+
+def find_difference(queue: Queue, wanted: Queue, names: Collection[str]) -> str | None:
+    """Return the first of `names` in which the two queues differ, or None."""
+    here, there = shown(queue, None), shown(wanted, None)
+    return next((name for name in names if here.get(name) != there.get(name)), None)
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
+        raise api.InvalidAttributeValue(f"Invalid value for the parameter {name}.")
+    return int(text)
+
+
+def _policy(text: str) -> Changes:
+    if not text:
+        return {"policy": None}
+    if not isinstance(_json(text), dict):
+        raise api.InvalidAttributeValue("Invalid value for the parameter Policy.")
+    return {"policy": text}
+
+
+def _redrive_policy(text: str) -> Changes:
+    if not text:
+        return {"redrive": None}
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise invalid_value(text, "RedrivePolicy", "Redrive policy is not a valid JSON map.")
+    members = cast("dict[str, object]", value)
+    for name in members:
+        if name not in {"deadLetterTargetArn", "maxReceiveCount"}:
+            only = "Only following attributes are supported: [deadLetterTargetArn, maxReceiveCount]."
+            raise invalid_value(text, "RedrivePolicy", only)
+    for name in ("maxReceiveCount", "deadLetterTargetArn"):
+        if name not in members:
+            raise invalid_value(text, "RedrivePolicy", f"Redrive policy does not contain mandatory attribute: {name}.")
+    count = _whole(members["maxReceiveCount"])
+    if count is None or not 1 <= count <= limits.RECEIVES_MAX:
+        given = members["maxReceiveCount"]
+        reason = f"Invalid value for maxReceiveCount: {given}, valid values are from 1 to 1000 both inclusive."
+        raise invalid_value(text, "RedrivePolicy", reason)
+    return {"redrive": RedrivePolicy(str(members["deadLetterTargetArn"]), count)}
+
+
+def _redrive_allow_policy(text: str) -> Changes:
+    """Read a RedriveAllowPolicy; AWS documents its members at SetQueueAttributes."""
+    if not text:
+        return {"redrive_allow": None}
+    value = _json(text)
+    members = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    permission, sources = members.get("redrivePermission"), members.get("sourceQueueArns")
+    is_known = permission in {"allowAll", "denyAll", "byQueue"} and not members.keys() - {
+        "redrivePermission",
+        "sourceQueueArns",
+    }
+    if not is_known or not (sources is None or isinstance(sources, list)):
+        raise api.InvalidAttributeValue("Invalid value for the parameter RedriveAllowPolicy.")
+    count = len(cast("list[object]", sources)) if sources is not None else 0
+    because = "Amazon SQS can't create the redrive allow policy. "
+    if permission != "byQueue" and sources is not None:
+        because += "To specify one or more source queue ARNs, you must set redrivePermission to byQueue."
+    elif permission == "byQueue" and count == 0:
+        because += (
+            "When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values."
+        )
+    elif count > limits.REDRIVE_SOURCES_MAX:
+        because += "The maximum number of source queue ARNs you can specify is 10."
+    else:
+        return {"redrive_allow": text}
+    raise invalid_value(text, "RedriveAllowPolicy", because)
+
+
+def _managed_encryption(text: str) -> Changes:
+    if text not in {"true", "false"}:
+        raise api.InvalidAttributeValue("Invalid value for the parameter SqsManagedSseEnabled.")
+    return {"managed_encryption": True, "kms_key": None} if text == "true" else {"managed_encryption": False}
+
+
+def _kms_key(text: str) -> Changes:
+    return {"kms_key": text, "managed_encryption": False} if text else {"kms_key": None}
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number that is given as such or as a text; AWS takes both."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.removeprefix("-").isdigit():
+        return int(value)
+    return None
+
+
+_READERS: Mapping[str, Callable[[str], Changes]] = {
+    "Policy": _policy,
+    "RedrivePolicy": _redrive_policy,
+    "RedriveAllowPolicy": _redrive_allow_policy,
+    "SqsManagedSseEnabled": _managed_encryption,
+    "KmsMasterKeyId": _kms_key,
+}
+
+_READABLE = frozenset(("All", *COUNTS, *_FIXED, *_NUMBERS, *_READERS))

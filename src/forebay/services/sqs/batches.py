@@ -1,0 +1,108 @@
+"""The batches of the operations on messages: up to ten entries, each with its own result, in one commit."""
+
+from collections.abc import Sequence
+
+from forebay.api import sqs as api
+from forebay.core.errors import ServiceError
+from forebay.operations.call import Call
+from forebay.operations.service import operation
+from forebay.services.sqs.address import find_queue
+from forebay.services.sqs.batch import check_entries, check_total, failed_entry
+from forebay.services.sqs.errors import empty_value
+from forebay.services.sqs.messages import check_exists, visibility_change
+from forebay.services.sqs.queue import Queue
+from forebay.services.sqs.receipt import parse_handle
+from forebay.services.sqs.sending import Draft, draft_message
+from forebay.store.commands import ChangeVisibility, DeleteMessages, Receipt, SendMessages, VisibilityChange
+
+Failures = list[api.BatchResultErrorEntry]
+
+
+@operation
+async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -> api.SendMessageBatchResult:
+    """Put up to ten messages on a queue, in order; those that break a rule are left out and named."""
+    queue = await find_queue(call, request.queue_url)
+    check_entries(request.entries, "SendMessageBatchRequestEntry")
+    failed: Failures = []
+    drafts: list[tuple[str, Draft]] = []
+    size_bytes = 0
+    for entry in request.entries:
+        size_bytes += len(entry.message_body.encode(errors="surrogatepass"))
+        try:
+            draft = _draft_entry(call, queue, entry)
+        except ServiceError as error:
+            failed.append(failed_entry(entry.id, error))
+        else:
+            size_bytes += draft.size_bytes - len(draft.new.body.encode())
+            drafts.append((entry.id, draft))
+    check_total(size_bytes)
+    if drafts:
+        await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts)))
+    return api.SendMessageBatchResult(successful=[_sent_entry(*item) for item in drafts], failed=failed)
+
+
+@operation
+async def delete_message_batch(call: Call, request: api.DeleteMessageBatchRequest) -> api.DeleteMessageBatchResult:
+    """Delete up to ten messages by their handles."""
+    queue = await find_queue(call, request.queue_url)
+    check_entries(request.entries, "DeleteMessageBatchRequestEntry")
+    failed: Failures = []
+    receipts: dict[str, Receipt] = {}
+    for entry in request.entries:
+        try:
+            receipts[entry.id] = parse_handle(entry.receipt_handle, queue.number).receipt
+        except ServiceError as error:
+            failed.append(failed_entry(entry.id, error))
+    if receipts:
+        await call.run(DeleteMessages(queue.number, tuple(receipts.values())))
+    deleted = [api.DeleteMessageBatchResultEntry(id=entry_id) for entry_id in receipts]
+    return api.DeleteMessageBatchResult(successful=deleted, failed=failed)
+
+
+@operation
+async def change_message_visibility_batch(
+    call: Call, request: api.ChangeMessageVisibilityBatchRequest
+) -> api.ChangeMessageVisibilityBatchResult:
+    """Change the visibility of up to ten messages."""
+    queue = await find_queue(call, request.queue_url)
+    check_entries(request.entries, "ChangeMessageVisibilityBatchRequestEntry")
+    failed: Failures = []
+    changes: dict[str, tuple[VisibilityChange, str]] = {}
+    for entry in request.entries:
+        try:
+            changes[entry.id] = visibility_change(call, queue, entry), entry.receipt_handle
+        except ServiceError as error:
+            failed.append(failed_entry(entry.id, error))
+    results = await _change(call, queue, [change for change, _ in changes.values()])
+    changed: list[api.ChangeMessageVisibilityBatchResultEntry] = []
+    for (entry_id, (change, handle)), is_changed in zip(changes.items(), results, strict=True):
+        try:
+            if not is_changed:
+                await check_exists(call, queue, change, handle)
+        except ServiceError as error:
+            failed.append(failed_entry(entry_id, error))
+        else:
+            changed.append(api.ChangeMessageVisibilityBatchResultEntry(id=entry_id))
+    return api.ChangeMessageVisibilityBatchResult(successful=changed, failed=failed)
+
+
+def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEntry) -> Draft:
+    if not entry.message_body:
+        raise empty_value("The request must contain the parameter MessageBody.")
+    return draft_message(call, queue, entry)
+
+
+def _sent_entry(entry_id: str, draft: Draft) -> api.SendMessageBatchResultEntry:
+    return api.SendMessageBatchResultEntry(
+        id=entry_id,
+        message_id=draft.new.message_id,
+        md5_of_message_body=draft.body_md5,
+        md5_of_message_attributes=draft.attributes_md5,
+        md5_of_message_system_attributes=draft.system_attributes_md5,
+    )
+
+
+async def _change(call: Call, queue: Queue, changes: Sequence[VisibilityChange]) -> Sequence[bool]:
+    if not changes:
+        return ()
+    return await call.run(ChangeVisibility(queue.number, call.now_ms, tuple(changes)))

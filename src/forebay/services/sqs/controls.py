@@ -1,0 +1,135 @@
+"""What the node's own API can do with queues and AWS has no operation for: look into one, move dead letters back."""
+
+from collections.abc import Mapping
+
+from forebay.api import sqs as api
+from forebay.core.arn import Arn
+from forebay.core.clock import Clock
+from forebay.core.errors import ServiceError
+from forebay.core.ids import Ids
+from forebay.operations.call import Caller
+from forebay.services.sqs.address import arn_key, queue_key
+from forebay.services.sqs.queue import QUEUE, Queue
+from forebay.services.sqs.receiving import find_sources
+from forebay.store.commands import (
+    ChangeVisibility,
+    DeleteMessages,
+    NewMessage,
+    PeekMessages,
+    Receipt,
+    Received,
+    ReceivedMessage,
+    ReceiveMessages,
+    SendMessages,
+    VisibilityChange,
+)
+from forebay.store.contract import Store
+
+_PEEK_MAX = 1000
+_REDRIVE_BATCH = 100
+# Messages without a source that are set aside before a redrive gives up looking for others.
+_KEPT_MAX = 10_000
+_HIDDEN_MS = 60_000
+_LIMIT_DIGITS_MAX = 10
+
+
+class QueueControls:
+    """Answers `/_forebay/sqs/...`."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+
+    async def peek(self, caller: Caller, query: Mapping[str, str]) -> object:
+        """Return the oldest messages of a queue, without receiving them."""
+        queue = await self._queue(caller, query)
+        limit = min(_limit(query) or _PEEK_MAX, _PEEK_MAX)
+        now_ms = int(self._clock.now() * 1000)
+        found = await self._store.view(lambda view: view.ask(PeekMessages(queue.number, 0, limit)))
+        return {"messages": [_shown(message, now_ms) for message in found if message.expires_at_ms > now_ms]}
+
+    async def redrive(self, caller: Caller, query: Mapping[str, str]) -> object:
+        """Send the messages of a dead-letter queue to the queues that they came from, as new messages.
+
+        Those whose source is unknown or gone stay.
+        """
+        queue = await self._queue(caller, query)
+        limit = _limit(query)
+        moved = 0
+        kept: list[Receipt] = []
+        while len(kept) < _KEPT_MAX and (limit is None or moved < limit):
+            batch = _REDRIVE_BATCH if limit is None else min(_REDRIVE_BATCH, limit - moved)
+            messages = await self._take(queue, batch)
+            if not messages:
+                break
+            moved += await self._move(queue, messages, kept)
+        now_ms = int(self._clock.now() * 1000)
+        if kept:
+            changes = tuple(VisibilityChange(receipt, now_ms) for receipt in kept)
+            await self._store.submit((ChangeVisibility(queue.number, now_ms, changes),))
+        left = await self._store.view(lambda view: len(view.ask(PeekMessages(queue.number, 0, _PEEK_MAX))))
+        return {"moved": moved, "left": left}
+
+    async def _queue(self, caller: Caller, query: Mapping[str, str]) -> Queue:
+        name = query.get("queue", "").rstrip("/").rpartition("/")[2]
+        queue = await self._store.find(QUEUE, queue_key(caller.account, caller.region, name))
+        if queue is None:
+            raise api.QueueDoesNotExist(f"There is no queue {name} in account {caller.account}, {caller.region}.")
+        return queue
+
+    async def _take(self, queue: Queue, count: int) -> tuple[ReceivedMessage, ...]:
+        now_ms = int(self._clock.now() * 1000)
+        (received,) = await self._store.submit((ReceiveMessages(queue.number, now_ms, now_ms + _HIDDEN_MS, count),))
+        assert isinstance(received, Received)
+        return received.messages
+
+    async def _move(self, queue: Queue, messages: tuple[ReceivedMessage, ...], kept: list[Receipt]) -> int:
+        """Move those whose source is there, in one commit; return how many, and add the others to `kept`."""
+        sources = await find_sources(self._store, messages)
+        sends: dict[int, list[NewMessage]] = {}
+        gone: list[Receipt] = []
+        for message in messages:
+            receipt = Receipt(message.position, message.receive_count)
+            arn = sources.get(message.dead_letter_source or 0)
+            source = None if arn is None else await self._store.find(QUEUE, arn_key(Arn.parse(arn)))
+            if source is None:
+                kept.append(receipt)
+                continue
+            sends.setdefault(source.number, []).append(self._again(source, message))
+            gone.append(receipt)
+        if gone:
+            commands = [SendMessages(number, tuple(new)) for number, new in sends.items()]
+            await self._store.submit((*commands, DeleteMessages(queue.number, tuple(gone))))
+        return len(gone)
+
+    def _again(self, source: Queue, message: ReceivedMessage) -> NewMessage:
+        now_ms = int(self._clock.now() * 1000)
+        expires_at_ms = now_ms + source.retention_seconds * 1000
+        return NewMessage(
+            self._ids.uuid(), message.body, message.attributes, now_ms, now_ms, expires_at_ms, message.group
+        )
+
+
+def _limit(query: Mapping[str, str]) -> int | None:
+    text = query.get("limit")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < _LIMIT_DIGITS_MAX and int(text) > 0):
+        raise ServiceError.of("ValidationException", f"limit is not a number above 0: {text}", 400)
+    return int(text)
+
+
+def _shown(message: ReceivedMessage, now_ms: int) -> dict[str, object]:
+    state = "visible"
+    if message.visible_at_ms > now_ms:
+        state = "in flight" if message.receive_count else "delayed"
+    return {
+        "message_id": message.message_id,
+        "state": state,
+        "receive_count": message.receive_count,
+        "sent_at": message.sent_at_ms / 1000,
+        "visible_at": message.visible_at_ms / 1000,
+        "group": message.group,
+        "body": message.body,
+    }

@@ -1,0 +1,71 @@
+"""A message on its way in: what a sender gave, checked, and what is put into the store for it.
+
+`SendMessage` and the entries of `SendMessageBatch` have the same members, so one function checks both.
+"""
+
+import msgspec
+
+from forebay.api import sqs as api
+from forebay.operations.call import Call
+from forebay.services.sqs import message as rules
+from forebay.services.sqs.message import Envelope
+from forebay.services.sqs.queue import Queue
+from forebay.store.commands import NewMessage
+
+Given = api.SendMessageRequest | api.SendMessageBatchRequestEntry
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A message that is ready to be sent, its size as AWS counts it, and the digests that the sender is told."""
+
+    new: NewMessage
+    size_bytes: int
+    body_md5: str
+    attributes_md5: str | None
+    system_attributes_md5: str | None
+
+
+def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
+    """Check what a sender gave and make a message of it; the body is not empty.
+
+    Raises:
+        InvalidMessageContents, InvalidParameterValue, UnsupportedOperation: in AWS's words, see `message`.
+    """
+    data = rules.check_body(given.message_body)
+    delay_seconds = given.delay_seconds
+    if delay_seconds is None:
+        delay_seconds = queue.delay_seconds
+    else:
+        rules.check_delay(delay_seconds)
+    if given.message_group_id is not None:
+        rules.check_group(given.message_group_id)
+    if given.message_deduplication_id is not None:
+        rules.check_deduplication(given.message_deduplication_id)
+    size_bytes = len(data)
+    caller = call.caller
+    trace_header = caller.trace_header
+    attributes_md5 = system_md5 = None
+    attributes = {}
+    if given.message_attributes:
+        attributes = rules.parse_attributes(given.message_attributes)
+        attributes_md5 = rules.attributes_digest(attributes)
+        size_bytes += rules.attributes_size(attributes)
+    if given.message_system_attributes:
+        # They do not count towards the size (SendMessage, API reference).
+        system = rules.parse_system_attributes(given.message_system_attributes)
+        system_md5 = rules.attributes_digest(system)
+        trace_header = str(system["AWSTraceHeader"].value)
+    if size_bytes > queue.message_bytes_max:
+        rules.check_size(size_bytes, queue.message_bytes_max)
+    envelope = Envelope(rules.sender_id(caller.principal, caller.account), trace_header, attributes)
+    now_ms = call.now_ms
+    new = NewMessage(
+        call.ids.uuid(),
+        given.message_body,
+        rules.encode_envelope(envelope),
+        now_ms,
+        now_ms + delay_seconds * 1000,
+        now_ms + queue.retention_seconds * 1000,
+        given.message_group_id,
+    )
+    return Draft(new, size_bytes, rules.md5_hex(data), attributes_md5, system_md5)

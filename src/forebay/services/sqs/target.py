@@ -1,0 +1,77 @@
+"""Queues as targets: someone else's delivery becomes a message, in the sender's own commit."""
+
+from forebay.core.arn import Arn
+from forebay.core.clock import Clock
+from forebay.core.errors import ServiceError
+from forebay.core.ids import Ids
+from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, MessageAttribute, Outcome, Rejected
+from forebay.services.sqs import limits
+from forebay.services.sqs import message as rules
+from forebay.services.sqs.address import arn_key
+from forebay.services.sqs.errors import invalid_parameter
+from forebay.services.sqs.message import Attribute, Envelope
+from forebay.services.sqs.queue import QUEUE, Queue
+from forebay.store.commands import NewMessage, SendMessages
+from forebay.store.contract import Store
+
+# EventBridge's words in a dead letter's ERROR_CODE (user guide, "Using dead-letter queues").
+_NO_RESOURCE = "NO_RESOURCE"
+_INVALID_PARAMETER = "INVALID_PARAMETER"
+
+
+class QueueTarget:
+    """Puts deliveries on queues. A `Target`."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+
+    async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
+        """Return the command that puts the delivery on its queue, or why it cannot be put there."""
+        queue = await self._store.find(QUEUE, arn_key(Arn.parse(delivery.target)))
+        if queue is None:
+            return Rejected(_NO_RESOURCE, "The specified queue does not exist.")
+        try:
+            message = self._message(queue, delivery)
+        except ServiceError as error:
+            return Rejected(_INVALID_PARAMETER, error.message)
+        return Accepted([SendMessages(queue.number, (message,))])
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Put a delivery on its queue that was deferred, which this target itself never asks for."""
+        taken = await self.accept(delivery)
+        if not isinstance(taken, Accepted):
+            assert isinstance(taken, Rejected)
+            return taken
+        await self._store.submit(taken.commands)
+        return Delivered()
+
+    def _message(self, queue: Queue, delivery: Delivery) -> NewMessage:
+        if not delivery.payload:
+            raise invalid_parameter("The request must contain the parameter MessageBody.")
+        data = rules.check_body(delivery.payload)
+        if len(delivery.attributes) > limits.MESSAGE_ATTRIBUTES_MAX:
+            count = len(delivery.attributes)
+            raise invalid_parameter(f"Number of message attributes [{count}] exceeds the allowed maximum [10].")
+        attributes = {name: _attribute(given) for name, given in delivery.attributes.items()}
+        rules.check_size(len(data) + rules.attributes_size(attributes), queue.message_bytes_max)
+        if delivery.group is not None:
+            rules.check_group(delivery.group)
+        envelope = Envelope(rules.sender_id(delivery.source, delivery.account()), delivery.trace_header, attributes)
+        now_ms = int(self._clock.now() * 1000)
+        return NewMessage(
+            self._ids.uuid(),
+            delivery.payload,
+            rules.encode_envelope(envelope),
+            now_ms,
+            now_ms + queue.delay_seconds * 1000,
+            now_ms + queue.retention_seconds * 1000,
+            delivery.group,
+        )
+
+
+def _attribute(given: MessageAttribute) -> Attribute:
+    if given.binary_value is not None:
+        return Attribute(given.data_type, given.binary_value)
+    return Attribute(given.data_type, given.string_value or "")
