@@ -34,8 +34,8 @@ async def send(store, queue, *names, **options):
     return await run(store, SendMessages(queue, tuple(message(name, **options) for name in names)))
 
 
-async def receive(store, queue, *, now=0, timeout=30_000, limit=10, **options):
-    return await run(store, ReceiveMessages(queue, now, now + timeout, limit, **options))
+async def receive(store, queue, *, now=0, hidden=30_000, limit=10, **options):
+    return await run(store, ReceiveMessages(queue, now, now + hidden, limit, **options))
 
 
 async def receive_ids(store, queue, **options):

@@ -288,7 +288,7 @@ class Log(_Pair):
         span=st.one_of(st.none(), st.integers(0, 60)),
         newest_first=st.booleans(),
     )
-    def read(self, stream, limit, after, before, since, span, newest_first):
+    def read(self, *, stream, limit, after, before, since, span, newest_first):
         from_ms = None if since is None else self.now + since
         until_ms = None if span is None else (self.now if from_ms is None else from_ms) + span
         self.same(ReadLog(stream, limit, after, before, from_ms, until_ms, newest_first))

@@ -81,7 +81,7 @@ async def test_listeners_are_woken_by_what_concerns_them(store):
         return results, set(woken)
 
     assert (await woken_by(SendMessages(1, (message("a"),))))[1] == {("queue", 1)}
-    (received,) = (await receive(store, 1, timeout=100)).messages
+    (received,) = (await receive(store, 1, hidden=100)).messages
     change = VisibilityChange(receipt(received), 50)
     assert (await woken_by(ChangeVisibility(1, 0, (change,))))[1] == set()
     assert (await woken_by(ChangeVisibility(1, 0, (VisibilityChange(receipt(received), 0),))))[1] == {("queue", 1)}
