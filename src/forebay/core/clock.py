@@ -5,8 +5,6 @@ milliseconds. Waiting goes through the clock too: whoever waits is woken when re
 """
 
 import asyncio
-import heapq
-import itertools
 import time
 
 
@@ -17,8 +15,7 @@ class Clock:
         # Real time plus this is the clock's time while it runs.
         self._offset_seconds = 0.0
         self._frozen_at = frozen_at
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._tickets = itertools.count()
+        self._sleepers: dict[asyncio.Future[None], float] = {}
 
     @property
     def is_frozen(self) -> bool:
@@ -55,11 +52,13 @@ class Clock:
         """Wait until the clock shows `due_at`; returns at once if it already does."""
         while (remaining_seconds := due_at - self.now()) > 0:
             future = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._sleepers, (due_at, next(self._tickets), future))
+            self._sleepers[future] = due_at
             # A running clock is woken by real time; a frozen one only by advance or resume.
             timeout = None if self.is_frozen else remaining_seconds
-            await asyncio.wait([future], timeout=timeout)
-            future.cancel()
+            try:
+                await asyncio.wait([future], timeout=timeout)
+            finally:
+                self._sleepers.pop(future, None)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of this clock."""
@@ -82,9 +81,7 @@ class Clock:
 
     def next_due_at(self) -> float | None:
         """Return the earliest time anyone waits for, or None. Lets a test run a node until it is idle."""
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0][0] if self._sleepers else None
+        return min(self._sleepers.values(), default=None)
 
     async def _expire(self, scope: asyncio.Timeout, due_at: float) -> None:
         await self.sleep_until(due_at)
@@ -93,8 +90,7 @@ class Clock:
     def _wake_due(self) -> None:
         # Sleepers look at the clock again by themselves, so waking one too many is harmless; after freeze or
         # resume all must look, because what they sleep on (real time or nothing) has changed.
-        sleepers, self._sleepers = self._sleepers, []
-        for _, _, future in sleepers:
+        for future in self._sleepers:
             if not future.done():
                 future.set_result(None)
 
