@@ -67,9 +67,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     run = _Run(make, loop.create_future(), connections)
     async with asyncio.timeout(_CONNECT_SECONDS):
-        clients = [
-            (await loop.create_connection(lambda: _Client(run), host, port))[1] for _ in range(connections)
-        ]
+        clients = [(await loop.create_connection(lambda: _Client(run), host, port))[1] for _ in range(connections)]
     warm_up_seconds, seconds = periods
     run.counted_from = time.perf_counter() + warm_up_seconds
     run.until = run.counted_from + seconds

@@ -18,6 +18,8 @@ _OWN_HEADERS: Final = frozenset(
 )
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PREFIXES_MAX: Final = 1024
+# RFC 9110, 8.6 and 15.4.5: 204 has no length, and 304 would have the one of a 200.
+_BODILESS: Final = frozenset({204, 304})
 # Past this, joining head and body costs more than handing the transport two pieces.
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
@@ -45,29 +47,32 @@ class AnswerRenderer:
             self._date = date
             self._starts.clear()
 
-    def render(self, response: Response, method: str, *, closes: bool, legacy: bool) -> tuple[bytes, bytes]:
+    def render(self, response: Response, method: str, persistence: str) -> tuple[bytes, bytes]:
         """Return the bytes to write: head and body joined, and a large body apart.
 
-        Raises `UnwritableResponse`.
+        `persistence` is the line about the connection, or nothing. Raises `UnwritableResponse`.
         """
         status, headers, body = response
         head = self._starts.get(status) or self._start(status)
-        if headers:
-            head += self._render_headers(headers)
-        if closes:
-            head += "Connection: close\r\n"
-        elif legacy:
-            head += "Connection: keep-alive\r\n"
-        if method == "HEAD":
-            head += f"Content-Length: {_head_length(response)}\r\n\r\n"
-            body = b""
-        elif status in {204, 304}:
-            # RFC 9110, 8.6 and 15.4.5: 204 has no length, 304 would have the one of a 200.
-            head += "\r\n"
+        prefixes = self._prefixes
+        for name, value in headers:
+            prefix = prefixes.get(name)
+            if prefix is None:
+                prefix = self._learn_prefix(name)
+            if not value.isprintable():
+                _check_value(value)
+            if prefix:
+                head += prefix + value + "\r\n"
+        head += persistence
+        if method == "HEAD" or status in _BODILESS:
+            head += _render_length_without_body(response, method)
             body = b""
         else:
             head += f"Content-Length: {len(body)}\r\n\r\n"
-        encoded = head.encode("latin-1")
+        try:
+            encoded = head.encode("latin-1")
+        except UnicodeEncodeError:
+            raise UnwritableResponse("a header's value has characters past Latin-1") from None
         if len(body) > _JOINED_BYTES_MAX:
             return encoded, body
         return encoded + body, b""
@@ -79,21 +84,6 @@ class AnswerRenderer:
         self._starts[status] = start
         return start
 
-    def _render_headers(self, headers: tuple[tuple[str, str], ...]) -> str:
-        prefixes = self._prefixes
-        text = ""
-        lines = 0
-        for name, value in headers:
-            prefix = prefixes.get(name)
-            if prefix is None:
-                prefix = self._learn_prefix(name)
-            if prefix:
-                text += f"{prefix}{value}\r\n"
-                lines += 1
-        if text.count("\n") != lines or text.count("\r") != lines or "\0" in text or not _is_latin(text):
-            raise UnwritableResponse("a header's value has a line break, NUL, or characters past Latin-1")
-        return text
-
     def _learn_prefix(self, name: str) -> str:
         if not _TOKEN.fullmatch(name):
             raise UnwritableResponse("a header's name is not a token")
@@ -103,13 +93,17 @@ class AnswerRenderer:
         return prefix
 
 
-def _is_latin(text: str) -> bool:
-    return text.isascii() or max(text) <= "\xff"
+def _check_value(value: str) -> None:
+    # Tabs and some Latin-1 characters are harmless, too.
+    if any(character in value for character in "\r\n\0"):
+        raise UnwritableResponse("a header's value has a line break or NUL")
 
 
-def _head_length(response: Response) -> int:
+def _render_length_without_body(response: Response, method: str) -> str:
+    if method != "HEAD":
+        return "\r\n"
     # The answer to HEAD may tell the length of what GET would send without having it at hand.
     for name, value in response.headers:
         if name.lower() == "content-length" and value.isascii() and value.isdigit():
-            return int(value)
-    return len(response.body)
+            return f"Content-Length: {value}\r\n\r\n"
+    return f"Content-Length: {len(response.body)}\r\n\r\n"

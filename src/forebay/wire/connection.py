@@ -21,7 +21,7 @@ import structlog
 from forebay.core.http import Request, Response
 from forebay.wire.answers import CONTINUE, AnswerRenderer
 from forebay.wire.limits import ServerLimits
-from forebay.wire.request_reader import IDLE, IN_BODY, IN_HEAD, BodyBudget, Refused, RequestReader
+from forebay.wire.request_reader import CLOSE, IDLE, IN_BODY, IN_HEAD, BodyBudget, Refused, RequestReader
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
 
@@ -71,12 +71,11 @@ class Shared:
 class _Exchange:
     """A request (or a refusal, which has none) and the place of its answer in the order."""
 
-    __slots__ = ("closes", "legacy", "outcome", "request", "response", "task")
+    __slots__ = ("outcome", "persistence", "request", "response", "task")
 
-    def __init__(self, request: Request | None, *, closes: bool, legacy: bool) -> None:
+    def __init__(self, request: Request | None, persistence: str) -> None:
         self.request = request
-        self.closes = closes
-        self.legacy = legacy
+        self.persistence = persistence
         self.outcome: Awaitable[Response] | None = None
         self.task: asyncio.Task[None] | None = None
         self.response: Response | None = None
@@ -151,9 +150,13 @@ class Connection(asyncio.Protocol):
         if self._input_closed:
             self._discarded = True
             return
-        if self._unparsed is None and len(data) <= self._reader.slice_bytes:
-            self._feed(data)
-            if self._reader.wants_continue or self._parsed or self._running:
+        reader = self._reader
+        if self._unparsed is None and len(data) <= reader.slice_bytes:
+            try:
+                reader.feed(data)
+            except Refused as refused:
+                self._stop_reading(refused)
+            if self._running or self._parsed or reader.wants_continue:
                 self._pump()
             return
         kept = b"" if self._unparsed is None else bytes(self._unparsed)
@@ -208,9 +211,9 @@ class Connection(asyncio.Protocol):
         if self._unparsed is not None or self._reader.phase != IDLE:
             return  # `_accept` marks the request that is being read as the last one.
         if self._parsed:
-            self._parsed[-1].closes = True
+            self._parsed[-1].persistence = CLOSE
         elif self._running:
-            self._running[-1].closes = True
+            self._running[-1].persistence = CLOSE
         else:
             self._finish()
         self._input_closed = True
@@ -222,42 +225,41 @@ class Connection(asyncio.Protocol):
 
     # Reading and handing out.
 
-    def _feed(self, data: bytes | memoryview) -> None:
-        try:
-            self._reader.feed(data)
-        except Refused as refused:
-            # After the last request llhttp calls further bytes an error, but its answer is still due.
-            if self._input_closed:
-                self._discarded = True
-                self._reader.abandon()
-            else:
-                self._refuse(refused)
+    def _stop_reading(self, refused: Refused) -> None:
+        # After the last request llhttp calls further bytes an error, but its answer is still due.
+        if self._input_closed:
+            self._discarded = True
+            self._reader.abandon()
+        else:
+            self._refuse(refused)
 
-    def _accept(self, request: Request, closes: bool, legacy: bool) -> None:  # noqa: FBT001 - a callback
+    def _accept(self, request: Request, persistence: str) -> None:
         if self._input_closed:
             self._discarded = True
             self._release(request)
             return
-        if closes or self._shared.draining:
-            closes = self._input_closed = True
-        if self._parsed or self._writing_paused or not self._has_room():
-            self._parsed.append(_Exchange(request, closes=closes, legacy=legacy))
+        if persistence == CLOSE or self._shared.draining:
+            persistence = CLOSE
+            self._input_closed = True
+        if (self._running and not self._has_room()) or self._parsed or self._writing_paused:
+            self._parsed.append(_Exchange(request, persistence))
         else:
-            self._start(request, closes=closes, legacy=legacy)
+            self._start(request, persistence)
 
     def _has_room(self) -> bool:
         return len(self._running) < self._shared.limits.pipelined_requests_max
 
-    def _start(self, request: Request, *, closes: bool, legacy: bool) -> None:
+    def _start(self, request: Request, persistence: str) -> None:
+        shared = self._shared
         try:
-            outcome = self._shared.handler(request)
+            outcome = shared.handler(request)
         except Exception as error:  # noqa: BLE001 - the last catch before the client
             outcome = _fail(request, error)
         if isinstance(outcome, Response) and not self._running:
-            self._release(request)
-            self._write(outcome, request.method, closes=closes, legacy=legacy)
+            shared.budget.used_bytes -= len(request.body)
+            self._write(outcome, request.method, persistence)
             return
-        exchange = _Exchange(request, closes=closes, legacy=legacy)
+        exchange = _Exchange(request, persistence)
         self._running.append(exchange)
         if isinstance(outcome, Response):
             exchange.response = outcome
@@ -265,7 +267,7 @@ class Connection(asyncio.Protocol):
             # Not in a task group: one group per connection would need a task that waits in it, at the price of
             # this one. The exchange holds the task, we hold the exchange, and the server holds us until it ends.
             exchange.outcome = outcome
-            exchange.task = self._shared.loop.create_task(self._wait(exchange, request, outcome))
+            exchange.task = shared.loop.create_task(self._wait(exchange, request, outcome))
 
     async def _wait(self, exchange: _Exchange, request: Request, outcome: Awaitable[Response]) -> None:
         try:
@@ -286,7 +288,7 @@ class Connection(asyncio.Protocol):
         self._input_closed = self._discarded = True
         self._unparsed = None
         self._reader.abandon()
-        exchange = _Exchange(None, closes=True, legacy=False)
+        exchange = _Exchange(None, CLOSE)
         text = f"{_PHRASES[refused.status]}: {refused.reason}\n"
         exchange.response = Response(refused.status, _PLAIN_TEXT, text.encode())
         # Requests that were read before it are answered before it.
@@ -309,19 +311,19 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> bool:
         """Take one step; return whether another may be possible."""
-        if self._writing_paused or self._transport is None:
+        if self._writing_paused or self._transport is None or self._transport.is_closing():
             return False
         if self._running and (response := self._running[0].response) is not None:
             exchange = self._running.popleft()
             self._release(exchange.request)
             method = exchange.request.method if exchange.request else ""
-            self._write(response, method, closes=exchange.closes, legacy=exchange.legacy)
+            self._write(response, method, exchange.persistence)
         elif self._parsed and self._has_room():
             exchange = self._parsed.popleft()
             if exchange.request is None:
                 self._running.append(exchange)
             else:
-                self._start(exchange.request, closes=exchange.closes, legacy=exchange.legacy)
+                self._start(exchange.request, exchange.persistence)
         elif self._unparsed is not None and not self._parsed and self._has_room():
             self._feed_slice(self._unparsed)
         else:
@@ -331,7 +333,10 @@ class Connection(asyncio.Protocol):
     def _feed_slice(self, unparsed: memoryview) -> None:
         size = self._reader.slice_bytes
         self._unparsed = unparsed[size:] if len(unparsed) > size else None
-        self._feed(unparsed[:size])
+        try:
+            self._reader.feed(unparsed[:size])
+        except Refused as refused:
+            self._stop_reading(refused)
         if self._input_closed and self._unparsed is not None:
             self._unparsed = None
             self._discarded = True
@@ -344,21 +349,20 @@ class Connection(asyncio.Protocol):
             reader.wants_continue = False
             self._transport.write(CONTINUE)
 
-    def _write(self, response: Response, method: str, *, closes: bool, legacy: bool) -> None:
+    def _write(self, response: Response, method: str, persistence: str) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
-            return
+        assert transport is not None
         renderer = self._shared.renderer
         try:
-            head, body = renderer.render(response, method, closes=closes, legacy=legacy)
+            head, body = renderer.render(response, method, persistence)
         except Exception:
             log.exception("response.unwritable", method=method, status=response.status)
-            head, body = renderer.render(_FAILED, method, closes=closes, legacy=legacy)
+            head, body = renderer.render(_FAILED, method, persistence)
         if body:
             transport.writelines((head, body))
         else:
             transport.write(head)
-        if closes:
+        if persistence == CLOSE:
             self._finish()
 
     def _steer_reading(self) -> None:
