@@ -1,0 +1,164 @@
+"""AWS::S3::*: buckets and bucket policies, as far as Forebay's S3 goes."""
+
+from typing import Any
+
+from forebay.services.cloudformation.resources.calls import run_if_there
+from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
+from forebay.services.cloudformation.resources.names import NameRule
+from forebay.services.cloudformation.resources.schema import json_text
+
+# Accepted, because templates state them everywhere, and without effect: this S3 is for deployments and local files.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "AbacStatus",
+        "AccelerateConfiguration",
+        "AccessControl",
+        "AnalyticsConfigurations",
+        "BucketEncryption",
+        "IntelligentTieringConfigurations",
+        "InventoryConfigurations",
+        "LifecycleConfiguration",
+        "LoggingConfiguration",
+        "MetricsConfigurations",
+        "OwnershipControls",
+        "PublicAccessBlockConfiguration",
+    }
+)
+_UNSUPPORTED = frozenset(
+    {
+        "BucketNamePrefix",
+        "BucketNamespace",
+        "MetadataConfiguration",
+        "MetadataTableConfiguration",
+        "ObjectLockConfiguration",
+        "ObjectLockEnabled",
+        "ReplicationConfiguration",
+        "WebsiteConfiguration",
+    }
+)
+_NOTIFICATIONS = {
+    "LambdaConfigurations": ("LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
+    "QueueConfigurations": ("QueueConfigurations", "Queue", "QueueArn"),
+    "TopicConfigurations": ("TopicConfigurations", "Topic", "TopicArn"),
+}
+
+
+async def _create_bucket(site: Site, properties: Properties) -> Made:
+    name = properties.get("BucketName") or site.place.name
+    params: dict[str, Any] = {"Bucket": name}
+    if site.place.region != "us-east-1":
+        params["CreateBucketConfiguration"] = {"LocationConstraint": site.place.region}
+    await site.run("s3", "CreateBucket", params)
+    await _configure(site, name, {}, properties)
+    return _made(site, name)
+
+
+def _made(site: Site, name: str) -> Made:
+    return Made(
+        name,
+        {
+            "Arn": f"arn:aws:s3:::{name}",
+            "DomainName": f"{name}.s3.amazonaws.com",
+            "DualStackDomainName": f"{name}.s3.dualstack.{site.place.region}.amazonaws.com",
+            "RegionalDomainName": f"{name}.s3.{site.place.region}.amazonaws.com",
+            "WebsiteURL": f"http://{name}.s3-website-{site.place.region}.amazonaws.com",
+        },
+    )
+
+
+async def _configure(site: Site, name: str, old: Properties, new: Properties) -> None:
+    def changed(member: str) -> bool:
+        return old.get(member) != new.get(member)
+
+    if changed("VersioningConfiguration"):
+        configuration = new.get("VersioningConfiguration") or {"Status": "Suspended"}
+        await site.run("s3", "PutBucketVersioning", {"Bucket": name, "VersioningConfiguration": configuration})
+    if changed("Tags"):
+        tags = new.get("Tags")
+        if tags:
+            await site.run("s3", "PutBucketTagging", {"Bucket": name, "Tagging": {"TagSet": tags}})
+        else:
+            await site.run("s3", "DeleteBucketTagging", {"Bucket": name})
+    if changed("CorsConfiguration"):
+        await _put_cors(site, name, new.get("CorsConfiguration"))
+    if changed("NotificationConfiguration"):
+        configuration = _notifications(new.get("NotificationConfiguration") or {})
+        params = {"Bucket": name, "NotificationConfiguration": configuration}
+        await site.run("s3", "PutBucketNotificationConfiguration", params)
+
+
+async def _put_cors(site: Site, name: str, configuration: dict[str, Any] | None) -> None:
+    if configuration is None:
+        await site.run("s3", "DeleteBucketCors", {"Bucket": name})
+        return
+    rules = [
+        {
+            "ID": rule.get("Id"),
+            "AllowedHeaders": rule.get("AllowedHeaders"),
+            "AllowedMethods": rule["AllowedMethods"],
+            "AllowedOrigins": rule["AllowedOrigins"],
+            "ExposeHeaders": rule.get("ExposedHeaders"),
+            "MaxAgeSeconds": rule.get("MaxAge"),
+        }
+        for rule in configuration.get("CorsRules", [])
+    ]
+    present = [{key: value for key, value in rule.items() if value is not None} for rule in rules]
+    await site.run("s3", "PutBucketCors", {"Bucket": name, "CORSConfiguration": {"CORSRules": present}})
+
+
+def _notifications(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return a template's notifications in the API's shape: one event each there, a list of events here."""
+    result: dict[str, Any] = {}
+    for member, (api_member, target, api_target) in _NOTIFICATIONS.items():
+        items = [_notification(item, target, api_target) for item in configuration.get(member, [])]
+        if items:
+            result[api_member] = items
+    bridge = configuration.get("EventBridgeConfiguration")
+    if bridge is not None and bridge.get("EventBridgeEnabled", True):
+        result["EventBridgeConfiguration"] = {}
+    return result
+
+
+def _notification(item: dict[str, Any], target: str, api_target: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {api_target: item[target], "Events": [item["Event"]]}
+    rules = item.get("Filter", {}).get("S3Key", {}).get("Rules")
+    if rules:
+        entry["Filter"] = {"Key": {"FilterRules": rules}}
+    return entry
+
+
+async def _update_bucket(site: Site, existing: Existing, properties: Properties) -> Made:
+    await _configure(site, existing.physical_id, existing.properties, properties)
+    return _made(site, existing.physical_id)
+
+
+async def _delete_bucket(site: Site, existing: Existing) -> None:
+    await run_if_there(site, "s3", "DeleteBucket", {"Bucket": existing.physical_id})
+
+
+async def _put_policy(site: Site, properties: Properties) -> Made:
+    params = {"Bucket": properties["Bucket"], "Policy": json_text(properties["PolicyDocument"])}
+    await site.run("s3", "PutBucketPolicy", params)
+    return Made(properties["Bucket"])
+
+
+async def _update_policy(site: Site, _existing: Existing, properties: Properties) -> Made:
+    return await _put_policy(site, properties)
+
+
+async def _delete_policy(site: Site, existing: Existing) -> None:
+    await run_if_there(site, "s3", "DeleteBucketPolicy", {"Bucket": existing.physical_id})
+
+
+TYPES = (
+    ResourceType(
+        name="AWS::S3::Bucket",
+        create=_create_bucket,
+        update=_update_bucket,
+        delete=_delete_bucket,
+        naming=NameRule("BucketName", 63, lower=True),
+        without_effect=_WITHOUT_EFFECT,
+        unsupported=_UNSUPPORTED,
+    ),
+    ResourceType(name="AWS::S3::BucketPolicy", create=_put_policy, update=_update_policy, delete=_delete_policy),
+)
