@@ -24,7 +24,7 @@ from forebay.runtimes.contract import (
     RunningInstance,
 )
 from forebay.runtimes.logs import LogTail, billed_ms, format_init_report, format_instant, format_report
-from forebay.runtimes.runtime_api import Poll, Posted, Reply, header_text
+from forebay.runtimes.runtime_api import Listener, Poll, Posted, Reply, header_text
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class Instance:
         self.id = instance_id
         self.log_stream = log_stream
         self.running: RunningInstance | None = None
-        self.server: asyncio.Server | None = None
+        self.listener = Listener(self)
         self.idle_since = 0.0
         self.is_retired = False
         # Whoever had it started gets it first.
@@ -98,7 +98,7 @@ class Instance:
     @property
     def is_idle(self) -> bool:
         """Whether the instance waits for an event and may be given one."""
-        return self._poll is not None and self._work is None and not self.is_retired
+        return self._poll is not None and self._work is None and not (self.is_retired or self.is_reserved)
 
     def started(self, running: RunningInstance) -> None:
         """Take the process that was started and write INIT_START."""
@@ -230,9 +230,7 @@ class Instance:
             self._finish(work.outcome or failed)
         if self._deadline:
             self._deadline.cancel()
-        if self.server:
-            self.server.close()
-        self._on_gone(self)
+        self.listener.close(lambda: self._on_gone(self))
 
     def _deliver(self) -> None:
         work, poll = self._work, self._poll
@@ -242,7 +240,7 @@ class Instance:
         work.is_delivered = True
         invocation = work.invocation
         # In the process's own time, which does not step with our clock.
-        deadline_ms = round((wall_seconds() + self.spec.timeout_seconds - (monotonic() - work.began)) * 1000)
+        deadline_ms = int((wall_seconds() + self.spec.timeout_seconds - (monotonic() - work.began)) * 1000)
         headers = [
             ("Content-Type", "application/json"),
             ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),

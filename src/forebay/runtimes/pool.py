@@ -17,7 +17,6 @@ from forebay.runtimes.contract import (
 )
 from forebay.runtimes.instance import Instance
 from forebay.runtimes.logs import log_stream_name
-from forebay.runtimes.runtime_api import listen, port_of
 
 _Key = tuple[str, str]
 
@@ -125,14 +124,10 @@ class FunctionPool:
         )
         self._instances.add(instance)
         try:
-            instance.server = await listen(instance)
-            address = f"127.0.0.1:{port_of(instance.server)}"
-            launch = Launch(spec, instance_id, instance.log_stream, address)
+            launch = Launch(spec, instance_id, instance.log_stream, await instance.listener.open())
             instance.started(await self._actuator.start(launch, instance))
         except BaseException:
-            self._on_gone(instance)
-            if instance.server:
-                instance.server.close()
+            instance.listener.close(lambda: self._on_gone(instance))
             raise
         return instance
 

@@ -7,6 +7,7 @@ kept as a value and answered when there is one. Source: "Using the Lambda runtim
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -78,22 +79,53 @@ class RuntimeApiHandler(Protocol):
         ...
 
 
-async def listen(handler: RuntimeApiHandler) -> asyncio.Server:
-    """Open an instance's listener on a free loopback port."""
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: RuntimeApiConnection(handler), "127.0.0.1", 0, backlog=8)
+class Listener:
+    """An instance's own port, and the connections to it."""
 
+    def __init__(self, handler: RuntimeApiHandler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._connections: set[RuntimeApiConnection] = set()
+        self._when_closed: Callable[[], None] | None = None
 
-def port_of(server: asyncio.Server) -> int:
-    """Return the port of a listener."""
-    return server.sockets[0].getsockname()[1]
+    async def open(self) -> str:
+        """Listen on a free loopback port; return its `host:port`."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connect, "127.0.0.1", 0, backlog=8)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def close(self, when_closed: Callable[[], None]) -> None:
+        """Close the port and all connections; call `when_closed` after the last of them."""
+        if self._server:
+            self._server.close()
+        self._when_closed = when_closed
+        for connection in self._connections:
+            connection.abort()
+        self._tell_closed()
+
+    def _connect(self) -> "RuntimeApiConnection":
+        connection = RuntimeApiConnection(self._handler, self._forget)
+        self._connections.add(connection)
+        return connection
+
+    def _forget(self, connection: "RuntimeApiConnection") -> None:
+        self._connections.discard(connection)
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        if self._when_closed and not self._connections:
+            when_closed, self._when_closed = self._when_closed, None
+            when_closed()
 
 
 class RuntimeApiConnection(asyncio.Protocol):
     """One connection of a runtime: requests one after the other, kept alive."""
 
-    def __init__(self, handler: RuntimeApiHandler) -> None:
+    def __init__(
+        self, handler: RuntimeApiHandler, when_lost: Callable[["RuntimeApiConnection"], None]
+    ) -> None:
         self._handler = handler
+        self._when_lost = when_lost
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._trusted: bool | None = None
@@ -110,6 +142,12 @@ class RuntimeApiConnection(asyncio.Protocol):
         if self._polling:
             self._polling = False
             self._handler.on_poll_lost(self)
+        self._when_lost(self)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self._transport:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came in; a runtime that does not speak HTTP is cut off."""
