@@ -110,16 +110,16 @@ class ProcessActuator:
         return "mount and PID namespaces" if self._has_namespaces else "plain processes"
 
     def _prepare(self) -> None:
-        self._state_dir.mkdir(parents=True, exist_ok=True)
+        self._find_isolation()
         # What a node that was killed may have left: without namespaces its functions' children live on.
         for pid in memory.processes_with(f"={self._instances_dir}/".encode()):
             _kill(pid)
         shutil.rmtree(self._instances_dir, ignore_errors=True)
         self._instances_dir.mkdir()
         _link_python_client(self._machine.python_client_dir)
-        self._find_isolation()
 
     def _find_isolation(self) -> None:
+        self._state_dir.mkdir(parents=True, exist_ok=True)
         as_root = os.geteuid() == 0
         user = () if as_root else ("--user", "--map-root-user")
         with_namespaces = (*_DIES_WITH_NODE, *_NAMESPACES, *user)
