@@ -22,7 +22,8 @@ from forebay.languages.event_pattern.matchers import (
     Wildcard,
 )
 from forebay.languages.event_pattern.scalar import MILLION, Key, find_address, parse_millionths
-from forebay.languages.event_pattern.tokens import InvalidPattern, Token, TokenReader
+from forebay.languages.event_pattern.tokens import InvalidPattern, TokenReader
+from forebay.languages.json_tokens import Token
 
 
 class Entry(NamedTuple):

@@ -5,7 +5,8 @@ from forebay.languages.event_pattern.expressions import Entry, parse_expression
 from forebay.languages.event_pattern.matchers import Address
 from forebay.languages.event_pattern.pattern import Branch, Leaf, Pattern
 from forebay.languages.event_pattern.scalar import Key, find_address, key_of, parse_millionths, parse_number
-from forebay.languages.event_pattern.tokens import InvalidPattern, Token, TokenReader
+from forebay.languages.event_pattern.tokens import InvalidPattern, TokenReader
+from forebay.languages.json_tokens import Token
 
 # Deeper patterns would outgrow Python's stack; Jackson stops at 1,000 with this text.
 NESTING_MAX = 300
