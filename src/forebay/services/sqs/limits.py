@@ -1,6 +1,6 @@
 """What SQS allows, as AWS documents it; the unit is part of each name.
 
-Source: "Amazon SQS message quotas" and "Amazon SQS standard queue quotas" of the developer guide, and the API reference.
+Source: the developer guide's quotas for messages and for standard queues, and the API reference.
 """
 
 NAME_CHARACTERS_MAX = 80

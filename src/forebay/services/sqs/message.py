@@ -22,10 +22,15 @@ AttributeValue = api.MessageAttributeValue | api.MessageSystemAttributeValue
 
 
 class Attribute(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A message attribute as it is kept; `value` is text, or bytes for the type `Binary`."""
+    """A message attribute as it is kept: text, or bytes for the type `Binary`."""
 
     data_type: str
-    value: str | bytes
+    text: str | None = None
+    data: bytes = b""
+
+    def value_bytes(self) -> bytes:
+        """Return the value as it counts for sizes and digests."""
+        return self.data if self.text is None else self.text.encode()
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -221,16 +226,7 @@ def _check_attribute_name(name: str) -> None:
 def _parse_attribute(name: str, given: AttributeValue, kind: str) -> Attribute:
     if given.string_list_values or given.binary_list_values:
         raise api.UnsupportedOperation("Message attribute list values in SendMessage operation are not supported.")
-    if not given.data_type:
-        raise invalid_parameter(f"Message ({kind}) attribute '{name}' must contain a non-empty attribute type.")
-    base = given.data_type.partition(".")[0]
-    if base not in {"String", "Number", "Binary"}:
-        raise invalid_parameter(
-            f"The type of message ({kind}) attribute '{name}' is invalid. "
-            "You must use only the following supported type prefixes: Binary, Number, String."
-        )
-    if len(given.data_type) > limits.ATTRIBUTE_NAME_BYTES_MAX:
-        raise invalid_parameter(f"Message ({kind}) attribute types must be shorter than 256 Bytes")
+    base = _base_type(name, given.data_type, kind)
     value, other = given.string_value, given.binary_value
     field = "String"
     if base == "Binary":
@@ -239,9 +235,25 @@ def _parse_attribute(name: str, given: AttributeValue, kind: str) -> Attribute:
         raise invalid_parameter(f"The message ({kind}) attribute '{name}' with type '{base}' must use field '{field}'.")
     if not value:
         raise invalid_parameter(f"Message ({kind}) attribute '{name}' must contain a non-empty value of type '{base}'.")
-    if isinstance(value, str):
-        _check_attribute_text(name, base, value, kind)
+    if isinstance(value, bytes):
+        return Attribute(given.data_type, None, value)
+    _check_attribute_text(name, base, value, kind)
     return Attribute(given.data_type, value)
+
+
+def _base_type(name: str, data_type: str, kind: str) -> str:
+    """Return the part of a type that AWS knows, before a suffix of the sender's own."""
+    if not data_type:
+        raise invalid_parameter(f"Message ({kind}) attribute '{name}' must contain a non-empty attribute type.")
+    base = data_type.partition(".")[0]
+    if base not in {"String", "Number", "Binary"}:
+        raise invalid_parameter(
+            f"The type of message ({kind}) attribute '{name}' is invalid. "
+            "You must use only the following supported type prefixes: Binary, Number, String."
+        )
+    if len(data_type) > limits.ATTRIBUTE_NAME_BYTES_MAX:
+        raise invalid_parameter(f"Message ({kind}) attribute types must be shorter than 256 Bytes")
+    return base
 
 
 def _check_attribute_text(name: str, base: str, value: str, kind: str) -> None:
@@ -255,7 +267,7 @@ def attributes_size(attributes: Mapping[str, Attribute]) -> int:
     """Return how many bytes AWS counts for attributes: names, types and values."""
     size = 0
     for name, attribute in attributes.items():
-        size += len(name) + len(attribute.data_type.encode()) + len(_value_bytes(attribute.value))
+        size += len(name) + len(attribute.data_type.encode()) + len(attribute.value_bytes())
     return size
 
 
@@ -268,18 +280,14 @@ def attributes_digest(attributes: Mapping[str, Attribute]) -> str:
     digest = md5(usedforsecurity=False)
     for name in sorted(attributes):
         attribute = attributes[name]
-        value = _value_bytes(attribute.value)
-        mark = b"\x01" if isinstance(attribute.value, str) else b"\x02"
-        digest.update(_sized(name.encode()) + _sized(attribute.data_type.encode()) + mark + _sized(value))
+        mark = b"\x02" if attribute.text is None else b"\x01"
+        value = mark + _sized(attribute.value_bytes())
+        digest.update(_sized(name.encode()) + _sized(attribute.data_type.encode()) + value)
     return digest.hexdigest()
 
 
 def _sized(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
-
-
-def _value_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
 
 
 @lru_cache(maxsize=1024)
@@ -361,16 +369,14 @@ def wanted_attributes(envelope: Envelope, asked: Asked) -> dict[str, Attribute]:
 
 def attribute_shape(attribute: Attribute) -> api.MessageAttributeValue:
     """Return an attribute in the API's form."""
-    value = attribute.value
-    if isinstance(value, str):
-        return api.MessageAttributeValue(data_type=attribute.data_type, string_value=value)
-    return api.MessageAttributeValue(data_type=attribute.data_type, binary_value=value)
+    if attribute.text is not None:
+        return api.MessageAttributeValue(data_type=attribute.data_type, string_value=attribute.text)
+    return api.MessageAttributeValue(data_type=attribute.data_type, binary_value=attribute.data)
 
 
 def function_attribute(attribute: Attribute) -> dict[str, Any]:
     """Return an attribute in the form that functions see in an event's record."""
-    value = attribute.value
     lists: dict[str, Any] = {"stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type}
-    if isinstance(value, str):
-        return {"stringValue": value, **lists}
-    return {"binaryValue": msgspec.to_builtins(value), **lists}
+    if attribute.text is not None:
+        return {"stringValue": attribute.text, **lists}
+    return {"binaryValue": msgspec.to_builtins(attribute.data), **lists}

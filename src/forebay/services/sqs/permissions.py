@@ -67,12 +67,10 @@ def remove_permission(call: Call, request: api.RemovePermissionRequest) -> None:
 
 
 def _check(request: api.AddPermissionRequest) -> None:
-    if not request.label:
-        raise missing_parameter("Label")
-    if not request.actions:
-        raise missing_parameter("Actions")
-    if not request.aws_account_ids:
-        raise missing_parameter("AWSAccountIds")
+    given = {"Label": request.label, "Actions": request.actions, "AWSAccountIds": request.aws_account_ids}
+    for name, value in given.items():
+        if not value:
+            raise missing_parameter(name)
     if len(request.actions) > limits.PERMISSION_ACTIONS_MAX:
         raise api.OverLimit(f"{len(request.actions)} Actions were found, maximum allowed is 7.")
     for action in request.actions:

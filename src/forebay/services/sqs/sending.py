@@ -54,7 +54,7 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
         # They do not count towards the size (SendMessage, API reference).
         system = rules.parse_system_attributes(given.message_system_attributes)
         system_md5 = rules.attributes_digest(system)
-        trace_header = str(system["AWSTraceHeader"].value)
+        trace_header = system["AWSTraceHeader"].text
     if size_bytes > queue.message_bytes_max:
         rules.check_size(size_bytes, queue.message_bytes_max)
     envelope = Envelope(rules.sender_id(caller.principal, caller.account), trace_header, attributes)

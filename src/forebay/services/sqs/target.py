@@ -73,5 +73,5 @@ class QueueTarget:
 
 def _attribute(given: MessageAttribute) -> Attribute:
     if given.binary_value is not None:
-        return Attribute(given.data_type, given.binary_value)
+        return Attribute(given.data_type, None, given.binary_value)
     return Attribute(given.data_type, given.string_value or "")

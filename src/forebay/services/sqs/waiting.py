@@ -7,7 +7,7 @@ or delayed message becomes visible.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from forebay.core.clock import Clock
@@ -164,7 +164,7 @@ class WaitingRoom:
             raise
         return cast("Received", received)
 
-    async def _give_back(self, command: ReceiveMessages, submitted: "asyncio.Future[object]") -> None:
+    async def _give_back(self, command: ReceiveMessages, submitted: "asyncio.Future[Sequence[object]]") -> None:
         """Make visible what was received for a caller that has gone."""
         (received,) = cast("tuple[Received]", await submitted)
         if received.messages:
