@@ -1,9 +1,12 @@
 """Chance. The one place that draws random numbers; a seeded instance replays a simulation exactly."""
 
 import random
-import uuid
 
 _LOWER_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+# The bits of a UUID that are random, and those that say version 4 and variant 10 (RFC 9562, 5.4).
+_UUID_FREE = ~(0xF000 << 64 | 0xC000 << 48)
+_UUID_FIXED = 4 << 76 | 0x8000 << 48
 
 
 class Ids:
@@ -15,7 +18,9 @@ class Ids:
 
     def uuid(self) -> str:
         """Return a random version 4 UUID in its canonical text form."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        # Written out, because every request and message draws one: `uuid.UUID` takes twice as long.
+        digits = f"{self._random.getrandbits(128) & _UUID_FREE | _UUID_FIXED:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def hex(self, digits: int) -> str:
         """Return `digits` random lower-case hexadecimal digits."""
