@@ -33,9 +33,7 @@ def _prepare(directory: Path) -> tuple[sqlite3.Connection, DirectoryLock]:
     except OSError as error:
         raise ConfigError(f"The data folder {directory} cannot be used: {error}") from error
     try:
-        database = directory / DATABASE_NAME
-        connection = open_writer(database)
-        migrate(connection, database)
+        connection = _open_database(directory)
         # A file that was just created is only safe when its name is.
         sync_directory(directory)
         sync_directory(directory.parent)
@@ -45,3 +43,14 @@ def _prepare(directory: Path) -> tuple[sqlite3.Connection, DirectoryLock]:
             raise ConfigError(f"The data folder {directory} cannot be used: {error}") from error
         raise
     return connection, lock
+
+
+def _open_database(directory: Path) -> sqlite3.Connection:
+    database = directory / DATABASE_NAME
+    connection = open_writer(database)
+    try:
+        migrate(connection, database)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

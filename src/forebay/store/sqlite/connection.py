@@ -84,8 +84,12 @@ def _open(database: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
     connection = sqlite3.connect(
         database, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_MAX
     )
-    for pragma in pragmas:
-        connection.execute(pragma).close()
+    try:
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -1,5 +1,6 @@
 """Receiving messages: those that are ready are hidden, counted, and handed out; the hopeless go to the dead letters."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from forebay.store.commands import DeadLetterRule, Received, ReceivedMessage, ReceiveMessages
@@ -12,6 +13,10 @@ _RECEIVES_IN_FRONT = 3
 
 # Messages that one receive looks at and does not hand out (expired, dead-lettered) before it answers what it has.
 _PASSED_MAX = 1000
+
+# Ready messages that are read at once for all receives of a batch.
+_FETCHED_MAX = 256
+_FETCHED_CHARACTERS_MAX = 4 * 1024 * 1024
 
 _SELECT = (
     f"SELECT {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
@@ -33,46 +38,98 @@ _BURY = (
 _Row = tuple[int, str, str, bytes, int, int, int, int | None, int, str | None, str | None, int | None, int]
 
 
+class _Supply:
+    """The ready messages of a queue, in order, for all receives of a batch: read together and hidden together."""
+
+    def __init__(self, session: Session, queue: QueueState, hidden: list[object]) -> None:
+        self.wanted = 0
+        self._session = session
+        self._queue = queue
+        self._hidden = hidden
+        self._rows: deque[_Row] = deque()
+
+    def take(self, count: int) -> list[_Row]:
+        """Return up to `count` rows, none only when there are none; the caller hides or deletes them all."""
+        if not self._rows:
+            self._fetch(count)
+        return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+
+    def _fetch(self, count: int) -> None:
+        # What was handed out before must be hidden, or it would be found again.
+        _hide(self._session, self._hidden)
+        limit = min(max(count, self.wanted), _FETCHED_MAX)
+        size = 0
+        for row in self._session.execute(_SELECT, (self._queue.first_id, self._queue.last_id, limit)):
+            self._rows.append(row)
+            size += len(row[2])
+            if size > _FETCHED_CHARACTERS_MAX:
+                break
+
+
 def receive(session: Session, commands: Sequence[ReceiveMessages]) -> list[Received]:
     """Receive messages for each command in turn."""
     hidden: list[object] = []
-    results: list[Received] = []
+    supplies: dict[int, _Supply] = {}
     for command in commands:
-        results.append(_receive(session, command, hidden))
-        # What was taken must be hidden before the same queue is looked at again.
-        _HIDE.run(session.connection, hidden)
-        hidden.clear()
+        queue = session.queue(command.queue)
+        supply = supplies.setdefault(command.queue, _Supply(session, queue, hidden))
+        supply.wanted += command.limit
+    results = [_receive(session, command, supplies[command.queue], hidden) for command in commands]
+    _hide(session, hidden)
     return results
 
 
-def _receive(session: Session, command: ReceiveMessages, hidden: list[object]) -> Received:
+def _hide(session: Session, hidden: list[object]) -> None:
+    if hidden:
+        _HIDE.run(session.connection, hidden)
+        hidden.clear()
+
+
+def _receive(session: Session, command: ReceiveMessages, supply: _Supply, hidden: list[object]) -> Received:
     queue = session.queue(command.queue)
-    promote(session, queue, command.now_ms)
+    supply.wanted -= command.limit
+    if queue.next_due is not None and queue.next_due <= command.now_ms:
+        _hide(session, hidden)
+        promote(session, queue, command.now_ms)
     limit = command.limit
     if command.in_flight_max is not None:
         limit = min(limit, command.in_flight_max - queue.in_flight)
         if limit <= 0:
             return Received((), is_over_limit=True)
+    taken, buried = _collect(session, command, supply, limit, hidden)
+    next_visible_at = None
+    if not taken and queue.next_due is not None:
+        _hide(session, hidden)
+        next_visible_at = session.first_hidden(queue)
+    return Received(tuple(taken), next_visible_at, buried)
+
+
+def _collect(
+    session: Session, command: ReceiveMessages, supply: _Supply, limit: int, hidden: list[object]
+) -> tuple[list[ReceivedMessage], int]:
+    """Return up to `limit` messages, and how many went to the dead letters on the way."""
+    queue = session.queue(command.queue)
     taken: list[ReceivedMessage] = []
     passed = buried = 0
     while queue.ready and len(taken) < limit and passed < _PASSED_MAX:
-        if hidden:
-            _HIDE.run(session.connection, hidden)
-            hidden.clear()
-        rows: list[_Row] = session.execute(_SELECT, (queue.first_id, queue.last_id, limit - len(taken))).fetchall()
-        expired = [row for row in rows if row[6] <= command.now_ms]
-        delete_rows(session, [(row[0], 0) for row in expired])
-        rows = [row for row in rows if row[6] > command.now_ms]
+        rows = supply.take(limit - len(taken))
+        found = len(rows)
+        if not found:
+            # Only a wrong counter can lead here; a receive must end all the same.
+            break
+        expired = [(row[0], 0) for row in rows if row[6] <= command.now_ms]
+        if expired:
+            delete_rows(session, expired)
+            rows = [row for row in rows if row[6] > command.now_ms]
         rule = command.dead_letter
-        dead = [row for row in rows if rule is not None and row[8] >= rule.receives_max]
-        if rule is not None and dead:
+        if rule is not None:
+            dead = [row for row in rows if row[8] >= rule.receives_max]
             _bury(session, queue, dead, rule, command.now_ms)
             rows = [row for row in rows if row[8] < rule.receives_max]
+            buried += len(dead)
         taken += _take(session, queue, rows, command, hidden)
-        passed += len(expired) + len(dead)
-        buried += len(dead)
-    next_visible_at = session.first_hidden(queue) if not taken and queue.next_due is not None else None
-    return Received(tuple(taken), next_visible_at, buried)
+        passed += found - len(rows)
+    return taken, buried
 
 
 def _take(
@@ -128,6 +185,8 @@ def _take(
 
 
 def _bury(session: Session, queue: QueueState, rows: Sequence[_Row], rule: DeadLetterRule, now_ms: int) -> None:
+    if not rows:
+        return
     grave = session.change_queue(rule.queue)
     shifted = grave.number << QUEUE_SHIFT
     for row in rows:
