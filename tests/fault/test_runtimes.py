@@ -1,17 +1,24 @@
 """Hostile and unlucky functions: what they do must not harm the node, other functions, or outlive either."""
 
+# ruff: noqa: E501 - exact texts and tables of cases stay on their line
+# ruff: noqa: PTH208 - names, not paths
+# ruff: noqa: F811 - fixtures are imported, and are parameters
+
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from forebay.runtimes.contract import FunctionSpec, PoolLimits
 from tests.unit.runtimes.conftest import Bench, node, python, run  # noqa: F401 - fixtures
 
 
@@ -142,14 +149,13 @@ def test_children_left_behind_end_with_their_instance(run, python, isolate):
 
 def test_kill_of_the_node_leaves_no_function_behind(python, tmp_path):
     marker = f"4{os.getpid()}"
-    spec = python(
-        f"import subprocess\ndef handler(event, context): subprocess.Popen(['sleep', '{marker}'])\n"
-    )
+    spec = python(f"import subprocess\ndef handler(event, context): subprocess.Popen(['sleep', '{marker}'])\n")
     script = tmp_path / "node.py"
     script.write_text(
         f"""
 import asyncio, sys
 from pathlib import Path
+from forebay.runtimes.contract import FunctionSpec, PoolLimits
 from tests.unit.runtimes.conftest import Bench
 from forebay.runtimes.contract import FunctionSpec, PoolLimits
 import msgspec
@@ -168,7 +174,8 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": f"{Path.cwd()}:{Path.cwd()}/src"},
     ) as node:
         try:
-            assert node.stdout and node.stdout.readline() == b"ready\n"
+            assert node.stdout is not None
+            assert node.stdout.readline() == b"ready\n"
             assert _processes_named(marker)
             assert len(_processes_named(str(tmp_path / "state"))) >= 1
         finally:
@@ -338,3 +345,38 @@ def test_many_rounds_of_mixed_failures_leave_nothing(run, python):
             assert call.result().error_type == expected[kind]
 
     run(test)
+
+
+def test_tmp_itself_is_private_in_a_namespace():
+    # Outside /tmp, because what is needed there cannot be hidden by a mount.
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    (folder / "code").mkdir()
+    (folder / "code" / "app.py").write_text(
+        "import os\ndef handler(event, context):\n    open('/tmp/mine', 'x').close()\n    return os.listdir('/tmp')\n"
+    )
+    spec = FunctionSpec(
+        arn="arn",
+        name="f",
+        runtime="python3.11",
+        handler="app.handler",
+        code_dir=folder / "code",
+        revision="1",
+        region="us-east-1",
+        account="0",
+    )
+
+    async def main():
+        bench = Bench(folder, PoolLimits())
+        if bench.actuator.describe() == "plain processes":
+            pytest.skip("this system does not allow namespaces")
+        for revision in "12":
+            result = await bench.call(msgspec.structs.replace(spec, revision=revision))
+            assert json.loads(result.payload) == ["mine"]
+        await bench.pool.close()
+        assert os.listdir(folder / "state" / "instances") == []
+
+    try:
+        asyncio.run(main())
+        assert not Path("/tmp/mine").exists()
+    finally:
+        shutil.rmtree(folder)

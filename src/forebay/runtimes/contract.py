@@ -91,7 +91,9 @@ class LogSink(Protocol):
     Must not block: it is called on the event loop, up to once per read of a pipe.
     """
 
-    def __call__(self, spec: FunctionSpec, log_stream: str, lines: list[LogLine]) -> None: ...
+    def __call__(self, spec: FunctionSpec, log_stream: str, lines: list[LogLine]) -> None:
+        """Take log events of one instance."""
+        ...
 
 
 class PoolLimits(Struct, frozen=True, kw_only=True):
@@ -130,7 +132,7 @@ class Exit(Struct, frozen=True):
 
 
 # Lambda's supervisor is written in Go, and these are Go's words for them.
-_SIGNAL_WORDS = {
+_SIGNAL_WORDS: dict[int, str] = {
     signal.SIGABRT: "aborted",
     signal.SIGBUS: "bus error",
     signal.SIGFPE: "floating point exception",
@@ -204,6 +206,13 @@ class Actuator(Protocol):
 
     def stop(self, running: RunningInstance) -> None:
         """Kill an instance and all that it started; harmless when it has ended."""
+        ...
+
+    async def check(self, runtime: str) -> str:
+        """Return what differs when functions of `runtime` run here, empty if nothing does.
+
+        Raises RuntimeFailure when they cannot run. For a deploy to say so before the first invocation.
+        """
         ...
 
     async def tidy(self) -> None:

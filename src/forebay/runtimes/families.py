@@ -43,15 +43,27 @@ class Family(Struct, frozen=True):
 
     prefix: str
     command: Callable[[FunctionSpec, dict[str, str], Machine], Command]
+    is_interpreted: bool = True
+
+
+def check_runtime(runtime: str, machine: Machine) -> str:
+    """Return the note of the interpreter that runs `runtime`. Raises RuntimeFailure like `command_for`."""
+    if not _family_of(runtime).is_interpreted:
+        return ""
+    return machine.interpreters.find(runtime, strict=machine.exact_runtimes).note
 
 
 def command_for(spec: FunctionSpec, environment: dict[str, str], machine: Machine) -> Command:
     """Return how to start a function. May run programs to look at them: call it off the event loop."""
+    return _family_of(spec.runtime).command(spec, environment, machine)
+
+
+def _family_of(runtime: str) -> Family:
     for family in FAMILIES:
-        if spec.runtime.startswith(family.prefix):
-            return family.command(spec, environment, machine)
+        if runtime.startswith(family.prefix):
+            return family
     supported = ", ".join(f"{family.prefix}*" for family in FAMILIES)
-    raise RuntimeFailure(f"Runtime {spec.runtime} of function {spec.name} cannot run here; supported: {supported}.")
+    raise RuntimeFailure(f"Runtime {runtime} cannot run here; supported: {supported}.")
 
 
 def _python(spec: FunctionSpec, environment: dict[str, str], machine: Machine) -> Command:
@@ -105,6 +117,5 @@ def _provided(spec: FunctionSpec, environment: dict[str, str], machine: Machine)
 FAMILIES = (
     Family("python3.", _python),
     Family("nodejs", _node),
-    Family("provided", _provided),
+    Family("provided", _provided, is_interpreted=False),
 )
-

@@ -177,7 +177,8 @@ class Instance:
         """Take what the handler returned."""
         limit = self.body_bytes_max(streamed=posted.streamed)
         if posted.body_bytes > limit:
-            text = f"Response payload size ({posted.body_bytes} bytes) exceeded maximum allowed payload size ({limit} bytes)."
+            sizes = f"({posted.body_bytes} bytes) exceeded maximum allowed payload size ({limit} bytes)"
+            text = f"Response payload size {sizes}."
             failed = _error_document("Function.ResponseSizeTooLarge", text)
             return self._settle(request_id, failed, Reply(413, "RequestEntityTooLarge", text))
         if posted.stream_error_type:

@@ -71,6 +71,10 @@ class FunctionPool:
             raise
         return await instance.invoke(invocation, failure)
 
+    async def check(self, runtime: str) -> str:
+        """Return what differs when functions of `runtime` run here (see `Actuator.check`)."""
+        return await self._actuator.check(runtime)
+
     async def run_once(self) -> float:
         """End instances that have been idle for too long; return the seconds until the next one will have been."""
         now = self._clock.now()
@@ -160,6 +164,7 @@ class FunctionPool:
             self._discard(instance)
             return
         instance.idle_since = self._clock.now()
+        self._forget_idle(instance)  # a runtime may poll anew after it lost its connection
         self._idle.setdefault((instance.spec.arn, instance.spec.revision), []).append(instance)
 
     def _retire(self, instance: Instance) -> None:

@@ -11,13 +11,14 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from forebay.core.errors import RuntimeFailure
 from forebay.runtimes import memory
 from forebay.runtimes.contract import Exit, InstanceEvents, Launch, RunningInstance
 from forebay.runtimes.environment import function_environment
-from forebay.runtimes.families import Command, Machine, command_for
+from forebay.runtimes.families import Command, Machine, check_runtime, command_for
 from forebay.runtimes.interpreters import Interpreters
 from forebay.runtimes.output import OutputPipe
 
@@ -81,9 +82,7 @@ class ProcessActuator:
         private_tmp = folder / "tmp"
         private_tmp.mkdir(parents=True)
         mode = self._mode(launch)
-        environment = function_environment(
-            launch, private_tmp=private_tmp, tmp_is_mounted=mode == "namespace-tmp"
-        )
+        environment = function_environment(launch, private_tmp=private_tmp, tmp_is_mounted=mode == "namespace-tmp")
         command = await asyncio.to_thread(command_for, launch.spec, environment, self._machine)
         data_kb = (launch.spec.memory_mb + _DATA_LIMIT_SPARE_MB) * 1024 if command.data_limited else 0
         preparation = [str(_HERE / "launch.sh"), mode, str(private_tmp), str(launch.spec.code_dir), str(data_kb)]
@@ -97,6 +96,10 @@ class ProcessActuator:
         """Kill a process and all it started."""
         assert isinstance(running, Process)
         running.kill()
+
+    async def check(self, runtime: str) -> str:
+        """Return what differs from the requested runtime; raises RuntimeFailure when nothing here can run it."""
+        return await asyncio.to_thread(check_runtime, runtime, self._machine)
 
     async def tidy(self) -> None:
         """Remove the folders of ended instances."""
@@ -220,10 +223,8 @@ class Process:
         strays = [] if self._in_namespace else memory.process_tree(self._pid)
         for pid in strays:
             _kill(pid)
-        try:
+        with suppress(ProcessLookupError):  # it may just have ended; on_exit is then on its way
             os.killpg(self._pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has just ended; on_exit is on its way
 
     def exited(self) -> None:
         """Settle everything when the process has ended."""
@@ -240,10 +241,8 @@ class Process:
         self._events.on_exit(_exit_of(code, out_of_memory=self._out_of_memory))
 
     def _kill_strays(self) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # usually no one is left in the session
             os.killpg(self._pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # no one is left in the session
         # Daemons leave the session, but not their environment.
         for pid in memory.processes_with(f"AWS_LAMBDA_RUNTIME_API={self._launch.api_address}\0".encode()):
             _kill(pid)
@@ -311,7 +310,5 @@ def _remove_all(folders: list[Path]) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # it may have ended meanwhile
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # ended meanwhile

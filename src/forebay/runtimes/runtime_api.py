@@ -121,9 +121,7 @@ class Listener:
 class RuntimeApiConnection(asyncio.Protocol):
     """One connection of a runtime: requests one after the other, kept alive."""
 
-    def __init__(
-        self, handler: RuntimeApiHandler, when_lost: Callable[["RuntimeApiConnection"], None]
-    ) -> None:
+    def __init__(self, handler: RuntimeApiHandler, when_lost: Callable[["RuntimeApiConnection"], None]) -> None:
         self._handler = handler
         self._when_lost = when_lost
         self._transport: asyncio.Transport | None = None
@@ -134,9 +132,9 @@ class RuntimeApiConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; whose connection it is gets checked with its first request."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but does not inherit from it
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit from it
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell the instance that a waiting poll is gone."""
         self._transport = None
         if self._polling:
@@ -278,7 +276,6 @@ class RuntimeApiConnection(asyncio.Protocol):
 
 def _not_found(path: str) -> Reply:
     return Reply(404, "NotFound", f"The Runtime API of this platform has no {path}.")
-
 
 
 def header_text(text: str) -> str:

@@ -37,7 +37,7 @@ class Bench:
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
             while not condition():
-                await asyncio.sleep(0.005)  # noqa: ASYNC110 - what is waited for happens in another process
+                await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Node.js functions under our runtime client, as real processes."""
 
+# ruff: noqa: E501 - exact texts and tables of cases stay on their line
+
 import json
 import re
 

@@ -1,5 +1,7 @@
 """The pool: reuse, growth, limits, idleness, draining; with real Python and shell instances."""
 
+# ruff: noqa: PTH208 - names, not paths
+
 import asyncio
 import json
 import os

@@ -5,30 +5,41 @@ Run as a script by whichever interpreter a function gets (3.9 or newer), isolate
 Imports nothing of Forebay, and stays in this process: no second exec on a cold start.
 """
 
+# ruff: noqa: INP001 - a script that runs inside functions, not a module of Forebay
+# ruff: noqa: PLC0415 - the import path is set before what is imported over it
+# ruff: noqa: PTH118, PTH120 - importing pathlib would cost every cold start 5 ms
+
+from __future__ import annotations
+
 import os
 import sys
-from importlib import _bootstrap_external  # type: ignore[attr-defined]
+from importlib import _bootstrap_external  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def main():
+def main() -> None:
     """Prepare the process and hand it to awslambdaric."""
     client_dir, bytecode_dir, *layer_paths = sys.argv[1:]
+    here = os.path.dirname(__file__)
     task_root = os.environ["LAMBDA_TASK_ROOT"]
     # Lambda's order: the function, its layers, the standard library, and last what the platform brings along, so
     # that a function's own boto3 wins. The pure-Python stand-in for awslambdaric's native part comes after all.
     own_paths = [task_root, *layer_paths, *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
-    standard_paths = [path for path in sys.path if path and path != os.path.dirname(__file__)]
-    sys.path[:] = [*own_paths, *standard_paths, client_dir, os.path.join(os.path.dirname(__file__), "stand_in")]
+    standard_paths = [path for path in sys.path if path and path != here]
+    sys.path[:] = [*own_paths, *standard_paths, client_dir, os.path.join(here, "stand_in")]
     os.environ["PYTHONPATH"] = ":".join([*own_paths, client_dir])
     _add_site_builtins()
     _keep_bytecode_apart([task_root, *layer_paths], bytecode_dir)
 
-    from awslambdaric.__main__ import main as run
+    from awslambdaric.__main__ import main as run  # pyright: ignore[reportUnknownVariableType]
 
     run(["awslambdaric", os.environ["_HANDLER"]])
 
 
-def _add_site_builtins():
+def _add_site_builtins() -> None:
     """Add `exit`, `quit` and `help`, which scripts expect and `site` would add."""
     import site
 
@@ -36,15 +47,15 @@ def _add_site_builtins():
     site.sethelper()
 
 
-def _keep_bytecode_apart(roots, bytecode_dir):
+def _keep_bytecode_apart(roots: list[str], bytecode_dir: str) -> None:
     """Write compiled files of the function's code to `bytecode_dir`; everything else keeps its usual place.
 
-    `sys.pycache_prefix` would move all of them, so that a first start compiled the standard library and boto3.
+    `sys.pycache_prefix` alone would move all of them, so that a first start compiled the standard library and boto3.
     """
-    usual = _bootstrap_external.cache_from_source
+    usual: Callable[..., str] = _bootstrap_external.cache_from_source  # pyright: ignore[reportUnknownMemberType]
     prefixes = tuple(root.rstrip("/") + "/" for root in roots)
 
-    def cache_from_source(path, *args, **kwargs):
+    def cache_from_source(path: str, *args: object, **kwargs: object) -> str:
         if not str(path).startswith(prefixes):
             return usual(path, *args, **kwargs)
         sys.pycache_prefix = bytecode_dir
