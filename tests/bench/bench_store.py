@@ -64,15 +64,15 @@ class Meter:
         self.latencies.sort()
         per_op = 1e6 / operations
         print(
-            f"{self.title:<34} {submitters:>4} tasks  {operations / wall:>8.0f} ops/s   "
-            f"CPU us/op: loop {loop * per_op:5.1f}  writer {writer * per_op:5.1f}  all {process * per_op:5.1f}   "
-            f"latency ms: p50 {self._latency(0.5):.2f}  p99 {self._latency(0.99):.2f}  max {self.latencies[-1] * 1e3:.1f}",
+            f"{self.title:<34} {submitters:>4} tasks  {operations / wall:>8.0f} ops/s  "
+            f"CPU us/op: loop {loop * per_op:5.1f}  writer {writer * per_op:5.1f}  all {process * per_op:5.1f}  "
+            f"latency ms: p50 {self._latency(0.5):.2f}  p99 {self._latency(0.99):.2f}  max {self._latency(1):.1f}",
             flush=True,
         )
         return operations / wall
 
     def _latency(self, part):
-        return self.latencies[int(len(self.latencies) * part)] * 1e3
+        return self.latencies[int((len(self.latencies) - 1) * part)] * 1e3
 
 
 def burn(seconds):

@@ -100,20 +100,26 @@ class DirectoryLock:
         path = directory / "lock"
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            self._take(directory)
+        except BaseException:
             os.close(self._file)
+            raise
+
+    def release(self) -> None:
+        """Let go of the folder."""
+        os.close(self._file)
+
+    def _take(self, directory: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise ConfigError(
                 f"The data folder {directory} is in use by another Forebay (process {holder}); "
                 "stop that one or choose another folder."
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        """Let go of the folder."""
-        os.close(self._file)
 
 
 def sync_directory(directory: Path) -> None:
