@@ -9,7 +9,8 @@ class Request(NamedTuple):
 
     `path` and `query` are as they stood on the request line (still percent-encoded, query without `?`).
     `headers` has lower-case names; a repeated header's values are joined with `,` (`cookie` with `; `).
-    `host` is the `Host` header or the request target's authority, port included.
+    `host` is the `Host` header or the request target's authority, port included;
+    `peer` the client's address without its port. `secure`: it came over TLS.
     """
 
     method: str
@@ -23,7 +24,10 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One answer, whole. `Content-Length`, `Date` and `Connection` are the server's to write."""
+    """One answer, whole. `Content-Length`, `Date` and `Connection` are the server's to write.
+
+    Except for the answer to HEAD, which may tell the `Content-Length` that a GET would have.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()

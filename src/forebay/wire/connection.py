@@ -10,75 +10,25 @@ timeout of its activity is given up.
 """
 
 import asyncio
-import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
+from http import HTTPStatus
 from typing import Final, cast
 
 import structlog
 
 from forebay.core.http import Request, Response
-from forebay.wire.answers import CONTINUE, AnswerRenderer
-from forebay.wire.limits import ServerLimits
-from forebay.wire.request_reader import CLOSE, IDLE, IN_BODY, IN_HEAD, BodyBudget, Refused, RequestReader
-
-Handler = Callable[[Request], Response | Awaitable[Response]]
+from forebay.wire.answers import CONTINUE
+from forebay.wire.exchange import Exchange, Shared
+from forebay.wire.request_reader import CLOSE, IDLE, IN_BODY, IN_HEAD, Refused, RequestReader
 
 _PLAIN_TEXT: Final = (("Content-Type", "text/plain"),)
 _FAILED: Final = Response(500, _PLAIN_TEXT, b"Internal Server Error\n")
 # Connections over the limit that are told so; past these they are dropped without a word.
 _TURNED_AWAY_MAX: Final = 256
-_PHRASES: Final = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
 
 log = structlog.stdlib.get_logger()
-
-
-class Shared:
-    """What the connections of one server have in common."""
-
-    __slots__ = ("budget", "connections", "draining", "emptied", "handler", "limits", "loop", "names", "renderer")
-
-    def __init__(self, handler: Handler, limits: ServerLimits, loop: asyncio.AbstractEventLoop) -> None:
-        self.handler = handler
-        self.limits = limits
-        self.loop = loop
-        self.renderer = AnswerRenderer()
-        self.budget = BodyBudget()
-        self.names: dict[bytes, str] = {}
-        self.connections: set[Connection] = set()
-        self.draining = False
-        # Set when the last connection has ended and none of its tasks runs any more.
-        self.emptied = asyncio.Event()
-
-    def forget(self, connection: "Connection") -> None:
-        """Strike `connection` off the list."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self.emptied.set()
-
-
-class _Exchange:
-    """A request (or a refusal, which has none) and the place of its answer in the order."""
-
-    __slots__ = ("outcome", "persistence", "request", "response", "task")
-
-    def __init__(self, request: Request | None, persistence: str) -> None:
-        self.request = request
-        self.persistence = persistence
-        self.outcome: Awaitable[Response] | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.response: Response | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -107,8 +57,8 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._transport: asyncio.Transport | None = None
         # Handed out, in the order of their answers; then read but not handed out; then not even parsed.
-        self._running: deque[_Exchange] = deque()
-        self._parsed: deque[_Exchange] = deque()
+        self._running: deque[Exchange] = deque()
+        self._parsed: deque[Exchange] = deque()
         self._unparsed: memoryview | None = None
         # No further request will be served here; what still arrives is thrown away.
         self._input_closed = False
@@ -242,7 +192,7 @@ class Connection(asyncio.Protocol):
             persistence = CLOSE
             self._input_closed = True
         if (self._running and not self._has_room()) or self._parsed or self._writing_paused:
-            self._parsed.append(_Exchange(request, persistence))
+            self._parsed.append(Exchange(request, persistence))
         else:
             self._start(request, persistence)
 
@@ -259,17 +209,16 @@ class Connection(asyncio.Protocol):
             shared.budget.used_bytes -= len(request.body)
             self._write(outcome, request.method, persistence)
             return
-        exchange = _Exchange(request, persistence)
+        exchange = Exchange(request, persistence)
         self._running.append(exchange)
         if isinstance(outcome, Response):
             exchange.response = outcome
         else:
             # Not in a task group: one group per connection would need a task that waits in it, at the price of
             # this one. The exchange holds the task, we hold the exchange, and the server holds us until it ends.
-            exchange.outcome = outcome
             exchange.task = shared.loop.create_task(self._wait(exchange, request, outcome))
 
-    async def _wait(self, exchange: _Exchange, request: Request, outcome: Awaitable[Response]) -> None:
+    async def _wait(self, exchange: Exchange, request: Request, outcome: Awaitable[Response]) -> None:
         try:
             response = await outcome
             if not isinstance(response, Response):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -288,8 +237,8 @@ class Connection(asyncio.Protocol):
         self._input_closed = self._discarded = True
         self._unparsed = None
         self._reader.abandon()
-        exchange = _Exchange(None, CLOSE)
-        text = f"{_PHRASES[refused.status]}: {refused.reason}\n"
+        exchange = Exchange(None, CLOSE)
+        text = f"{HTTPStatus(refused.status).phrase}: {refused.reason}\n"
         exchange.response = Response(refused.status, _PLAIN_TEXT, text.encode())
         # Requests that were read before it are answered before it.
         self._parsed.append(exchange)
@@ -419,14 +368,11 @@ class Connection(asyncio.Protocol):
         else:
             self._refuse(Refused(408, f"The {activity} did not arrive in time."))
 
-    def _drop(self, exchange: _Exchange) -> None:
+    def _drop(self, exchange: Exchange) -> None:
         self._running.remove(exchange)
         self._release(exchange.request)
 
-    def _drop_cancelled(self, exchange: _Exchange, _task: "asyncio.Task[None]") -> None:
-        # A task cancelled before its first step has never awaited its coroutine.
-        if inspect.iscoroutine(exchange.outcome):
-            exchange.outcome.close()
+    def _drop_cancelled(self, exchange: Exchange, _task: "asyncio.Task[None]") -> None:
         self._drop(exchange)
         if not self._running:
             self._shared.forget(self)

@@ -1,15 +1,16 @@
 """The HTTP server: listens, sweeps over its connections, and drains.
 
-The room's other files, in reading order: `limits` (the bounds), `request_reader` (bytes to requests), `connection`
-(order, back-pressure, tasks), `answers` (responses to bytes), `tls`. It knows nothing of AWS: a plain request goes
-to the handler, a plain response comes back. It runs on any asyncio loop; the node picks uvloop.
+The room's other files, in reading order: `limits` (the bounds), `request_reader` (bytes to requests), `answers`
+(responses to bytes), `exchange` and `connection` (order, back-pressure, tasks), `tls`. It knows nothing of AWS: a
+plain request goes to the handler, a plain response comes back. It runs on any asyncio loop; the node picks uvloop.
 """
 
 import asyncio
 import ssl
 
 from forebay.core.clock import Clock
-from forebay.wire.connection import Connection, Handler, Shared
+from forebay.wire.connection import Connection
+from forebay.wire.exchange import Handler, Shared
 from forebay.wire.limits import ServerLimits
 
 __all__ = ["Handler", "Server", "ServerLimits"]

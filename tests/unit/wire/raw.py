@@ -96,6 +96,12 @@ class Client:
         """Read until the server closes."""
         return await self.reader.read()
 
+    async def is_at_end(self) -> bool:
+        """Wait for a byte or the end; whether it was the end."""
+        if not self.reader._buffer and not self.reader.at_eof():
+            await self.reader._wait_for_data("is_at_end")
+        return self.reader.at_eof()
+
     async def is_closed(self) -> bool:
         """Wait for the end; whether nothing came before it."""
         return await self.rest() == b""
@@ -106,11 +112,8 @@ async def exchange(port: int, data: bytes) -> list[Answer]:
     async with Client.connected(port) as client:
         client.writer.write(data)
         answers = []
-        while not client.reader.at_eof():
-            try:
-                answers.append(await client.receive())
-            except asyncio.IncompleteReadError as error:
-                assert error.partial == b"", error.partial
+        while not await client.is_at_end():
+            answers.append(await client.receive())
         return answers
 
 

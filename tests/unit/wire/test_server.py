@@ -1,17 +1,13 @@
 """The HTTP server's ordinary life: framing, order, persistence, waiting handlers, drain, TLS."""
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 
 import pytest
+from structlog.testing import capture_logs
 
 from forebay.core.clock import Clock
-from forebay.core.errors import ConfigError
 from forebay.core.http import Request, Response
 from forebay.wire.server import Server, ServerLimits
-from forebay.wire.tls import load_tls
 from tests.unit.wire.raw import Client, Gate, echo, exchange, get, post, run, serving
 
 LAST = get("/last", "Connection: close\r\n")
@@ -136,6 +132,21 @@ def test_requests_after_the_last_are_not_served():
     assert calls == ["/1", "/last"]
 
 
+def test_requests_after_the_last_are_not_served_while_it_waits():
+    async def main():
+        gate = Gate()
+        async with serving(gate) as (_, port), Client.connected(port) as client:
+            await client.send(LAST + get("/never") * 5000)
+            await gate.started.acquire()
+            await client.send(get("/never"))
+            gate.open.set()
+            assert (await client.receive()).body == b"GET /last? a "
+            assert await client.is_closed()
+            assert gate.most_running == 1
+
+    run(main)
+
+
 def test_chunked_body_is_joined_and_trailers_do_not_become_headers():
     seen: list[Request] = []
 
@@ -174,13 +185,12 @@ def test_head_has_the_length_but_no_body():
 @pytest.mark.parametrize("status", [204, 304])
 def test_bodiless_status_has_neither_body_nor_length(status):
     async def main():
-        async with serving(lambda _: Response(status, (), b"ignored")) as (_, port):
-            async with Client.connected(port) as client:
-                await client.send(get() + LAST)
-                for _ in range(2):
-                    answer = await client.receive()
-                    assert (answer.status, "content-length" in answer.headers) == (status, False)
-                assert await client.is_closed()
+        async with serving(lambda _: Response(status, (), b"ignored")) as (_, port), Client.connected(port) as client:
+            await client.send(get() + LAST)
+            for _ in range(2):
+                answer = await client.receive()
+                assert (answer.status, "content-length" in answer.headers) == (status, False)
+            assert await client.is_closed()
 
     run(main)
 
@@ -240,7 +250,10 @@ def test_failing_handler_is_a_500_and_the_connection_lives_on():
             assert [answer.status for answer in answers] == [500, 500, 200, 200]
             assert b"secret" not in answers[0].body + answers[1].body
 
-    run(main)
+    with capture_logs() as events:
+        run(main)
+    failures = [(event["event"], event["path"], event["error"]) for event in events]
+    assert failures == [("request.failed", path, "LookupError") for path in ("/now", "/later")]
 
 
 def test_handler_that_cancels_itself_is_a_500():
@@ -270,7 +283,9 @@ def test_waiting_handler_is_cancelled_when_the_client_goes(ending):
             await gate.ended.acquire()
             assert gate.cancelled == 1
 
-    run(main)
+    with capture_logs() as events:
+        run(main)
+    assert not [event for event in events if event["event"] == "request.failed"]
 
 
 def test_client_that_sends_and_goes_at_once_leaves_nothing_behind():
@@ -388,51 +403,6 @@ def test_large_bodies_go_both_ways():
     run(main)
 
 
-def test_drain_answers_requests_under_way_and_closes_idle_connections():
-    async def main():
-        gate = Gate()
-        async with serving(gate) as (server, port):
-            async with (
-                Client.connected(port) as idle,
-                Client.connected(port) as waiting,
-                Client.connected(port) as sending,
-            ):
-                await waiting.send(get("/waiting"))
-                await gate.started.acquire()
-                await sending.send(get("/sent"))
-                await gate.started.acquire()
-                await sending.send(post(b"body")[:-2])
-                async with asyncio.TaskGroup() as group:
-                    drained = group.create_task(server.drain(5))
-                    assert await idle.is_closed()
-                    with pytest.raises(ConnectionRefusedError):
-                        await asyncio.open_connection("127.0.0.1", port)
-                    await sending.send(b"dy")
-                    await gate.started.acquire()
-                    assert not drained.done()
-                    gate.open.set()
-                    answer = await waiting.receive()
-                    assert (answer.body, answer.headers["connection"]) == (b"GET /waiting? a ", "close")
-                    assert await waiting.is_closed()
-                    assert "connection" not in (await sending.receive()).headers
-                    last = await sending.receive()
-                    assert (last.body, last.headers["connection"]) == (b"POST /? a body", "close")
-
-    run(main)
-
-
-def test_drain_cancels_what_takes_too_long():
-    async def main():
-        gate = Gate()
-        async with serving(gate) as (server, port), Client.connected(port) as client:
-            await client.send(get())
-            await gate.started.acquire()
-            await server.drain(0.01)
-            assert (gate.cancelled, server.connection_count) == (1, 0)
-
-    run(main)
-
-
 def test_serves_several_addresses():
     async def main():
         async with serving() as (server, port):
@@ -447,69 +417,3 @@ def test_serves_several_addresses():
             assert [answer.status for answer in await exchange(port, LAST)] == [200]
 
     run(main)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    if shutil.which("openssl") is None:
-        pytest.skip("the openssl command makes the throw-away certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost "
-        "-addext subjectAltName=DNS:localhost -keyout key.pem -out certificate.pem".split(),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    return folder / "certificate.pem", folder / "key.pem"
-
-
-def test_tls_serves_and_marks_requests_secure(certificate):
-    secure: list[bool] = []
-
-    def handler(request: Request) -> Response:
-        secure.append(request.secure)
-        return Response(200, (), request.body)
-
-    async def main():
-        context = ssl.create_default_context(cafile=certificate[0])
-        async with serving(handler, load_tls(*certificate)) as (_, port):
-            async with Client.connected(port, ssl=context, server_hostname="localhost") as client:
-                body = b"x" * 3_000_000
-                await client.send(post(body) + get())
-                assert (await client.receive()).body == body
-                assert (await client.receive()).status == 200
-                await client.send(b"bad\r\n\r\n")
-                assert (await client.receive()).status == 400
-                assert await client.is_closed()
-
-    run(main)
-    assert secure == [True, True]
-
-
-def test_tls_cancels_for_a_client_that_goes_and_outlives_plain_text(certificate):
-    async def main():
-        gate = Gate()
-        context = ssl.create_default_context(cafile=certificate[0])
-        async with serving(gate, load_tls(*certificate), header_timeout_seconds=0.05) as (_, port):
-            async with Client.connected(port, ssl=context, server_hostname="localhost") as client:
-                await client.send(get())
-                await gate.started.acquire()
-                client.writer.transport.abort()
-                await gate.ended.acquire()
-            async with Client.connected(port) as client:
-                await client.send(get())
-                await client.rest()
-            async with Client.connected(port) as client:
-                assert await client.is_closed()  # the handshake has its timeout, too
-            gate.open.set()
-            async with Client.connected(port, ssl=context, server_hostname="localhost") as client:
-                await client.send(LAST)
-                assert (await client.receive()).status == 200
-
-    run(main)
-
-
-def test_unusable_certificate_is_a_configuration_error(tmp_path):
-    with pytest.raises(ConfigError):
-        load_tls(tmp_path / "none.pem", tmp_path / "none.pem")

@@ -33,8 +33,8 @@ def chunked_posts(draw):
 upgrade_lines = st.just("Connection: Upgrade\r\nUpgrade: h2c\r\n")
 requests = st.one_of(
     st.builds(get, paths, st.one_of(header_lines, upgrade_lines)),
-    st.builds(lambda body, lines, path: post(body, lines, path), st.binary(max_size=80), header_lines, paths),
-    st.builds(lambda body, lines: post(body, lines), st.binary(max_size=80), upgrade_lines),
+    st.builds(post, st.binary(max_size=80), header_lines, paths),
+    st.builds(post, st.binary(max_size=80), upgrade_lines),
     chunked_posts(),
 )
 
