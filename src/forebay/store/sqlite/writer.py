@@ -28,8 +28,9 @@ R = TypeVar("R")
 BATCH_COUNT_MAX = 1024
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 
-# Pages (of 4 KiB) that the log may hold before it is copied into the database ...
-_LOG_PAGES = 4000
+# Pages (of 4 KiB) that the log may hold before it is copied into the database: for the few milliseconds that takes
+# (measured: 3 ms for 1000, 10 ms for 4000, at the same cost in CPU) the next batch waits ...
+_LOG_PAGES = 1000
 # ... and at which readers that keep it from starting anew are waited for.
 _LOG_PAGES_MAX = 16_000
 _COMMITS_BETWEEN_MIN = 8
