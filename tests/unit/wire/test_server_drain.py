@@ -38,6 +38,7 @@ def test_drain_answers_requests_under_way_and_closes_idle_connections():
                 last = await sending.receive()
                 assert (last.body, last.headers["connection"]) == (b"POST /? a body", "close")
                 assert await sending.is_closed()
+                assert gate.most_running == 3
 
     run(main)
 
