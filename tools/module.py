@@ -320,7 +320,8 @@ class Module:
         if not self.enforced:
             lines.append("    enforced=False,")
         lines.append("    operations={")
-        for name in sorted(self.operations):
+        # Of two operations with one path the later model's counts, so those it replaced come last.
+        for name in sorted(self.operations, key=lambda name: (bool(self.operations[name].get("deprecated")), name)):
             lines += self._operation(name, self.operations[name])
         lines.append("    },")
         return "\nMODEL = wire.ServiceModel(\n" + "\n".join(lines) + "\n)"

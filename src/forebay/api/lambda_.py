@@ -2716,15 +2716,6 @@ MODEL = wire.ServiceModel(
             errors=(RuntimeAliasDeletedException, CodeArtifactUserDeletedException, ResourceNotReadyException, ServiceQuotaExceededException, InvalidSecurityGroupIDException, SnapStartTimeoutException, TooManyRequestsException, EC2ThrottledException, EFSMountConnectivityException, SubnetIPAddressLimitReachedException, KMSAccessDeniedException, RequestTooLargeException, KMSDisabledException, UnsupportedMediaTypeException, S3FilesMountConnectivityException, SerializedRequestEntityTooLargeException, InvalidRuntimeException, NoPublishedVersionException, EC2UnexpectedException, InvalidSubnetIDException, KMSNotFoundException, InvalidParameterValueException, EC2AccessDeniedException, EFSIOException, KMSInvalidStateException, ResourceConflictException, RuntimeVersionDeletedException, ENILimitReachedException, SnapStartNotReadyException, ServiceException, CodeArtifactUserPendingException, SnapStartException, RecursiveInvocationException, S3FilesMountFailureException, EFSMountTimeoutException, ENINotReadyException, S3FilesMountTimeoutException, CodeArtifactUserFailedException, ModeNotSupportedException, ResourceNotFoundException, InvalidRequestContentException, SnapStartRegenerationFailureException, DurableExecutionAlreadyStartedException, InvalidZipFileException, EFSMountFailureException,),
             uri="/2015-03-31/functions/{FunctionName}/invocations",
         ),
-        "InvokeAsync": wire.Operation(
-            name="InvokeAsync",
-            input=InvokeAsyncRequest,
-            output=InvokeAsyncResponse,
-            errors=(ServiceQuotaExceededException, InvalidSecurityGroupIDException, SnapStartTimeoutException, EC2ThrottledException, EFSMountConnectivityException, SubnetIPAddressLimitReachedException, KMSAccessDeniedException, KMSDisabledException, S3FilesMountConnectivityException, InvalidRuntimeException, EC2UnexpectedException, InvalidSubnetIDException, KMSNotFoundException, EC2AccessDeniedException, EFSIOException, KMSInvalidStateException, ResourceConflictException, ENILimitReachedException, SnapStartNotReadyException, ServiceException, SnapStartException, S3FilesMountFailureException, EFSMountTimeoutException, S3FilesMountTimeoutException, ModeNotSupportedException, ResourceNotFoundException, InvalidRequestContentException, SnapStartRegenerationFailureException, EFSMountFailureException,),
-            uri="/2014-11-13/functions/{FunctionName}/invoke-async",
-            status=202,
-            streaming_input=True,
-        ),
         "InvokeWithResponseStream": wire.Operation(
             name="InvokeWithResponseStream",
             input=InvokeWithResponseStreamRequest,
@@ -3074,6 +3065,15 @@ MODEL = wire.ServiceModel(
             errors=(InvalidParameterValueException, ResourceConflictException, ServiceException, TooManyRequestsException, ResourceNotFoundException,),
             method="PUT",
             uri="/2021-10-31/functions/{FunctionName}/url",
+        ),
+        "InvokeAsync": wire.Operation(
+            name="InvokeAsync",
+            input=InvokeAsyncRequest,
+            output=InvokeAsyncResponse,
+            errors=(ServiceQuotaExceededException, InvalidSecurityGroupIDException, SnapStartTimeoutException, EC2ThrottledException, EFSMountConnectivityException, SubnetIPAddressLimitReachedException, KMSAccessDeniedException, KMSDisabledException, S3FilesMountConnectivityException, InvalidRuntimeException, EC2UnexpectedException, InvalidSubnetIDException, KMSNotFoundException, EC2AccessDeniedException, EFSIOException, KMSInvalidStateException, ResourceConflictException, ENILimitReachedException, SnapStartNotReadyException, ServiceException, SnapStartException, S3FilesMountFailureException, EFSMountTimeoutException, S3FilesMountTimeoutException, ModeNotSupportedException, ResourceNotFoundException, InvalidRequestContentException, SnapStartRegenerationFailureException, EFSMountFailureException,),
+            uri="/2014-11-13/functions/{FunctionName}/invoke-async",
+            status=202,
+            streaming_input=True,
         ),
     },
 )

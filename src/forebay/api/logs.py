@@ -2721,12 +2721,6 @@ MODEL = wire.ServiceModel(
             output=ListTagsForResourceResponse,
             errors=(InvalidParameterException, ResourceNotFoundException, ServiceUnavailableException,),
         ),
-        "ListTagsLogGroup": wire.Operation(
-            name="ListTagsLogGroup",
-            input=ListTagsLogGroupRequest,
-            output=ListTagsLogGroupResponse,
-            errors=(ResourceNotFoundException, ServiceUnavailableException,),
-        ),
         "PutAccountPolicy": wire.Operation(
             name="PutAccountPolicy",
             input=PutAccountPolicyRequest,
@@ -2859,11 +2853,6 @@ MODEL = wire.ServiceModel(
             output=StopQueryResponse,
             errors=(InvalidParameterException, ResourceNotFoundException, ServiceUnavailableException,),
         ),
-        "TagLogGroup": wire.Operation(
-            name="TagLogGroup",
-            input=TagLogGroupRequest,
-            errors=(ResourceNotFoundException, InvalidParameterException,),
-        ),
         "TagResource": wire.Operation(
             name="TagResource",
             input=TagResourceRequest,
@@ -2880,11 +2869,6 @@ MODEL = wire.ServiceModel(
             input=TestTransformerRequest,
             output=TestTransformerResponse,
             errors=(InvalidParameterException, ServiceUnavailableException, InvalidOperationException,),
-        ),
-        "UntagLogGroup": wire.Operation(
-            name="UntagLogGroup",
-            input=UntagLogGroupRequest,
-            errors=(ResourceNotFoundException,),
         ),
         "UntagResource": wire.Operation(
             name="UntagResource",
@@ -2918,6 +2902,22 @@ MODEL = wire.ServiceModel(
             input=UpdateScheduledQueryRequest,
             output=UpdateScheduledQueryResponse,
             errors=(ValidationException, AccessDeniedException, ResourceNotFoundException, ConflictException, ThrottlingException, InternalServerException,),
+        ),
+        "ListTagsLogGroup": wire.Operation(
+            name="ListTagsLogGroup",
+            input=ListTagsLogGroupRequest,
+            output=ListTagsLogGroupResponse,
+            errors=(ResourceNotFoundException, ServiceUnavailableException,),
+        ),
+        "TagLogGroup": wire.Operation(
+            name="TagLogGroup",
+            input=TagLogGroupRequest,
+            errors=(ResourceNotFoundException, InvalidParameterException,),
+        ),
+        "UntagLogGroup": wire.Operation(
+            name="UntagLogGroup",
+            input=UntagLogGroupRequest,
+            errors=(ResourceNotFoundException,),
         ),
     },
 )

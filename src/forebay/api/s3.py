@@ -3272,13 +3272,6 @@ MODEL = wire.ServiceModel(
             method="GET",
             uri="/{Bucket}?inventory",
         ),
-        "GetBucketLifecycle": wire.Operation(
-            name="GetBucketLifecycle",
-            input=GetBucketLifecycleRequest,
-            output=GetBucketLifecycleOutput,
-            method="GET",
-            uri="/{Bucket}?lifecycle",
-        ),
         "GetBucketLifecycleConfiguration": wire.Operation(
             name="GetBucketLifecycleConfiguration",
             input=GetBucketLifecycleConfigurationRequest,
@@ -3320,13 +3313,6 @@ MODEL = wire.ServiceModel(
             output=GetBucketMetricsConfigurationOutput,
             method="GET",
             uri="/{Bucket}?metrics",
-        ),
-        "GetBucketNotification": wire.Operation(
-            name="GetBucketNotification",
-            input=GetBucketNotificationConfigurationRequest,
-            output=NotificationConfigurationDeprecated,
-            method="GET",
-            uri="/{Bucket}?notification",
         ),
         "GetBucketNotificationConfiguration": wire.Operation(
             name="GetBucketNotificationConfiguration",
@@ -3617,12 +3603,6 @@ MODEL = wire.ServiceModel(
             method="PUT",
             uri="/{Bucket}?inventory",
         ),
-        "PutBucketLifecycle": wire.Operation(
-            name="PutBucketLifecycle",
-            input=PutBucketLifecycleRequest,
-            method="PUT",
-            uri="/{Bucket}?lifecycle",
-        ),
         "PutBucketLifecycleConfiguration": wire.Operation(
             name="PutBucketLifecycleConfiguration",
             input=PutBucketLifecycleConfigurationRequest,
@@ -3641,12 +3621,6 @@ MODEL = wire.ServiceModel(
             input=PutBucketMetricsConfigurationRequest,
             method="PUT",
             uri="/{Bucket}?metrics",
-        ),
-        "PutBucketNotification": wire.Operation(
-            name="PutBucketNotification",
-            input=PutBucketNotificationRequest,
-            method="PUT",
-            uri="/{Bucket}?notification",
         ),
         "PutBucketNotificationConfiguration": wire.Operation(
             name="PutBucketNotificationConfiguration",
@@ -3827,6 +3801,32 @@ MODEL = wire.ServiceModel(
             uri="/WriteGetObjectResponse",
             host_prefix="{RequestRoute}.",
             streaming_input=True,
+        ),
+        "GetBucketLifecycle": wire.Operation(
+            name="GetBucketLifecycle",
+            input=GetBucketLifecycleRequest,
+            output=GetBucketLifecycleOutput,
+            method="GET",
+            uri="/{Bucket}?lifecycle",
+        ),
+        "GetBucketNotification": wire.Operation(
+            name="GetBucketNotification",
+            input=GetBucketNotificationConfigurationRequest,
+            output=NotificationConfigurationDeprecated,
+            method="GET",
+            uri="/{Bucket}?notification",
+        ),
+        "PutBucketLifecycle": wire.Operation(
+            name="PutBucketLifecycle",
+            input=PutBucketLifecycleRequest,
+            method="PUT",
+            uri="/{Bucket}?lifecycle",
+        ),
+        "PutBucketNotification": wire.Operation(
+            name="PutBucketNotification",
+            input=PutBucketNotificationRequest,
+            method="PUT",
+            uri="/{Bucket}?notification",
         ),
     },
 )

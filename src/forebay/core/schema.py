@@ -140,11 +140,9 @@ def schema_of(type_: type[kinds.Shape]) -> Schema:
 def _member(field: msgspec.structs.FieldInfo, hint: Any) -> Member:
     marks: list[Any] = []
     node = _node(hint, marks)
-    xml = _first(marks, kinds.Xml) or kinds.Xml()
     member = _first(marks, kinds.Member)
-    # Marks of a list or map stand inside, those of the member outside; both may bear an Xml mark.
-    outer = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    xml = _first(list(outer), kinds.Xml) or xml
+    # A list or map may bear a mark of its own, for its parts; the member's says nothing of those.
+    xml = next((mark for mark in marks if isinstance(mark, kinds.Xml) and not (mark.item or mark.key)), kinds.Xml())
     # A located member whose name a body member bears is spelled `location:name` by the generator.
     wire = field.encode_name.rpartition(":")[2]
     name = member.name if member else wire

@@ -114,9 +114,8 @@ def _plant(tree: Tree, name: str, value: str) -> None:
 def _structure(type_: type[Shape], tree: Tree) -> Tree:
     raw: Tree = {}
     for member in schema_of(type_).members:
-        branch = tree.get(member.xml)
-        if branch is None and not member.flattened and member.wire in tree:
-            branch = tree[member.wire]
+        # An empty flattened list goes by its own name, not by its entries'.
+        branch = tree.get(member.xml, tree.get(member.wire))
         if branch is not None:
             raw[member.xml] = _member(member, branch)
     return raw

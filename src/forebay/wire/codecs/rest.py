@@ -1,13 +1,14 @@
 """Members that travel outside the body: in the path, the query string, headers and the status."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from forebay.core.convert import Malformed, Reader
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request
-from forebay.core.marks import Header, HeaderPrefix, Query, QueryMap, Shape, StatusCode, Uri
+from forebay.core.marks import Header, HeaderPrefix, Operation, Query, QueryMap, Shape, StatusCode, Uri
 from forebay.core.schema import ListOf, MapOf, Member, Time, schema_of
 from forebay.core.validation import absence, violations_error
 from forebay.wire.codecs.xml import scalar_text
@@ -56,12 +57,13 @@ class Located:
 
 
 def read_located(
-    type_: type[Shape], request: Request, labels: Mapping[str, str], body: Body, reader: Reader, malformed: str
+    operation: Operation, request: Request, labels: Mapping[str, str], body: Body, reader: Reader, malformed: str
 ) -> Shape:
     """Build the input from what is outside the body and from `body`, plain values by field as `reader` takes them."""
+    type_ = operation.input
     schema = schema_of(type_)
     parts = Located(request, labels)
-    known = frozenset(member.location.name for member in schema.located if isinstance(member.location, Query))
+    known = _known(operation)
     texts = Reader(coerce=True, violations=reader.violations)
     values: Body = {}
     try:
@@ -79,6 +81,14 @@ def read_located(
     if reader.violations:
         raise violations_error(type_.__module__.rpartition(".")[2], reader.violations)
     return type_(**values)
+
+
+@cache
+def _known(operation: Operation) -> frozenset[str]:
+    """Name the query parameters that are members or belong to the operation's path (`?mode=import`)."""
+    members = schema_of(operation.input).located
+    own = {member.location.name for member in members if isinstance(member.location, Query)}
+    return frozenset(own | {name for name, _ in parse_qsl(operation.uri.partition("?")[2], keep_blank_values=True)})
 
 
 def write_located(output: Shape) -> tuple[int | None, list[tuple[str, str]]]:

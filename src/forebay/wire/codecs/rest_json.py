@@ -25,7 +25,7 @@ class RestJsonCodec:
     def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:
         """Read path, query, headers and body."""
         body = _body(schema_of(operation.input), request.body)
-        return read_located(operation.input, request, labels, body, Reader(), _MALFORMED)
+        return read_located(operation, request, labels, body, Reader(), _MALFORMED)
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
         """Write headers and body; the status is the model's unless the output names one."""

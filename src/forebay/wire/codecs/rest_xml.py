@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from forebay.core.aws_chunked import is_aws_chunked, undo_aws_chunked
 from forebay.core.convert import Reader
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request, Response
@@ -60,8 +61,9 @@ class RestXmlCodec:
 
     def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:
         """Read path, query, headers and body; bucket and key are labels, however the host was spelled."""
+        request = _unframed(request)
         body = _body(schema_of(operation.input), request.body)
-        return read_located(operation.input, request, labels, body, Reader("xml", coerce=True), "InvalidArgument")
+        return read_located(operation, request, labels, body, Reader("xml", coerce=True), "InvalidArgument")
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
         """Write headers and body; the status is the model's unless the output names one."""
@@ -72,6 +74,9 @@ class RestXmlCodec:
         content_type, body = _content(operation, output)
         if content_type and not any(name.lower() == "content-type" for name, _ in located):
             headers.append(("Content-Type", content_type))
+        if any(name == "Content-Range" for name, _ in located):
+            # The model cannot say that a part of an object is answered with another status than the whole.
+            status = 206
         return Response(status or operation.status, (*headers, *located), body)
 
     def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:
@@ -83,10 +88,21 @@ class RestXmlCodec:
         parts += "".join(
             element(error.wire_names.get(name, name), escape(str(value)))
             for name, value in error.members.items()
-            if isinstance(value, str | int)
+            if isinstance(value, str | int) and name not in error.wire_headers
         )
         body = element("Error", parts + element("RequestId", escape(request_id)))
         return Response(error.status, headers, (DECLARATION + body).encode("utf-8"))
+
+
+def _unframed(request: Request) -> Request:
+    """Give the request with its body as the object's bytes, where an SDK has framed them."""
+    if not is_aws_chunked(request):
+        return request
+    try:
+        return undo_aws_chunked(request)
+    except ValueError as error:
+        text = f"The request body terminated unexpectedly: {error}."
+        raise ServiceError.of("IncompleteBody", text) from None
 
 
 def _body(schema: Schema, body: bytes) -> Body:
