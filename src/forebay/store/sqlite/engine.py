@@ -184,12 +184,12 @@ class SqliteStore:
                 else:
                     future.set_exception(submission.error)
         self._pending_count -= len(batch)
+        if self._waiting:
+            self._admit()
         if changes:
             self._hub.tell_changes(changes)
         if topics:
             self._hub.tell_topics(topics)
-        if self._waiting:
-            self._admit()
 
     def _admit(self) -> None:
         room = PENDING_COUNT_MAX - self._pending_count if self._has_room() else 0

@@ -4,7 +4,9 @@ While a stream's times never went back, a range of times is a range of positions
 long the stream is. A dropped stream loses its name at once; its entries are swept little by little.
 """
 
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 
 from forebay.store.commands import AppendLog, DropLog, ExpireLog, ReadLog, StoredEntry
@@ -128,12 +130,12 @@ def _expire(session: Session, command: ExpireLog) -> int:
         "SELECT entry.rowid, stream FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
         (command.now_ms, command.limit),
     ).fetchall()
-    expired: dict[int, int] = {}
-    for identity, stream in rows:
-        session.execute("DELETE FROM entry WHERE rowid = ?", (identity,))
-        expired[stream] = expired.get(stream, 0) + 1
+    if not rows:
+        return 0
+    ids = json.dumps([identity for identity, _ in rows])
+    session.execute("DELETE FROM entry WHERE rowid IN (SELECT value FROM json_each(?))", (ids,))
     total = 0
-    for stream, number in expired.items():
+    for stream, number in Counter(stream for _, stream in rows).items():
         # Entries of dropped streams were counted when the stream was dropped.
         named = session.execute(
             "UPDATE stream SET entries = entries - ? WHERE number = ? AND name IS NOT NULL", (number, stream)

@@ -13,16 +13,21 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import structlog
+
 from forebay.core.errors import Unavailable
 from forebay.store.commands import Command
 from forebay.store.contract import Topic, Transaction
-from forebay.store.sqlite import log, messages
+from forebay.store.sqlite import log as logs
+from forebay.store.sqlite import messages
 from forebay.store.sqlite.connection import is_unavailable
 from forebay.store.sqlite.handlers import HANDLERS, Plan
 from forebay.store.sqlite.records import SqliteRecords
 from forebay.store.sqlite.session import Session
 
 R = TypeVar("R")
+
+log = structlog.get_logger()
 
 # One commit takes this much at most, so that its callers do not wait for all the others.
 BATCH_COUNT_MAX = 1024
@@ -105,6 +110,15 @@ class Writer:
         self._inbox.put(None)
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            log.exception("store.writer_failed")
+            self._refuse()
+        finally:
+            self._connection.close()
+
+    def _serve(self) -> None:
         while not self._is_closing:
             batch = self._take()
             if batch:
@@ -115,7 +129,13 @@ class Writer:
                 self._sweep()
             if self._commits >= self._commits_between:
                 self._checkpoint()
-        self._connection.close()
+
+    def _refuse(self) -> None:
+        """Answer everything that still comes, so that our own bug in here is an error and not a silence."""
+        while (submission := self._inbox.get()) is not None:
+            submission.error = Unavailable("the store's writer has failed")
+            if not self._tell((submission,)):
+                break
 
     def _take(self) -> list[Submission]:
         """Return what has arrived, waiting for it unless there is sweeping to do."""
@@ -219,7 +239,7 @@ class Writer:
         session = self._session
         try:
             session.execute("BEGIN IMMEDIATE")
-            session.needs_sweep = messages.sweep(session) or log.sweep(session)
+            session.needs_sweep = messages.sweep(session) or logs.sweep(session)
             session.flush()
             session.execute("COMMIT")
             self._commits += 1
