@@ -4,6 +4,7 @@ Run: `python -m tests.bench.bench_sqs`. Prints microseconds an operation, in one
 """
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,6 @@ from forebay.config import Config
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
 from forebay.operations.call import Caller
-from forebay.operations.metrics import Metrics
 from forebay.operations.platform import Platform
 from forebay.operations.table import OperationTable
 from forebay.services.sqs import SERVICE
@@ -63,7 +63,7 @@ class Result:
 
 
 async def open_table(store: Any) -> OperationTable:
-    table = OperationTable({"sqs": lambda: SERVICE}, Metrics())
+    table = OperationTable({"sqs": lambda: SERVICE})
     unused: Any = None
     platform = Platform(
         Config(), store, Clock(), Ids(), unused, unused, table, unused, unused, lambda: "http://127.0.0.1:4566"
@@ -96,7 +96,7 @@ async def _run(table: OperationTable, operation: str, request: Any, rounds: int)
 
 def main() -> None:
     for result in asyncio.run(measure()):
-        print(f"{result.operation:<16}{result.microseconds:8.2f} us")
+        sys.stdout.write(f"{result.operation:<16}{result.microseconds:8.2f} us\n")
 
 
 if __name__ == "__main__":

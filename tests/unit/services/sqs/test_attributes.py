@@ -1,0 +1,171 @@
+"""A queue's attributes: ranges, policies, unknown names, and what is shown."""
+
+import json
+
+import pytest
+
+from forebay.api import sqs as api
+from forebay.core.errors import ServiceError
+from forebay.services.sqs.attributes import changed, check_readable, find_difference, shown
+from forebay.services.sqs.queue import Queue, RedrivePolicy, check_allows, check_name
+from forebay.store.commands import MessageCounts
+
+QUEUE = Queue(number=1, account="000000000000", region="us-east-1", name="q", created_at=10, modified_at=20)
+ARN = "arn:aws:sqs:us-east-1:000000000000:dlq"
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("DelaySeconds", 0, 900),
+        ("MaximumMessageSize", 1024, 1_048_576),
+        ("MessageRetentionPeriod", 60, 1_209_600),
+        ("ReceiveMessageWaitTimeSeconds", 0, 20),
+        ("VisibilityTimeout", 0, 43_200),
+        ("KmsDataKeyReusePeriodSeconds", 60, 86_400),
+    ],
+)
+def test_numbers_have_ranges(name, least, most):
+    for good in (least, most):
+        changed(QUEUE, {name: str(good)})
+    for bad in (str(least - 1), str(most + 1), "", "x", "1.5", "²", "9" * 5000):
+        with pytest.raises(api.InvalidAttributeValue) as failure:
+            changed(QUEUE, {name: bad})
+        assert failure.value.message == f"Invalid value for the parameter {name}."
+
+
+@pytest.mark.parametrize(
+    "name", ["Foo", "QueueArn", "CreatedTimestamp", "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope"]
+)
+def test_unknown_and_fixed_attributes_cannot_be_set(name):
+    with pytest.raises(api.InvalidAttributeName) as failure:
+        changed(QUEUE, {name: "false"})
+    assert failure.value.message == f"Unknown Attribute {name}."
+
+
+def test_fifo_says_that_it_is_not_implemented():
+    for refused in (lambda: changed(QUEUE, {"FifoQueue": "true"}), lambda: check_name("a.fifo")):
+        with pytest.raises(ServiceError, match="FIFO queues are not implemented by Forebay yet") as failure:
+            refused()
+        assert (failure.value.code, failure.value.status) == ("NotImplemented", 501)
+
+
+def test_redrive_policy_is_read_and_shown_compactly():
+    queue = changed(QUEUE, {"RedrivePolicy": json.dumps({"deadLetterTargetArn": ARN, "maxReceiveCount": "3"})})
+    assert queue.redrive == RedrivePolicy(ARN, 3)
+    assert shown(queue, None)["RedrivePolicy"] == f'{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":3}}'
+    assert changed(queue, {"RedrivePolicy": ""}).redrive is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ("x", "Redrive policy is not a valid JSON map."),
+        ("[]", "Redrive policy is not a valid JSON map."),
+        ("{}", "Redrive policy does not contain mandatory attribute: maxReceiveCount."),
+        ('{"maxReceiveCount":1}', "Redrive policy does not contain mandatory attribute: deadLetterTargetArn."),
+        (
+            '{"maxReceiveCount":0,"deadLetterTargetArn":"a"}',
+            "Invalid value for maxReceiveCount: 0, valid values are from 1 to 1000 both inclusive.",
+        ),
+        (
+            '{"maxReceiveCount":1001,"deadLetterTargetArn":"a"}',
+            "Invalid value for maxReceiveCount: 1001, valid values are from 1 to 1000 both inclusive.",
+        ),
+    ],
+)
+def test_redrive_policy_is_refused_in_aws_words(policy, reason):
+    with pytest.raises(ServiceError) as failure:
+        changed(QUEUE, {"RedrivePolicy": policy})
+    assert failure.value.message == f"Value {policy} for parameter RedrivePolicy is invalid. Reason: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (
+            '{"redrivePermission":"byQueue"}',
+            "When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.",
+        ),
+        (
+            '{"redrivePermission":"denyAll","sourceQueueArns":["a"]}',
+            "To specify one or more source queue ARNs, you must set redrivePermission to byQueue.",
+        ),
+        (
+            json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": ["a"] * 11}),
+            "The maximum number of source queue ARNs you can specify is 10.",
+        ),
+    ],
+)
+def test_redrive_allow_policy_is_refused_in_aws_words(policy, reason):
+    with pytest.raises(ServiceError) as failure:
+        changed(QUEUE, {"RedriveAllowPolicy": policy})
+    assert failure.value.message == (
+        f"Value {policy} for parameter RedriveAllowPolicy is invalid. "
+        f"Reason: Amazon SQS can't create the redrive allow policy. {reason}"
+    )
+
+
+def test_redrive_allow_policy_excludes_sources():
+    source = "arn:aws:sqs:us-east-1:000000000000:source"
+    check_allows(QUEUE, source, "{}")
+    check_allows(changed(QUEUE, {"RedriveAllowPolicy": '{"redrivePermission":"allowAll"}'}), source, "{}")
+    listed = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [source]})
+    check_allows(changed(QUEUE, {"RedriveAllowPolicy": listed}), source, "{}")
+    unlisted = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": ["arn:other"]})
+    for policy in ('{"redrivePermission":"denyAll"}', unlisted):
+        with pytest.raises(ServiceError, match="does not allow this source queue"):
+            check_allows(changed(QUEUE, {"RedriveAllowPolicy": policy}), source, "{}")
+
+
+def test_defaults_are_shown_and_what_is_not_set_is_not():
+    assert shown(QUEUE, MessageCounts(1, 2, 3)) == {
+        "QueueArn": "arn:aws:sqs:us-east-1:000000000000:q",
+        "CreatedTimestamp": "10",
+        "LastModifiedTimestamp": "20",
+        "VisibilityTimeout": "30",
+        "MaximumMessageSize": "1048576",
+        "MessageRetentionPeriod": "345600",
+        "DelaySeconds": "0",
+        "ReceiveMessageWaitTimeSeconds": "0",
+        "SqsManagedSseEnabled": "true",
+        "ApproximateNumberOfMessages": "1",
+        "ApproximateNumberOfMessagesNotVisible": "2",
+        "ApproximateNumberOfMessagesDelayed": "3",
+    }
+
+
+def test_a_kms_key_ends_managed_encryption_and_the_other_way_round():
+    keyed = changed(QUEUE, {"KmsMasterKeyId": "alias/k"})
+    assert shown(keyed, None)["SqsManagedSseEnabled"] == "false"
+    assert shown(keyed, None)["KmsDataKeyReusePeriodSeconds"] == "300"
+    assert "KmsMasterKeyId" not in shown(changed(keyed, {"SqsManagedSseEnabled": "true"}), None)
+    with pytest.raises(api.InvalidAttributeName, match="You can use one type of server-side encryption"):
+        changed(QUEUE, {"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"})
+
+
+def test_find_difference_looks_only_at_what_was_given():
+    other = changed(QUEUE, {"DelaySeconds": "5"})
+    assert find_difference(QUEUE, other, ["VisibilityTimeout"]) is None
+    assert find_difference(QUEUE, other, ["VisibilityTimeout", "DelaySeconds"]) == "DelaySeconds"
+
+
+def test_asking_for_an_unknown_attribute_is_refused():
+    check_readable(["All", "Policy", "QueueArn", "ApproximateNumberOfMessages"])
+    with pytest.raises(api.InvalidAttributeName, match=r"Unknown Attribute FifoQueue\."):
+        check_readable(["FifoQueue"])
+
+
+@pytest.mark.parametrize("name", ["a", "A-b_9", "a" * 80, "-", "_"])
+def test_names_that_are_legal(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 81, "a.b", "a b", "é", "a/b", ".fifo", "a\n"])
+def test_names_that_are_not(name):
+    with pytest.raises(ServiceError) as failure:
+        check_name(name)
+    assert failure.value.message == (
+        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+    )
+    assert failure.value.query_code == "InvalidParameterValue"
