@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -133,7 +133,7 @@ class Node:
 
 
 @asynccontextmanager
-async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None = None) -> AsyncIterator[Node]:
+async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None = None) -> AsyncGenerator[Node]:
     """Start a node, yield it while it serves, and stop it: requests first, then workers, then the store.
 
     Raises:
@@ -165,7 +165,7 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
 
 def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, Application]:
     metrics = Metrics()
-    table = OperationTable({name: partial(_import_service, path) for name, path in CATALOG.items()}, metrics)
+    table = OperationTable({name: partial(_import_service, path) for name, path in CATALOG.items()})
     supervisor = Supervisor(clock, ids, store.listen)
     trace = Trace(store, config.trace_seconds)
     deliveries = Deliveries(clock, trace, partial(_find_target, table), partial(_find_sender, table))

@@ -23,20 +23,22 @@ class MetricsPage:
     def _lines(self) -> Iterator[str]:
         yield "# HELP forebay_requests_total Requests answered, by service, operation and error code."
         yield "# TYPE forebay_requests_total counter"
-        for (service, operation, code), count in sorted(self._metrics.requests.items()):
-            labels = _labels(service=service, operation=operation, code=code)
-            yield f"forebay_requests_total{labels} {count}"
+        operations = sorted(self._metrics.operations.items())
+        for (service, operation), counted in operations:
+            for code, count in sorted(counted.codes.items()):
+                labels = _labels(service=service, operation=operation, code=code)
+                yield f"forebay_requests_total{labels} {count}"
         yield "# HELP forebay_request_seconds Time from a request's last byte to its answer."
         yield "# TYPE forebay_request_seconds histogram"
-        for (service, operation), latencies in sorted(self._metrics.latencies.items()):
+        for (service, operation), counted in operations:
             running = 0
-            for bound, count in zip((*LATENCY_BUCKETS_SECONDS, "+Inf"), latencies.buckets, strict=True):
+            for bound, count in zip((*LATENCY_BUCKETS_SECONDS, "+Inf"), counted.buckets, strict=True):
                 running += count
                 labels = _labels(service=service, operation=operation, le=str(bound))
                 yield f"forebay_request_seconds_bucket{labels} {running}"
             labels = _labels(service=service, operation=operation)
-            yield f"forebay_request_seconds_sum{labels} {latencies.sum_seconds:.6f}"
-            yield f"forebay_request_seconds_count{labels} {latencies.count}"
+            yield f"forebay_request_seconds_sum{labels} {counted.sum_seconds:.6f}"
+            yield f"forebay_request_seconds_count{labels} {running}"
 
 
 def _labels(**labels: str) -> str:

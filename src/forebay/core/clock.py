@@ -95,9 +95,8 @@ class Clock:
                 future.set_result(None)
 
 
-def monotonic() -> float:
-    """Return seconds of a clock that never jumps; for measuring durations, never for deadlines that are kept."""
-    return time.monotonic()
+# Seconds of a clock that never jumps; for measuring durations, never for deadlines that are kept.
+monotonic = time.monotonic
 
 
 def wall_seconds() -> float:

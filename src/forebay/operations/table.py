@@ -13,7 +13,6 @@ from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.core.shapes import ServiceModel, Shape, shape_from_wire, shape_to_wire
 from forebay.operations.call import Call, Caller
-from forebay.operations.metrics import Metrics
 from forebay.operations.platform import Platform
 from forebay.operations.service import Parts, Service, function_name, operation_mark
 
@@ -25,9 +24,8 @@ Run = Callable[[Call, Shape], Awaitable[Shape | None]]
 class OperationTable:
     """Loads services, and runs their operations."""
 
-    def __init__(self, catalog: Mapping[str, Callable[[], Service]], metrics: Metrics) -> None:
+    def __init__(self, catalog: Mapping[str, Callable[[], Service]]) -> None:
         self._catalog = catalog
-        self._metrics = metrics
         self._platform: Platform | None = None
         self._loaded: dict[str, _Loaded] = {}
         self._loading: dict[str, asyncio.Lock] = {}
@@ -99,6 +97,8 @@ class OperationTable:
         return {} if output is None else shape_to_wire(output)
 
     async def _load(self, name: str) -> "_Loaded":
+        if name in self._loaded:
+            return self._loaded[name]
         if name not in self._catalog:
             raise ServiceError.of("NotImplemented", f"Service {name} is not part of Forebay.", 501)
         lock = self._loading.setdefault(name, asyncio.Lock())

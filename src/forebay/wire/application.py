@@ -15,15 +15,15 @@ from forebay.core.http import Request, Response
 from forebay.core.ids import Ids
 from forebay.core.shapes import Operation, ServiceModel
 from forebay.operations.call import Caller
-from forebay.operations.metrics import Metrics
+from forebay.operations.metrics import Metrics, OperationMetrics
 from forebay.operations.service import Address
 from forebay.operations.table import OperationTable
 from forebay.wire.authentication import Authenticator, Identity
 from forebay.wire.codecs import codec_for
 from forebay.wire.codecs.contract import Codec
 from forebay.wire.rest_table import RestTable
-from forebay.wire.routing import NO_SCOPE, Route, find_route, ingress_address, path_style
-from forebay.wire.signature import parse_signature
+from forebay.wire.routing import Route, Scope, find_route, ingress_address, path_style
+from forebay.wire.signature import find_scope
 
 log = structlog.get_logger()
 
@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     operation: Operation
     labels: Mapping[str, str]
     codec: Codec
+    metrics: OperationMetrics
 
 
 class Application:
@@ -68,30 +69,37 @@ class Application:
         self._specials = specials
         self._find_ingress = find_ingress
         self._rest_tables: dict[str, RestTable] = {}
+        # Plans by `X-Amz-Target`: what the JSON protocols ask for is all in that header.
+        self._targets: dict[str, Plan] = {}
 
-    async def handle(self, request: Request) -> Response:
-        """Answer one request; raises nothing but cancellation."""
+    def handle(self, request: Request) -> Awaitable[Response]:
+        """Return the answer to come of one request; it raises nothing but cancellation."""
         if request.path.startswith(("/_", "/metrics")):
             special = self._specials.get(request.path.split("/", 2)[1])
             if special is not None:
-                return await special(request)
+                return special(request)
         address = ingress_address(request)
         if address is not None:
-            ingress = await self._find_ingress(address)
-            if ingress is not None:
-                return await ingress(request)
-        return await self._answer(request)
+            return self._enter(request, address)
+        return self._answer(request)
+
+    async def _enter(self, request: Request, address: Address) -> Response:
+        ingress = await self._find_ingress(address)
+        return await (self._answer(request) if ingress is None else ingress(request))
 
     async def _answer(self, request: Request) -> Response:
         request_id = self._ids.uuid()
         started = monotonic()
-        try:
-            plan = await self._plan(request)
-        except ServiceError as error:
-            return self._refuse(request, error, request_id)
+        scope = find_scope(request)
+        plan = self._targets.get(request.headers.get("x-amz-target", ""))
+        if plan is None:
+            try:
+                plan = await self._plan(request, scope)
+            except ServiceError as error:
+                return self._refuse(request, error, request_id)
         code = ""
         try:
-            identity = await self._authenticator.identify(request)
+            identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(request)
             caller = self._caller(request, identity, request_id)
             shape = plan.codec.decode(plan.operation, request, plan.labels)
             output = await self._table.run(caller, plan.model.name, plan.operation.name, shape)
@@ -100,24 +108,18 @@ class Application:
             code = error.code
             return plan.codec.encode_error(plan.operation, error, request_id)
         except Unavailable:
-            code = "ServiceUnavailable"
-            error = ServiceError.of(code, "The service is unavailable. Please try again shortly.", 503)
+            error = ServiceError.of("ServiceUnavailable", "The service is unavailable. Please try again shortly.", 503)
+            code = error.code
             return plan.codec.encode_error(plan.operation, error, request_id)
         except Exception:
-            code = "InternalFailure"
             log.exception("request.failed", operation=plan.operation.name, request_id=request_id)
-            error = ServiceError.of(code, "An internal error occurred.", 500)
+            error = ServiceError.of("InternalFailure", "An internal error occurred.", 500)
+            code = error.code
             return plan.codec.encode_error(plan.operation, error, request_id)
         finally:
-            self._metrics.record_request(plan.model.name, plan.operation.name, code, monotonic() - started)
+            plan.metrics.add(code, monotonic() - started)
 
-    async def _plan(self, request: Request) -> Plan:
-        try:
-            signature = parse_signature(request)
-        except ValueError:
-            # The authenticator answers it, once the protocol of the answer is known.
-            signature = None
-        scope = NO_SCOPE if signature is None else signature.scope
+    async def _plan(self, request: Request, scope: Scope) -> Plan:
         route = find_route(request, scope)
         if route.operation is None:
             return await self._plan_rest(request, route)
@@ -128,7 +130,15 @@ class Application:
         operation = model.operations.get(route.operation)
         if operation is None:
             raise _unknown_action(model, route)
-        return Plan(model, operation, {}, codec_for(model, route.protocol))
+        plan = self._planned(model, operation, {}, route.protocol)
+        if route.protocol == "json":
+            # One entry an operation of the models at most, so this is bounded.
+            self._targets[request.headers["x-amz-target"]] = plan
+        return plan
+
+    def _planned(self, model: ServiceModel, operation: Operation, labels: Mapping[str, str], protocol: str) -> Plan:
+        counters = self._metrics.of(model.name, operation.name)
+        return Plan(model, operation, labels, codec_for(model, protocol), counters)
 
     async def _plan_rest(self, request: Request, route: Route) -> Plan:
         for service in route.services:
@@ -140,7 +150,7 @@ class Application:
                 rest = self._rest_tables[service] = RestTable(model)
             match = rest.find(path_style(request) if service == "s3" else request)
             if match is not None:
-                return Plan(model, match.operation, match.labels, codec_for(model, model.protocols[0]))
+                return self._planned(model, match.operation, match.labels, model.protocols[0])
         if route.services and not any(service in self._table.names for service in route.services):
             raise ServiceError.of("NotImplemented", f"Service {route.services[0]} is not part of Forebay.", 501)
         raise ServiceError.of("UnknownOperationException", "No operation has this method and path.", 404)
@@ -150,7 +160,7 @@ class Application:
         protocol = "json" if "x-amz-target" in request.headers else "query"
         if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
             protocol = "smithy-rpc-v2-cbor"
-        self._metrics.record_request("", "", error.code, 0.0)
+        self._metrics.of("", "").add(error.code, 0.0)
         return codec_for(None, protocol).encode_error(None, error, request_id)
 
     def _caller(self, request: Request, identity: Identity, request_id: str) -> Caller:

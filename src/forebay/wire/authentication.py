@@ -5,6 +5,7 @@ A signature is always checked when its key is known: one from the credentials fi
 
 from calendar import timegm
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from time import strptime
 from typing import NamedTuple
 
@@ -50,6 +51,14 @@ class Authenticator:
         self._is_open = is_open
         self._is_issued = is_issued
 
+    def identify_open(self, scope: Scope) -> Identity | None:
+        """Return who calls where any key is accepted and this one is not known; None: `identify` must tell."""
+        if not self._is_open or scope is NO_SCOPE or scope.access_key in self._configured:
+            return None
+        if self._is_issued(scope.access_key):
+            return None
+        return self._open_identity(scope)
+
     async def identify(self, request: Request) -> Identity:
         """Return who calls.
 
@@ -79,9 +88,14 @@ class Authenticator:
         return known
 
     def _open_identity(self, scope: Scope) -> Identity:
-        key = scope.access_key
-        account = key if len(key) == 12 and key.isdigit() else self._default_account
-        return Identity(account, f"arn:aws:iam::{account}:root", key, scope)
+        return _open_identity(scope, self._default_account)
+
+
+@lru_cache(maxsize=4096)
+def _open_identity(scope: Scope, default_account: str) -> Identity:
+    key = scope.access_key
+    account = key if len(key) == 12 and key.isdigit() else default_account
+    return Identity(account, f"arn:aws:iam::{account}:root", key, scope)
 
 
 def _check(request: Request, signature: Signature, credential: Credential) -> None:

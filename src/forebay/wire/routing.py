@@ -6,6 +6,7 @@ rpc-v2 path, the `Action` parameter, and the REST path within the service that t
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -81,14 +82,21 @@ NO_SCOPE = Scope("", "", "", "")
 
 def ingress_address(request: Request) -> Address | None:
     """Return the ingress that a request's host or path names, or None."""
-    host_name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-    labels = host_name.split(".", 2)
-    if len(labels) == 3 and labels[1] in INGRESS_LABELS:
-        return Address(labels[1], labels[0], request.path)
+    found = _host_ingress(request.host)
+    if found is not None:
+        return Address(found[0], found[1], request.path)
     if request.path.startswith("/_aws/"):
         match = _INGRESS_PATH.match(request.path)
         if match is not None:
             return Address(match[1], match[2], match[3] or "/")
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _host_ingress(host: str) -> tuple[str, str] | None:
+    labels = host.split(".", 2)
+    if len(labels) == 3 and labels[1] in INGRESS_LABELS:
+        return labels[1], labels[0]
     return None
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
 from forebay.core.http import Request
-from forebay.wire.routing import Scope
+from forebay.wire.routing import NO_SCOPE, Scope
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -37,6 +37,24 @@ class Signature(NamedTuple):
     # Seconds for which a presigned URL is valid.
     expires_seconds: int
     security_token: str | None
+
+
+_HEADER_START = "AWS4-HMAC-SHA256 Credential="
+
+
+def find_scope(request: Request) -> Scope:
+    """Return the scope that a request is signed for, without looking at the signature; empty where there is none."""
+    header = request.headers.get("authorization")
+    if header is not None and header.startswith(_HEADER_START):
+        scope = _find_scope(header[len(_HEADER_START) : header.find(",")])
+        if scope is not None:
+            return scope
+    try:
+        signature = parse_signature(request)
+    except ValueError:
+        # The authenticator answers it, once the protocol of the answer is known.
+        return NO_SCOPE
+    return NO_SCOPE if signature is None else signature.scope
 
 
 def parse_signature(request: Request) -> Signature | None:
@@ -84,6 +102,14 @@ def _parse_presigned(request: Request) -> Signature:
         )
     except KeyError as missing:
         raise ValueError(f"The presigned URL lacks {missing.args[0]}.") from None
+
+
+@lru_cache(maxsize=4096)
+def _find_scope(credential: str) -> Scope | None:
+    try:
+        return _parse_scope(credential)
+    except ValueError:
+        return None
 
 
 def _parse_scope(credential: str) -> Scope:
