@@ -58,7 +58,7 @@ class Values:
             if not wanted or (depth > DEPTH_MAX and not always):
                 continue
             location = member.serialization.get("location")
-            if name == payload and member.type_name == "blob":
+            if name == payload and member.type_name in {"blob", "string"}:
                 location = "payload"
             try:
                 made[name] = self.value(member, depth + 1, located=location)
@@ -134,7 +134,7 @@ class Values:
     def _float(self, shape: Shape) -> float:
         low, high = shape.metadata.get("min", -1e6), shape.metadata.get("max", 1e6)
         # Halves are exact in every width of a float.
-        return max(low, min(high, round(self.random.uniform(low, high) * 2) / 2))
+        return float(max(low, min(high, round(self.random.uniform(low, high) * 2) / 2)))
 
     def _string(self, shape: Shape, located: str | None) -> str:
         assert isinstance(shape, StringShape)

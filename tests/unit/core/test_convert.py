@@ -35,8 +35,8 @@ def test_coercion_is_for_templates_only():
 def test_entries_of_lists_are_worded_together():
     assert refusal(ssm.GetParametersRequest, {"Names": ["a", ""]}) == (
         "ValidationException: 1 validation error detected: Value '[a, ]' at 'names' failed to satisfy constraint: "
-        "Member must satisfy constraint: [Member must have length less than or equal to 2048, Member must have length greater "
-        "than or equal to 1]"
+        "Member must satisfy constraint: [Member must have length less than or equal to 2048, Member must have length "
+        "greater than or equal to 1]"
     )
 
 
