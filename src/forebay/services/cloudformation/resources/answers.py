@@ -8,6 +8,7 @@ import time
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from forebay.core.clock import wall_seconds
 from forebay.core.errors import ServiceError
 from forebay.services.cloudformation.resources.contract import Site, is_existing, is_not_found
 
@@ -33,7 +34,7 @@ async def open_answer_url(site: Site, key: str) -> str:
             raise
     session = (await site.run("sts", "GetSessionToken", {}))["Credentials"]
     url = f"{site.place.endpoint.rstrip('/')}/{bucket}/{quote(key)}"
-    return presigned_url(url, site.place.region, session, site.now())
+    return presigned_url(url, site.place.region, session, wall_seconds())
 
 
 def presigned_url(url: str, region: str, session: dict[str, Any], now: float) -> str:

@@ -40,6 +40,7 @@ async def _create_api(site: Site, properties: Properties) -> Made:
         return _made(await site.run("apigatewayv2", "CreateApi", given), site)
     answer = await site.run("apigatewayv2", "ImportApi", {"Body": definition, **_import_options(properties)})
     made = _made(answer, site)
+    await site.record(made)
     await _override(site, made.physical_id, properties)
     tags = _tags(properties)
     if tags:

@@ -184,6 +184,7 @@ async def _create_stack(site: Site, properties: Properties) -> Made:
             "ClientRequestToken": place.token,
         },
     )
+    await site.record(Made(answer["StackId"]))
     return await _wait_for_stack(site, answer["StackId"], "created", ("CREATE_COMPLETE",))
 
 

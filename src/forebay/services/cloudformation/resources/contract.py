@@ -63,6 +63,10 @@ class Site(Protocol):
         """Run an operation as the stack's caller; None members are left out. Raises `ServiceError`."""
         ...
 
+    async def record(self, made: Made) -> None:
+        """Keep what has been made so far, durably: for creates of more than one step, after the first."""
+        ...
+
     async def pause(self, seconds: float) -> None:
         """Wait before looking again. Raises `ServiceError` where the deployment was cancelled meanwhile."""
         ...

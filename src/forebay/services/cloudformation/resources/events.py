@@ -21,9 +21,11 @@ from forebay.services.cloudformation.resources.schema import json_text
 async def _create_bus(site: Site, properties: Properties) -> Made:
     answer = await site.run("events", "CreateEventBus", omit(properties, "Policy"))
     name = str(properties["Name"])
+    made = Made(name, {"Arn": answer["EventBusArn"], "Name": name})
+    await site.record(made)
     if properties.get("Policy") is not None:
         await _put_bus_policy(site, name, properties["Policy"])
-    return Made(name, {"Arn": answer["EventBusArn"], "Name": name})
+    return made
 
 
 async def _update_bus(site: Site, existing: Existing, properties: Properties) -> Made:
@@ -70,20 +72,22 @@ def _rule_id(name: str, properties: Properties) -> str:
     return name if bus == "default" else f"{bus}|{name}"
 
 
-async def _put_rule(site: Site, name: str, properties: Properties, tags: object) -> Made:
+async def _put_rule(site: Site, name: str, properties: Properties, tags: object, *, is_new: bool) -> Made:
     rule = pick(properties, "Description", "EventBusName", "RoleArn", "ScheduleExpression", "State")
     pattern = properties.get("EventPattern")
     if pattern is not None:
         rule["EventPattern"] = json_text(pattern)
     answer = await site.run("events", "PutRule", {**rule, "Name": name, "Tags": tags})
+    made = Made(_rule_id(name, properties), {"Arn": answer["RuleArn"], "RuleName": name})
+    if is_new:
+        await site.record(made)
     targets = properties.get("Targets") or []
     # PutTargets takes ten at a time of the same shape as the template's.
     for start in range(0, len(targets), 10):
         entries = targets[start : start + 10]
         answered = await site.run("events", "PutTargets", {"Rule": name, "Targets": entries, **_bus(properties)})
         _check_entries(answered)
-    arn = answer["RuleArn"]
-    return Made(_rule_id(name, properties), {"Arn": arn, "RuleName": name})
+    return made
 
 
 def _check_entries(answer: dict[str, Any]) -> None:
@@ -93,12 +97,14 @@ def _check_entries(answer: dict[str, Any]) -> None:
 
 
 async def _create_rule(site: Site, properties: Properties) -> Made:
-    return await _put_rule(site, properties.get("Name") or site.place.name, properties, properties.get("Tags"))
+    return await _put_rule(
+        site, properties.get("Name") or site.place.name, properties, properties.get("Tags"), is_new=True
+    )
 
 
 async def _update_rule(site: Site, existing: Existing, properties: Properties) -> Made:
     name = existing.physical_id.rpartition("|")[2]
-    made = await _put_rule(site, name, properties, None)
+    made = await _put_rule(site, name, properties, None, is_new=False)
     kept = {target["Id"] for target in properties.get("Targets") or []}
     gone = [target["Id"] for target in existing.properties.get("Targets") or [] if target["Id"] not in kept]
     if gone:

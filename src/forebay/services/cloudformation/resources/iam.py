@@ -85,8 +85,10 @@ async def _create_role(site: Site, properties: Properties) -> Made:
     params = pick(properties, "Description", "MaxSessionDuration", "Path", "PermissionsBoundary", "Tags")
     document = json_text(properties["AssumeRolePolicyDocument"])
     answer = await site.run("iam", "CreateRole", {**params, "RoleName": name, "AssumeRolePolicyDocument": document})
+    made = Made(name, {"Arn": answer["Role"]["Arn"], "RoleId": answer["Role"]["RoleId"]})
+    await site.record(made)
     await _ROLE.put_policies(site, name, {}, properties)
-    return Made(name, {"Arn": answer["Role"]["Arn"], "RoleId": answer["Role"]["RoleId"]})
+    return made
 
 
 async def _update_role(site: Site, existing: Existing, properties: Properties) -> Made:
@@ -136,10 +138,12 @@ async def _create_user(site: Site, properties: Properties) -> Made:
     name = properties.get("UserName") or site.place.name
     params = pick(properties, "Path", "PermissionsBoundary", "Tags")
     answer = await site.run("iam", "CreateUser", {**params, "UserName": name})
+    made = Made(name, {"Arn": answer["User"]["Arn"]})
+    await site.record(made)
     await _USER.put_policies(site, name, {}, properties)
     for group in properties.get("Groups") or ():
         await site.run("iam", "AddUserToGroup", {"UserName": name, "GroupName": group})
-    return Made(name, {"Arn": answer["User"]["Arn"]})
+    return made
 
 
 async def _update_user(site: Site, existing: Existing, properties: Properties) -> Made:
@@ -166,8 +170,10 @@ async def _delete_user(site: Site, existing: Existing) -> None:
 async def _create_group(site: Site, properties: Properties) -> Made:
     name = properties.get("GroupName") or site.place.name
     answer = await site.run("iam", "CreateGroup", {**pick(properties, "Path"), "GroupName": name})
+    made = Made(name, {"Arn": answer["Group"]["Arn"]})
+    await site.record(made)
     await _GROUP.put_policies(site, name, {}, properties)
-    return Made(name, {"Arn": answer["Group"]["Arn"]})
+    return made
 
 
 async def _update_group(site: Site, existing: Existing, properties: Properties) -> Made:
@@ -232,8 +238,10 @@ async def _create_managed(site: Site, properties: Properties) -> Made:
     name = properties.get("ManagedPolicyName") or site.place.name
     params = {**pick(properties, "Description", "Path"), "PolicyDocument": json_text(properties["PolicyDocument"])}
     policy = (await site.run("iam", "CreatePolicy", {**params, "PolicyName": name}))["Policy"]
+    made = _managed(policy)
+    await site.record(made)
     await _attach(site, policy["Arn"], {}, properties)
-    return _managed(policy)
+    return made
 
 
 def _managed(policy: dict[str, Any]) -> Made:
@@ -296,9 +304,11 @@ async def _delete_managed(site: Site, existing: Existing) -> None:
 async def _create_profile(site: Site, properties: Properties) -> Made:
     name = properties.get("InstanceProfileName") or site.place.name
     answer = await site.run("iam", "CreateInstanceProfile", {**pick(properties, "Path"), "InstanceProfileName": name})
+    made = Made(name, {"Arn": answer["InstanceProfile"]["Arn"]})
+    await site.record(made)
     for role in properties["Roles"]:
         await site.run("iam", "AddRoleToInstanceProfile", {"InstanceProfileName": name, "RoleName": role})
-    return Made(name, {"Arn": answer["InstanceProfile"]["Arn"]})
+    return made
 
 
 async def _update_profile(site: Site, existing: Existing, properties: Properties) -> Made:

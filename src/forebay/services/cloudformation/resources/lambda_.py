@@ -59,6 +59,7 @@ def _mapping_made(answer: dict[str, Any]) -> Made:
 async def _create_mapping(site: Site, properties: Properties) -> Made:
     params = {**_mapping(properties), "Tags": tag_map(properties.get("Tags")) or None}
     answer = await site.run("lambda", "CreateEventSourceMapping", params)
+    await site.record(_mapping_made(answer))
     await _wait_for_mapping(site, answer["UUID"])
     return _mapping_made(answer)
 

@@ -83,9 +83,11 @@ async def _create(site: Site, properties: Properties) -> Made:
     params |= {"FunctionName": name, "Code": code_of(properties), "KMSKeyArn": properties.get("KmsKeyArn")}
     tags = tag_map(properties.get("Tags"))
     answer = await site.run("lambda", "CreateFunction", {**params, "Tags": tags or None})
+    made = _made(name, answer["FunctionArn"])
+    await site.record(made)
     await wait_until_active(site, name)
     await _put_apart(site, name, {}, properties)
-    return _made(name, answer["FunctionArn"])
+    return made
 
 
 def _made(name: str, arn: str) -> Made:

@@ -31,6 +31,7 @@ async def _create_group(site: Site, properties: Properties) -> Made:
     params = _camel(pick(properties, "KmsKeyId", "LogGroupClass"))
     tags = tag_map(properties.get("Tags"))
     await site.run("logs", "CreateLogGroup", {**params, "logGroupName": name, "tags": tags or None})
+    await site.record(_group(site, name))
     await _put_retention(site, name, {}, properties)
     return _group(site, name)
 

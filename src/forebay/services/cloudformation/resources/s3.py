@@ -49,6 +49,7 @@ async def _create_bucket(site: Site, properties: Properties) -> Made:
     if site.place.region != "us-east-1":
         params["CreateBucketConfiguration"] = {"LocationConstraint": site.place.region}
     await site.run("s3", "CreateBucket", params)
+    await site.record(_made(site, name))
     await _configure(site, name, {}, properties)
     return _made(site, name)
 

@@ -30,10 +30,6 @@ class Schema(msgspec.Struct, frozen=True):
         """The properties that a template may give."""
         return frozenset(self.properties) - frozenset(self.read_only)
 
-    def needs_replacement(self, changed: set[str]) -> bool:
-        """Return whether a change of these top-level properties needs a new physical resource."""
-        return any(path.partition(".")[0] in changed for path in self.create_only if "." not in path)
-
 
 def load_schemas(service: str) -> dict[str, Schema]:
     """Return the types of one service (`sqs`), by type name."""
