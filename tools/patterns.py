@@ -14,6 +14,12 @@ _REPLACEMENTS = (
     # A class cannot run from \w to something: Java takes the hyphen for itself.
     ("\\w-_", "\\w\\-_"),
     ("\\w-\\/", "\\w\\-\\/"),
+    # Spaces fit both the gap and the word here, so a long run of them takes for ever; these match the same texts.
+    (
+        "[ \\t]*[^\\x00-\\x1F:\\x7F]+([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*",
+        "\\t*[^\\x00-\\x1F:\\x7F][^\\x00-\\x08\\x0A-\\x1F:\\x7F]*",
+    ),
+    ("[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*", "\\t*[\\x20-\\x7E][\\t\\x20-\\x7E]*"),
     # Java counts UTF-16 units, so models spell the supplementary planes as pairs.
     ("\\uD800\\uDC00-\\uDBFF\\uDFFF", "\\U00010000-\\U0010FFFF"),
 )

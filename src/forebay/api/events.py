@@ -191,7 +191,7 @@ class Connection(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 
 class ConnectionApiKeyAuthResponseParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
+    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = None
 
 
 class ConnectionAuthResponseParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -203,7 +203,7 @@ class ConnectionAuthResponseParameters(wire.Shape, rename="pascal", frozen=True,
 
 
 class ConnectionBasicAuthResponseParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
+    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = None
 
 
 class ConnectionBodyParameter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -214,7 +214,7 @@ class ConnectionBodyParameter(wire.Shape, rename="pascal", frozen=True, kw_only=
 
 class ConnectionHeaderParameter(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     key: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$)\Z")] | None = None
-    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
+    value: Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^\t*[\x20-\x7E][\t\x20-\x7E]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$"), wire.Sensitive()] | None = None
     is_value_secret: bool | None = None
 
 
@@ -225,7 +225,7 @@ class ConnectionHttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only
 
 
 class ConnectionOAuthClientResponseParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = wire.field(name="ClientID", default=None)
+    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = wire.field(name="ClientID", default=None)
 
 
 class ConnectionOAuthResponseParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -282,8 +282,8 @@ class CreateArchiveResponse(wire.Shape, rename="pascal", frozen=True, kw_only=Tr
 
 
 class CreateConnectionApiKeyAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
-    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
+    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")]
+    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()]
 
 
 class CreateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -295,13 +295,13 @@ class CreateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=
 
 
 class CreateConnectionBasicAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")]
-    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
+    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")]
+    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()]
 
 
 class CreateConnectionOAuthClientRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] = wire.field(name="ClientID")
-    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()]
+    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] = wire.field(name="ClientID")
+    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()]
 
 
 class CreateConnectionOAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -679,7 +679,7 @@ class FailoverConfig(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 class HttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:^(?!\s*$).+)\Z")]] | None = None
-    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$)\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$)\Z")]] | None = None
+    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$)\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:^\t*[\x20-\x7E][\t\x20-\x7E]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$")]] | None = None
     query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+)\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+)\Z")]] | None = None
 
 
@@ -1169,8 +1169,8 @@ class UpdateArchiveResponse(wire.Shape, rename="pascal", frozen=True, kw_only=Tr
 
 
 class UpdateConnectionApiKeyAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
-    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
+    api_key_name: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = None
+    api_key_value: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -1182,13 +1182,13 @@ class UpdateConnectionAuthRequestParameters(wire.Shape, rename="pascal", frozen=
 
 
 class UpdateConnectionBasicAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = None
-    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
+    username: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = None
+    password: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionOAuthClientRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z")] | None = wire.field(name="ClientID", default=None)
-    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$)\Z"), wire.Sensitive()] | None = None
+    client_id: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$")] | None = wire.field(name="ClientID", default=None)
+    client_secret: Annotated[str, wire.Meta(min_length=1, max_length=512, pattern=r"\A(?a:^\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*$)\Z"), wire.OriginalPattern(r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"), wire.Sensitive()] | None = None
 
 
 class UpdateConnectionOAuthRequestParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):

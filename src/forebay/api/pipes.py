@@ -322,7 +322,7 @@ class Pipe(wire.Shape, rename="pascal", frozen=True, kw_only=True):
 
 class PipeEnrichmentHttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
-    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:\t*[\x20-\x7E][\t\x20-\x7E]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.OriginalPattern(r"[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)"), wire.Sensitive()]] | None = None
     query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
 
 
@@ -465,7 +465,7 @@ class PipeTargetEventBridgeEventBusParameters(wire.Shape, rename="pascal", froze
 
 class PipeTargetHttpParameters(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     path_parameter_values: list[Annotated[str, wire.Meta(pattern=r"\A(?a:(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
-    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
+    header_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[!#$%&'*+-.^_`|~0-9a-zA-Z]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:\t*[\x20-\x7E][\t\x20-\x7E]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.OriginalPattern(r"[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)"), wire.Sensitive()]] | None = None
     query_string_parameters: dict[Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z")], Annotated[str, wire.Meta(max_length=512, pattern=r"\A(?a:[^\x00-\x09\x0B\x0C\x0E-\x1F\x7F]+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*))\Z"), wire.Sensitive()]] | None = None
 
 
