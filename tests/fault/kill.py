@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run_rounds(Path(folder) / "data", arguments.rounds, arguments.seed, lambda line: print(line, flush=True))
+        run_rounds(Path(folder) / "data", arguments.rounds, arguments.seed, lambda line: print(line, flush=True))  # noqa: T201 - a command
 
 
 if __name__ == "__main__":
