@@ -7,6 +7,7 @@ from forebay.store.commands import (
     CountMessages,
     DeleteMessages,
     ExpireMessages,
+    MessageCounts,
     PeekMessages,
     PurgeQueue,
     Receipt,
@@ -340,3 +341,24 @@ async def test_commands_of_one_submit_see_each_other_in_order(store):
     assert [one.message_id for one in results[2].messages] == ["a"]
     assert (results[4].visible, results[4].in_flight, results[5]) == (2, 1, 3)
     assert [one.message_id for one in results[7]] == ["d"]
+
+
+async def test_purged_messages_are_gone_at_once(store):
+    sent = await send(store, 1, "a", "b", expires_at=50)
+    await send(store, 1, "c", visible_at=5)
+    (a,) = (await receive(store, 1, hidden=5, limit=1)).messages
+    results = await store.submit(
+        (
+            PurgeQueue(1),
+            DeleteMessages(1, (receipt(a), Receipt(sent[1].position, 0))),
+            ChangeVisibility(1, 0, (VisibilityChange(receipt(a), 9),)),
+            PeekMessages(1, 0, 10),
+            ReceiveMessages(1, 10, 20, 10),
+            CountMessages(1, 10),
+            ExpireMessages(100, 10),
+            CountMessages(1, 10),
+        )
+    )
+    assert results[:4] == [3, (False, False), (False,), ()]
+    assert (results[4].messages, results[4].next_visible_at_ms, results[6]) == ((), None, 0)
+    assert results[5] == results[7] == MessageCounts(0, 0, 0)

@@ -15,8 +15,10 @@ from forebay.store.commands import (
     CountMessages,
     CountTimers,
     DeleteMessages,
+    DeleteTimers,
     DropLog,
     LogEntry,
+    PeekMessages,
     PurgeQueue,
     PutTimers,
     ReadLog,
@@ -187,3 +189,24 @@ async def test_concurrent_puts_of_one_blob_agree(store):
     names = {task.result() for task in tasks}
     assert len(names) == 1
     assert await store.blobs.get(names.pop()) == b"same" * 1000
+
+
+async def test_submits_that_change_timers_or_purge_keep_their_order_unawaited(store):
+    timer = Timer("k", "a", 1, b"")
+    waiting = [
+        store.submit((command,))
+        for command in (
+            PutTimers((timer,)),
+            SendMessages(1, (message("before"),)),
+            DeleteTimers("k", ("a",)),
+            PurgeQueue(1),
+            PutTimers((timer,), only_new=True),
+            SendMessages(1, (message("after"),)),
+            ClaimTimers("k", 1, 9, 1),
+            PeekMessages(1, 0, 10),
+        )
+    ]
+    results = [(await one)[0] for one in waiting]
+    assert (results[2], results[3], results[4]) == ((True,), 1, (True,))
+    assert [one.key for one in results[6]] == ["a"]
+    assert [one.message_id for one in results[7]] == ["after"]

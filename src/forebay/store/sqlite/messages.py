@@ -46,7 +46,9 @@ _HIDE = Statements(
     " FROM change WHERE message.id = change.id",
     "(?,?)",
 )
-_DUE = "FROM message WHERE queue = ? AND state > 0 AND visible_at <= ? AND id >= ? ORDER BY visible_at, state"
+_IS_DUE = "FROM message WHERE queue = ? AND state > 0 AND visible_at <= ? AND id >= ?"
+_DUE = f"{_IS_DUE} ORDER BY visible_at, state"
+_COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {_IS_DUE}"
 _COUNT_DUE = f"SELECT state, count(*) FROM (SELECT state {_DUE} LIMIT ?) GROUP BY state"  # noqa: S608 constants
 _PROMOTE = f"UPDATE message SET state = 0 WHERE id IN (SELECT id {_DUE} LIMIT ?)"  # noqa: S608 constants
 
@@ -220,12 +222,12 @@ def _change_visibility(session: Session, command: ChangeVisibility) -> tuple[boo
 
 def _count(session: Session, command: CountMessages) -> MessageCounts:
     queue = session.queue(command.queue)
-    due: dict[int, int] = {}
+    due = delayed = 0
     if promote(session, queue, command.now_ms):
         # Many at once (a long backlog of one delay): they are counted now and promoted by those who receive.
-        due = dict(session.execute(_COUNT_DUE, (queue.number, command.now_ms, queue.first_id, -1)).fetchall())
-    delayed, in_flight = due.get(1, 0), due.get(2, 0)
-    return MessageCounts(queue.ready + delayed + in_flight, queue.in_flight - in_flight, queue.delayed - delayed)
+        row = session.execute(_COUNT_ALL_DUE, (queue.number, command.now_ms, queue.first_id)).fetchone()
+        due, delayed = row[0], int(row[1])
+    return MessageCounts(queue.ready + due, queue.in_flight - (due - delayed), queue.delayed - delayed)
 
 
 def _purge(session: Session, number: int) -> int:
