@@ -3,9 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from forebay.core.errors import ServiceError
+import structlog
+
+from forebay.core.errors import ServiceError, StoreError
 from forebay.services.cloudformation.progress import Progress
 from forebay.services.cloudformation.resources.contract import Made, Place, is_existing, is_not_found
+
+log = structlog.get_logger()
 
 CANCELLED_TEXTS = {"create": "Resource creation cancelled", "delete": "Resource deletion cancelled"}
 
@@ -38,6 +42,14 @@ class StackSite:
         except ServiceError:
             self.failed_service = service
             raise
+        except StoreError:
+            # The deployment is taken up again when the store is there.
+            raise
+        except Exception:
+            # A service's bug fails the resource, as the wire would answer it, and not the deployer again and again.
+            log.exception("deployment.operation_failed", service=service, operation=operation)
+            self.failed_service = service
+            raise ServiceError.of("InternalFailure", "An internal error occurred.", 500) from None
 
     async def record(self, made: Made) -> None:
         """Keep what has been made so far."""

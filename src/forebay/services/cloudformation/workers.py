@@ -90,9 +90,12 @@ class Deployer:
             await self._purge_if_deleted(timer)
             return
         stack = progress.stack
+        superseded = False
         try:
             await Engine(progress).run()
         except* Superseded:
+            superseded = True
+        if superseded:
             log.info("deployment.superseded", stack=stack.name)
             return
         log.info("deployment.finished", stack=stack.name, status=progress.stack.status)
