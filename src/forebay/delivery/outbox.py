@@ -71,6 +71,10 @@ class Deliveries:
         """Return the target that the delivery's ARN names by its service, or None."""
         return await self._find_target(_service_of(delivery.target))
 
+    async def has_target(self, arn_service: str) -> bool:
+        """Return whether this node delivers to resources of a service, as ARNs name it."""
+        return await self._find_target(arn_service) is not None
+
     async def commands_for(self, deliveries: Sequence[Delivery], depth: int = 0) -> list[Command[Any]]:
         """Return the commands that take the deliveries; commit them with whatever causes the deliveries."""
         commands: list[Command[Any]] = []

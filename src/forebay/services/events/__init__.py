@@ -1,0 +1,40 @@
+"""EventBridge: event buses, rules, targets.
+
+Reading order: `bus`, `rule`, `rule_target` and `event` (what is kept, what flows, and the rules on both), `buses`,
+`rules`, `targets` and `events` (operations), `rule_index` (the compiled rules of each bus), `router` (from an event to
+what is committed for it), `target` (buses as targets), `sender` (dead letters), `schedule` and `workers` (rules that
+run by the clock). `permissions`, `policy` and `tags` stand apart.
+
+Left out, and answered with an error that says so: archives and replays, connections and API destinations, endpoints,
+partner event sources and buses. Kept and shown, but without effect: policies of buses and roles of rules and targets
+(IAM is not enforced), KMS keys, log settings and dead-letter queues of buses. A target whose service this node cannot
+deliver to is refused when it is put.
+"""
+
+from forebay.api import events as api
+from forebay.operations.platform import Platform
+from forebay.operations.service import Duty, Parts, Service
+from forebay.services.events import buses, events, permissions, rules, tags, targets
+from forebay.services.events.router import Router
+from forebay.services.events.rule_index import RuleIndex
+from forebay.services.events.schedule import KIND
+from forebay.services.events.sender import RuleSender
+from forebay.services.events.target import BusTarget
+from forebay.services.events.workers import ScheduledRules
+
+
+async def _build(platform: Platform) -> Parts:
+    store, clock, ids = platform.store, platform.clock, platform.ids
+    index = RuleIndex(store)
+    router = Router(index, platform.deliveries, platform.trace, ids, is_traced=platform.config.trace_seconds > 0)
+    return Parts(
+        target=BusTarget(store, clock, ids, router),
+        sender=RuleSender(clock, ids),
+        duties=[Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)])],
+        shared=[index, router],
+    )
+
+
+SERVICE = Service(
+    name="events", model=api.MODEL, operations=[buses, rules, targets, events, permissions, tags], build=_build
+)

@@ -1,0 +1,161 @@
+"""An event on its way: the envelope that EventBridge puts around what a caller sent, as JSON text and as a document."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from forebay.api import events as api
+from forebay.core.arn import Arn
+from forebay.core.timestamps import format_iso8601
+from forebay.services.events import limits
+
+# The words for a member that is absent; EventBridge fails the entry, not the request.
+_REQUIRED = "Parameter {name} is not valid. Reason: {name} is a required argument."
+_OWN_SOURCE = "aws."
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """An event in the form in which rules see it and targets receive it; the order of members is AWS's."""
+
+    version: str
+    id: str
+    detail_type: str = msgspec.field(name="detail-type")
+    source: str
+    account: str
+    time: str
+    region: str
+    resources: Sequence[str]
+    detail: msgspec.Raw
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event on one bus. `document` is `text` decoded; `at` is when it came in, seconds since the epoch.
+
+    `is_forwarded`: it came from another bus through a rule, and goes to no further bus.
+    """
+
+    event_id: str
+    text: str
+    document: Mapping[str, Any]
+    at: float
+    trace_header: str | None = None
+    is_forwarded: bool = False
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why an entry of PutEvents is not taken."""
+
+    code: str
+    message: str
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What an envelope says of where its event came from."""
+
+    event_id: str
+    account: str
+    region: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_decode_document = msgspec.json.Decoder(dict[str, Any]).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def check_entry(entry: api.PutEventsRequestEntry) -> Failure | None:
+    """Return why an entry cannot be taken, apart from its detail's JSON."""
+    if not entry.source:
+        return Failure("InvalidArgument", _REQUIRED.format(name="Source"))
+    if not entry.detail_type:
+        return Failure("InvalidArgument", _REQUIRED.format(name="DetailType"))
+    if not entry.detail:
+        return Failure("InvalidArgument", _REQUIRED.format(name="Detail"))
+    if entry.source.startswith(_OWN_SOURCE):
+        return Failure("NotAuthorizedForSourceException", "Not authorized for the source.")
+    return None
+
+
+def read_detail(text: str) -> dict[str, Any] | None:
+    """Return an event's detail as a document, or None where it is no JSON object."""
+    try:
+        return _decode_document(text)
+    except _UNREADABLE:
+        return None
+
+
+def entry_size(entry: api.PutEventsRequestEntry) -> int:
+    """Return the bytes of an entry as EventBridge counts them.
+
+    Source: user guide, "Calculating Amazon EventBridge PutEvents event entry size".
+    """
+    texts = [entry.source, entry.detail_type, entry.detail, *(entry.resources or ())]
+    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts if text)
+    return size if entry.time is None else size + limits.TIME_BYTES
+
+
+def new_event(entry: api.PutEventsRequestEntry, detail: Mapping[str, Any], origin: Origin, now: float) -> Event:
+    """Return the event that an entry which was checked makes."""
+    assert entry.detail_type is not None
+    assert entry.source is not None
+    assert entry.detail is not None
+    time = format_time(now if entry.time is None else entry.time)
+    resources = entry.resources or []
+    # The detail's own text goes on, without its spaces: numbers stay as they were written.
+    raw = msgspec.json.format(entry.detail, indent=-1)
+    envelope = Envelope(
+        "0",
+        origin.event_id,
+        entry.detail_type,
+        entry.source,
+        origin.account,
+        time,
+        origin.region,
+        resources,
+        msgspec.Raw(raw.encode()),
+    )
+    document = {
+        "version": "0",
+        "id": origin.event_id,
+        "detail-type": entry.detail_type,
+        "source": entry.source,
+        "account": origin.account,
+        "time": time,
+        "region": origin.region,
+        "resources": resources,
+        "detail": detail,
+    }
+    return Event(origin.event_id, _encode(envelope).decode(), document, now, entry.trace_header)
+
+
+def scheduled_event(rule_arn: str, event_id: str, due_at: float, now: float) -> Event:
+    """Return the event that a rule's schedule makes (user guide, "Creating a rule that runs on a schedule")."""
+    arn = Arn.parse(rule_arn)
+    time = format_time(due_at)
+    envelope = Envelope(
+        "0",
+        event_id,
+        "Scheduled Event",
+        "aws.events",
+        arn.account,
+        time,
+        arn.region,
+        [rule_arn],
+        msgspec.Raw(b"{}"),
+    )
+    text = _encode(envelope)
+    return Event(event_id, text.decode(), _decode_document(text), now)
+
+
+def forwarded_event(text: str, at: float, trace_header: str | None) -> Event | None:
+    """Return an event that a rule of another bus sent, as it is; None where the text is none."""
+    document = read_detail(text)
+    if document is None or not isinstance(document.get("id"), str):
+        return None
+    return Event(cast("str", document["id"]), text, document, at, trace_header, is_forwarded=True)
+
+
+def format_time(at: float) -> str:
+    """Return an instant as events bear it: ISO 8601 in UTC, to the second."""
+    return format_iso8601(int(at))

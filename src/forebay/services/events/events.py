@@ -1,0 +1,101 @@
+"""Operations on events: PutEvents, and TestEventPattern."""
+
+from typing import Any
+
+from forebay.api import events as api
+from forebay.core.errors import ServiceError
+from forebay.languages.event_pattern import matches
+from forebay.operations.call import Call
+from forebay.operations.service import operation
+from forebay.services.events import limits
+from forebay.services.events.bus import BusAddress
+from forebay.services.events.errors import not_implemented, validation_error
+from forebay.services.events.event import Failure, Origin, check_entry, entry_size, new_event, read_detail
+from forebay.services.events.router import Router
+from forebay.services.events.rule import read_pattern
+from forebay.store.commands import Command
+
+# "The following fields are mandatory" (TestEventPattern).
+_MANDATORY = ("id", "account", "source", "time", "region", "resources", "detail-type")
+
+
+@operation
+async def put_events(call: Call, request: api.PutEventsRequest) -> api.PutEventsResponse:
+    """Put up to ten events on their buses, all in one commit; entries that cannot be taken are answered as such.
+
+    Events are matched at once: what is acknowledged has reached its queues, or the outbox.
+
+    Raises:
+        ValidationException: the entries are too many, or too large together.
+    """
+    entries = request.entries
+    _check_request(request)
+    router = call.part(Router)
+    results: list[api.PutEventsResultEntry] = []
+    commands: list[Command[Any]] = []
+    failed_count = 0
+    for entry in entries:
+        taken = await _take(call, router, entry)
+        if isinstance(taken, Failure):
+            failed_count += 1
+            results.append(api.PutEventsResultEntry(error_code=taken.code, error_message=taken.message))
+        else:
+            event_id, its_commands = taken
+            commands += its_commands
+            results.append(api.PutEventsResultEntry(event_id=event_id))
+    if commands:
+        await call.submit(commands)
+    return api.PutEventsResponse(failed_entry_count=failed_count, entries=results)
+
+
+@operation(readonly=True)
+def test_event_pattern(call: Call, request: api.TestEventPatternRequest) -> api.TestEventPatternResponse:  # noqa: ARG001 an operation takes its call
+    """Tell whether an event matches a pattern.
+
+    Raises:
+        InvalidEventPatternException: the pattern is none.
+        ValidationException: the event is no JSON object, or lacks a mandatory field.
+    """
+    pattern = read_pattern(request.event_pattern)
+    event = read_detail(request.event)
+    if event is None:
+        raise validation_error("Parameter Event is not valid. Reason: It is not a JSON object.")
+    for name in _MANDATORY:
+        if name not in event:
+            raise validation_error(f"Parameter Event is not valid. Reason: Field {name} is missing.")
+    return api.TestEventPatternResponse(result=matches(pattern, event))
+
+
+async def _take(
+    call: Call, router: Router, entry: api.PutEventsRequestEntry
+) -> tuple[str, list[Command[Any]]] | Failure:
+    """Return an event's id and the commands by which its bus takes it, or why it cannot be taken."""
+    failure = check_entry(entry)
+    if failure is not None:
+        return failure
+    assert entry.detail is not None
+    detail = read_detail(entry.detail)
+    if detail is None:
+        return Failure("MalformedDetail", "Detail is malformed.")
+    try:
+        address = BusAddress.of(call, entry.event_bus_name)
+    except ServiceError as error:
+        return Failure("InvalidArgument", error.message)
+    origin = Origin(call.ids.uuid(), call.account, call.region)
+    event = new_event(entry, detail, origin, call.now)
+    return event.event_id, await router.route(event, address)
+
+
+def _check_request(request: api.PutEventsRequest) -> None:
+    if request.endpoint_id is not None:
+        raise not_implemented("Global endpoints are not implemented by Forebay: EndpointId cannot be given.")
+    count = len(request.entries)
+    if not 1 <= count <= limits.ENTRIES_PER_REQUEST_MAX:
+        # The wire has said so already; other callers have not.
+        bound = "greater than or equal to 1" if count == 0 else "less than or equal to 10"
+        raise validation_error(
+            f"1 validation error detected: Value at 'entries' failed to satisfy constraint: "
+            f"Member must have length {bound}"
+        )
+    if sum(map(entry_size, request.entries)) >= limits.ENTRIES_BYTES_MAX:
+        raise validation_error("Total size of the entries in the request is over the limit.")

@@ -1,0 +1,29 @@
+"""What EventBridge allows, as AWS documents it, and bounds of our own; the unit is part of each name.
+
+Source: the user guide's quotas, and the API reference.
+"""
+
+BUSES_MAX = 100
+RULES_PER_BUS_MAX = 300
+TARGETS_PER_RULE_MAX = 5
+ENTRIES_PER_REQUEST_MAX = 10
+TARGETS_PER_REQUEST_MAX = 10
+# "The total entry size must be less than 1MB" (PutEvents).
+ENTRIES_BYTES_MAX = 1_048_576
+TIME_BYTES = 14
+POLICY_BYTES_MAX = 10_240
+TAGS_MAX = 50
+PAGE_MAX = 100
+
+RETRY_ATTEMPTS = 185
+EVENT_AGE_SECONDS = 86_400
+
+# Above this many rules on a bus, the trace of an event does not say why each of the others did not match.
+EXPLAINED_RULES_MAX = 20
+# Differences that are named for one rule.
+EXPLAINED_FIELDS_MAX = 3
+
+# The scheduler's own: how many due schedules one step takes, and how long it holds them.
+SCHEDULE_BATCH = 100
+SCHEDULE_LEASE_SECONDS = 60.0
+SCHEDULE_POLL_SECONDS = 60.0

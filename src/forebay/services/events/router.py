@@ -1,0 +1,123 @@
+"""From an event on a bus to what is committed for it: deliveries of the rules that match, and the trace of why.
+
+PutEvents, buses that are targets, and schedules all go through here.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from forebay.core.ids import Ids
+from forebay.delivery.contract import Delivery
+from forebay.delivery.outbox import Deliveries
+from forebay.delivery.trace import Arrival, Step, Trace
+from forebay.languages.event_pattern import Mismatch, explain
+from forebay.languages.input_transformer import Reserved
+from forebay.services.events import limits
+from forebay.services.events.bus import BusAddress
+from forebay.services.events.event import Event, format_time
+from forebay.services.events.rule_index import BusRules, CompiledRule, RuleIndex
+from forebay.services.events.rule_target import RuleTarget
+from forebay.store.commands import Command
+
+# Parameters of a delivery that only this service reads: that an event has come through another bus already, and the
+# event itself where the target gets something else, for the dead letter.
+FORWARDED = "Forwarded"
+EVENT = "Event"
+
+
+class Router:
+    """Turns events into commands. Holds no state of its own."""
+
+    def __init__(self, index: RuleIndex, deliveries: Deliveries, trace: Trace, ids: Ids, *, is_traced: bool) -> None:
+        self._index = index
+        self._deliveries = deliveries
+        self._trace = trace
+        self._ids = ids
+        self._is_traced = is_traced
+
+    async def route(self, event: Event, address: BusAddress) -> list[Command[Any]]:
+        """Return the commands by which a bus takes an event; none where nothing matches and nothing is traced.
+
+        A bus that does not exist drops the event, as AWS's does (user guide, "Sending events with PutEvents").
+        """
+        rules = await self._index.find(address)
+        matched = [] if rules is None else rules.match(event)
+        commands: list[Command[Any]] = []
+        if self._is_traced:
+            commands += self._trace_of(event, address, rules, matched)
+        for rule in matched:
+            if rule.targets:
+                commands += await self.send(event, rule)
+        return commands
+
+    async def fire(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
+        """Return the commands that send the event of a rule's own schedule to its targets."""
+        commands: list[Command[Any]] = []
+        if self._is_traced:
+            commands += self._trace.record(event.event_id, [Step(event.at, "scheduled", rule.arn)])
+        return commands + await self.send(event, rule)
+
+    async def send(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
+        """Return the commands that send an event to a rule's targets."""
+        reserved = Reserved(rule.arn, rule.name, format_time(event.at))
+        return await self._deliveries.commands_for(
+            [self._delivery(event, rule, target, reserved) for target in rule.targets]
+        )
+
+    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, reserved: Reserved) -> Delivery:
+        payload = event.text
+        parameters: dict[str, str] = {}
+        if target.shape is not None:
+            payload = target.shape(event, reserved)
+            if target.dead_letter is not None:
+                parameters[EVENT] = event.text
+        if event.is_forwarded:
+            parameters[FORWARDED] = "true"
+        return Delivery(
+            self._ids.uuid(),
+            rule.arn,
+            target.arn,
+            payload,
+            event.at,
+            target.retry,
+            event.event_id,
+            event.trace_header,
+            group=target.group,
+            parameters=parameters,
+            dead_letter=target.dead_letter,
+        )
+
+    def _trace_of(
+        self, event: Event, address: BusAddress, rules: BusRules | None, matched: Sequence[CompiledRule]
+    ) -> list[Command[Any]]:
+        bus = address.arn()
+        if rules is None:
+            steps = [Step(event.at, "received", bus, message=f"Event bus {address.name} does not exist.")]
+            return [*self._trace.record(event.event_id, steps)]
+        steps = [Step(event.at, "received", bus)]
+        if len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
+            for rule in rules.rules.values():
+                if rule in matched:
+                    steps.append(Step(event.at, "matched", rule.arn))
+                elif rule.pattern is not None:
+                    steps.append(Step(event.at, "unmatched", rule.arn, message=_reason(rule, event)))
+        else:
+            steps += [Step(event.at, "matched", rule.arn) for rule in matched]
+        arrival = Arrival(event.event_id, bus, msgspec.Raw(event.text.encode()))
+        return [*self._trace.record(event.event_id, steps), *self._trace.arrived(event.at, [arrival])]
+
+
+def _reason(rule: CompiledRule, event: Event) -> str:
+    if not rule.is_enabled:
+        return "The rule is disabled."
+    assert rule.pattern is not None
+    return "; ".join(map(_difference, explain(rule.pattern, event.document)[: limits.EXPLAINED_FIELDS_MAX]))
+
+
+def _difference(mismatch: Mismatch) -> str:
+    found = ", ".join(json.dumps(value) for value in mismatch.found) or "nothing"
+    where = " in the same element" if mismatch.elsewhere else ""
+    return f"{mismatch.path}: expected {mismatch.expected}{where}, found {found}"

@@ -1,0 +1,113 @@
+"""The rules of each bus, compiled: what an event is matched against without a look into the store.
+
+A bus is compiled when its first event comes, and kept up to date by the store's commits: before PutRule has answered,
+its rule is here.
+"""
+
+import msgspec
+
+from forebay.languages.event_pattern import Pattern, RuleSet, parse_pattern
+from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus
+from forebay.services.events.event import Event
+from forebay.services.events.rule import RULE, Rule
+from forebay.services.events.rule_target import RuleTarget, compile_target
+from forebay.store.contract import Store, View
+from forebay.store.records import key_parts, key_prefix, record_key
+
+
+class CompiledRule(msgspec.Struct, frozen=True):
+    """A rule ready for events. `pattern` None: it runs by its schedule only."""
+
+    arn: str
+    name: str
+    is_enabled: bool
+    pattern: Pattern | None
+    targets: tuple[RuleTarget, ...]
+
+
+class BusRules:
+    """The compiled rules of one bus, by the keys of their records."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, CompiledRule] = {}
+        self._set: RuleSet[str] = RuleSet()
+
+    def put(self, key: str, rule: Rule) -> None:
+        """Add a rule, or replace it."""
+        compiled = compile_rule(rule)
+        self.rules[key] = compiled
+        if compiled.is_enabled and compiled.pattern is not None:
+            self._set.add(key, compiled.pattern)
+        else:
+            self._set.remove(key)
+
+    def remove(self, key: str) -> None:
+        """Forget a rule."""
+        self.rules.pop(key, None)
+        self._set.remove(key)
+
+    def match(self, event: Event) -> list[CompiledRule]:
+        """Return the enabled rules whose pattern an event matches."""
+        return [self.rules[key] for key in self._set.match(event.document)]
+
+
+class RuleIndex:
+    """Finds the compiled rules of a bus."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._buses: dict[str, BusRules] = {}
+        # Counts changes, so that a bus is not compiled from rules that changed meanwhile.
+        self._changes = 0
+        store.watch(RULE, self._rule_changed)
+        store.watch(BUS, self._bus_changed)
+
+    async def find(self, address: BusAddress) -> BusRules | None:
+        """Return the rules of a bus, or None where there is no such bus."""
+        key = address.key()
+        found = self._buses.get(key)
+        if found is not None:
+            return found
+        if address.name != DEFAULT and await self._store.find(BUS, key) is None:
+            return None
+        return await self._compile(key)
+
+    async def _compile(self, key: str) -> BusRules:
+        def read(view: View) -> list[tuple[str, Rule]]:
+            return list(view.records.list(RULE, key_prefix(key)))
+
+        while True:
+            changes = self._changes
+            records = await self._store.view(read)
+            if changes == self._changes:
+                break
+        rules = self._buses[key] = BusRules()
+        for rule_key, rule in records:
+            rules.put(rule_key, rule)
+        return rules
+
+    def _rule_changed(self, key: str, rule: Rule | None) -> None:
+        self._changes += 1
+        rules = self._buses.get(record_key(*key_parts(key)[:-1]))
+        if rules is None:
+            return
+        if rule is None:
+            rules.remove(key)
+        else:
+            rules.put(key, rule)
+
+    def _bus_changed(self, key: str, bus: EventBus | None) -> None:
+        self._changes += 1
+        if bus is None:
+            self._buses.pop(key, None)
+
+
+def compile_rule(rule: Rule) -> CompiledRule:
+    """Return a rule ready for events."""
+    return CompiledRule(
+        rule.arn(),
+        rule.name,
+        rule.is_enabled,
+        parse_pattern(rule.pattern) if rule.pattern else None,
+        tuple(map(compile_target, rule.targets)),
+    )

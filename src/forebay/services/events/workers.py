@@ -1,0 +1,57 @@
+"""Background duty of rules: their schedules."""
+
+from typing import Any, cast
+
+from forebay.background.worker import IDLE
+from forebay.core.clock import Clock
+from forebay.core.ids import Ids
+from forebay.services.events import limits
+from forebay.services.events.event import scheduled_event
+from forebay.services.events.router import Router
+from forebay.services.events.rule import RULE
+from forebay.services.events.rule_index import compile_rule
+from forebay.services.events.schedule import KIND, next_due_at
+from forebay.store.commands import ClaimedTimer, ClaimTimers, Command, NextTimer, Settlement, SettleTimers
+from forebay.store.contract import Store
+
+
+class ScheduledRules:
+    """Sends the events of schedules that are due to their rules' targets. A `Worker`.
+
+    Moments that passed while the node was down are made up for once, not one by one.
+    """
+
+    name = "events.schedule"
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, router: Router) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._router = router
+
+    async def run_once(self) -> float:
+        """Send what is due, a batch of it; return the seconds until the next schedule is."""
+        now = self._clock.now()
+        lease_until_ms = int((now + limits.SCHEDULE_LEASE_SECONDS) * 1000)
+        claim = ClaimTimers(KIND, int(now * 1000), lease_until_ms, limits.SCHEDULE_BATCH)
+        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
+        if claimed:
+            commands = [command for timer in claimed for command in await self._fire(timer, now)]
+            await self._store.submit(commands)
+        return 0.0 if len(claimed) == limits.SCHEDULE_BATCH else await self._seconds_until_next()
+
+    async def _fire(self, timer: ClaimedTimer, now: float) -> list[Command[Any]]:
+        """Return the commands of one schedule: its event's deliveries, and when it is due again."""
+        rule = await self._store.find(RULE, timer.key)
+        if rule is None or not rule.schedule or not rule.is_enabled:
+            return [SettleTimers(KIND, (Settlement(timer.key, timer.epoch),))]
+        event = scheduled_event(rule.arn(), self._ids.uuid(), timer.due_at_ms / 1000, now)
+        due_at = next_due_at(rule, now)
+        settlement = Settlement(timer.key, timer.epoch, None if due_at is None else int(due_at * 1000))
+        return [SettleTimers(KIND, (settlement,)), *await self._router.fire(event, compile_rule(rule))]
+
+    async def _seconds_until_next(self) -> float:
+        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
+        if due_at_ms is None:
+            return IDLE
+        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), limits.SCHEDULE_POLL_SECONDS))
