@@ -1,7 +1,8 @@
 """Logs: streams of entries at positions 1, 2, 3 ..., read by position and by time.
 
-While a stream's times never went back, a range of times is a range of positions, and reading costs the same however
-long the stream is. A dropped stream loses its name at once; its entries are swept little by little.
+Times may go back a little (several writers, clocks). How far they ever did is kept with the stream, and turns a range
+of times into a range of positions, so that reading costs the same however long the stream is. A dropped stream loses
+its name at once; its entries are swept little by little.
 """
 
 import json
@@ -18,10 +19,13 @@ SWEPT_MAX = 500
 
 _INSERT = Statements("INSERT INTO entry (stream, position, at, expires_at, data) VALUES {rows}", "(?,?,?,?,?)")
 _OPEN = (
-    "INSERT INTO stream (name, last_position, last_at, is_ordered, entries) VALUES (?, 0, ?, 1, 0)"
-    " RETURNING number, last_position, last_at, is_ordered, entries"
+    "INSERT INTO stream (name, last_position, latest_at, disorder, entries) VALUES (?, 0, ?, 0, 0)"
+    " RETURNING number, last_position, latest_at, disorder, entries"
 )
-_SAVE = "UPDATE stream SET last_position = ?, last_at = ?, is_ordered = ?, entries = ? WHERE number = ?"
+_SAVE = "UPDATE stream SET last_position = ?, latest_at = ?, disorder = ?, entries = ? WHERE number = ?"
+
+_LAST_BEFORE = "SELECT position FROM entry WHERE stream = ? AND at < ? ORDER BY at DESC, position DESC LIMIT 1"
+_FIRST_SINCE = "SELECT position FROM entry WHERE stream = ? AND at >= ? ORDER BY at, position LIMIT 1"
 
 # Before every time that anyone gives (and within 64 bits).
 _TIME_MIN = -(1 << 62)
@@ -38,41 +42,45 @@ def append(session: Session, commands: Sequence[AppendLog]) -> list[int]:
         streams[command.stream] = stream
         for entry in command.entries:
             stream[1] += 1
-            stream[3] &= entry.at_ms >= stream[2]
-            stream[2] = entry.at_ms
+            if entry.at_ms >= stream[2]:
+                stream[2] = entry.at_ms
+            else:
+                stream[3] = max(stream[3], stream[2] - entry.at_ms)
             stream[4] += 1
             values += (stream[0], stream[1], entry.at_ms, entry.expires_at_ms, entry.data)
         results.append(stream[1])
         session.topics.add(("log", command.stream))
     _INSERT.run(session.connection, values)
-    for number, last_position, last_at, is_ordered, entries in streams.values():
-        session.execute(_SAVE, (last_position, last_at, is_ordered, entries, number))
+    for number, last_position, latest_at, disorder, count in streams.values():
+        session.execute(_SAVE, (last_position, latest_at, disorder, count, number))
     return results
 
 
 def read(connection: sqlite3.Connection, query: ReadLog) -> tuple[StoredEntry, ...]:
     """Read entries of a stream in order of position."""
-    row = connection.execute("SELECT number, is_ordered FROM stream WHERE name = ?", (query.stream,)).fetchone()
+    row = connection.execute("SELECT number, disorder FROM stream WHERE name = ?", (query.stream,)).fetchone()
     if row is None:
         return ()
-    number, is_ordered = row
-    from_ms = _TIME_MIN if query.from_ms is None else query.from_ms
-    until_ms = _MAX if query.until_ms is None else query.until_ms
-    low, high = query.after + 1, _MAX if query.before is None else query.before - 1
+    number, disorder = row
+    low, high = query.after, _MAX if query.before is None else query.before
+    times = ""
+    bounds: list[int] = []
+    if query.from_ms is not None:
+        # An entry this old has only older ones than `from_ms` before it.
+        low = max(low, _position(connection, _LAST_BEFORE, number, query.from_ms - disorder) or 0)
+        times += " AND at >= ?"
+        bounds.append(query.from_ms)
+    if query.until_ms is not None:
+        # And one this new has none behind it that is older than `until_ms`.
+        high = min(high, _position(connection, _FIRST_SINCE, number, query.until_ms + disorder) or _MAX)
+        times += " AND at < ?"
+        bounds.append(query.until_ms)
     order = "DESC" if query.newest_first else "ASC"
-    if is_ordered and (query.from_ms is not None or query.until_ms is not None):
-        low = max(low, _first_position(connection, number, from_ms))
-        high = min(high, _first_position(connection, number, until_ms) - 1)
-        from_ms, until_ms = _TIME_MIN, _MAX
-    if from_ms == _TIME_MIN and until_ms == _MAX:
-        times, values = "", (number, low, high, query.limit)
-    else:
-        times, values = "AND at >= ? AND at < ?", (number, low, high, from_ms, until_ms, query.limit)
     rows = connection.execute(
         # The parts are ours: an order and a condition.
-        f"SELECT position, at, data FROM entry WHERE stream = ? AND position BETWEEN ? AND ? {times}"  # noqa: S608
-        f" ORDER BY position {order} LIMIT ?",
-        values,
+        "SELECT position, at, data FROM entry INDEXED BY entry_position"  # noqa: S608
+        f" WHERE stream = ? AND position > ? AND position < ?{times} ORDER BY position {order} LIMIT ?",
+        (number, low, high, *bounds, query.limit),
     )
     return tuple(StoredEntry(*row) for row in rows.fetchall())
 
@@ -102,19 +110,16 @@ def sweep(session: Session) -> bool:
 
 def _open(session: Session, name: str) -> list[int]:
     row = session.execute(
-        "SELECT number, last_position, last_at, is_ordered, entries FROM stream WHERE name = ?", (name,)
+        "SELECT number, last_position, latest_at, disorder, entries FROM stream WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
         row = session.execute(_OPEN, (name, _TIME_MIN)).fetchone()
     return list(row)
 
 
-def _first_position(connection: sqlite3.Connection, number: int, at_ms: int) -> int:
-    """Return the position of the first entry at or after a time, in a stream whose times never went back."""
-    row = connection.execute(
-        "SELECT position FROM entry WHERE stream = ? AND at >= ? ORDER BY at, position LIMIT 1", (number, at_ms)
-    ).fetchone()
-    return row[0] if row else _MAX
+def _position(connection: sqlite3.Connection, statement: str, number: int, at_ms: int) -> int | None:
+    row = connection.execute(statement, (number, at_ms)).fetchone()
+    return row[0] if row else None
 
 
 def _drop(session: Session, name: str) -> int:

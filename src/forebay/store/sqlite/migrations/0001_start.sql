@@ -52,14 +52,15 @@ CREATE INDEX message_ready ON message (order_key) WHERE state = 0;
 CREATE INDEX message_hidden ON message (queue, visible_at, state) WHERE state > 0;
 CREATE INDEX message_expiry ON message (expires_at);
 
--- `is_ordered` says that times never went back so far: then a range of times is a range of positions.
+-- `disorder` is how far behind the latest time so far an entry's time ever was: with it, a range of times lies within a
+-- range of positions.
 -- A dropped stream has no name; its entries wait to be swept.
 CREATE TABLE stream (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT UNIQUE,
     last_position INTEGER NOT NULL,
-    last_at INTEGER NOT NULL,
-    is_ordered INTEGER NOT NULL,
+    latest_at INTEGER NOT NULL,
+    disorder INTEGER NOT NULL,
     entries INTEGER NOT NULL
 );
 CREATE INDEX stream_dropped ON stream (number) WHERE name IS NULL;
