@@ -90,14 +90,18 @@ def test_system_attributes(node, sqs, make_queue):
         (
             {"MessageGroupId": "a b"},
             INVALID,
-            "Value a b for parameter MessageGroupId is invalid. "
-            "Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.",
+            (
+                "Value a b for parameter MessageGroupId is invalid. "
+                "Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length."
+            ),
         ),
         (
             {"MessageDeduplicationId": "d"},
             INVALID,
-            "Value d for parameter MessageDeduplicationId is invalid. "
-            "Reason: The request include parameter that is not valid for this queue type.",
+            (
+                "Value d for parameter MessageDeduplicationId is invalid. "
+                "Reason: The request include parameter that is not valid for this queue type."
+            ),
         ),
         (
             {"MessageBody": "x" * 1_048_577},
@@ -228,8 +232,10 @@ def test_change_visibility(node, sqs, make_queue, refused):
     gone = last["ReceiptHandle"]
     assert refused(sqs.change_message_visibility, QueueUrl=url, ReceiptHandle=gone, VisibilityTimeout=1) == (
         INVALID,
-        f"Value {gone} for parameter ReceiptHandle is invalid. "
-        "Reason: Message does not exist or is not available for visibility timeout change.",
+        (
+            f"Value {gone} for parameter ReceiptHandle is invalid. "
+            "Reason: Message does not exist or is not available for visibility timeout change."
+        ),
     )
 
 

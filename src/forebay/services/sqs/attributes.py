@@ -3,6 +3,7 @@
 `changed` reads what a caller sets, `shown` writes what a caller gets; both know every attribute that AWS documents.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, cast
 
@@ -30,6 +31,9 @@ _FIXED = ("QueueArn", "CreatedTimestamp", "LastModifiedTimestamp")
 _ENCRYPTION = (
     "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."
 )
+
+_WHOLE = re.compile("-?[0-9]+")
+_DIGITS_MAX = 10
 
 Changes = dict[str, Any]
 
@@ -103,7 +107,7 @@ def find_difference(queue: Queue, wanted: Queue, names: Collection[str]) -> str 
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
+    if len(text) > _DIGITS_MAX or _WHOLE.fullmatch(text) is None or not least <= int(text) <= most:
         raise api.InvalidAttributeValue(f"Invalid value for the parameter {name}.")
     return int(text)
 
@@ -111,7 +115,10 @@ def _number(name: str, text: str, least: int, most: int) -> int:
 def _policy(text: str) -> Changes:
     if not text:
         return {"policy": None}
-    if not isinstance(_json(text), dict):
+    value = _json(text)
+    statements = cast("dict[str, object]", value).get("Statement", []) if isinstance(value, dict) else None
+    listed = cast("list[object]", statements) if isinstance(statements, list) else [statements]
+    if not all(isinstance(statement, dict) for statement in listed):
         raise api.InvalidAttributeValue("Invalid value for the parameter Policy.")
     return {"policy": text}
 
@@ -145,7 +152,7 @@ def _redrive_allow_policy(text: str) -> Changes:
     value = _json(text)
     members = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     permission, sources = members.get("redrivePermission"), members.get("sourceQueueArns")
-    is_known = permission in {"allowAll", "denyAll", "byQueue"} and not members.keys() - {
+    is_known = permission in ("allowAll", "denyAll", "byQueue") and not members.keys() - {
         "redrivePermission",
         "sourceQueueArns",
     }
@@ -179,7 +186,7 @@ def _kms_key(text: str) -> Changes:
 def _json(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -189,9 +196,8 @@ def _whole(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, str) and value.removeprefix("-").isdigit():
-        return int(value)
-    return None
+    is_number = isinstance(value, str) and len(value) <= _DIGITS_MAX and _WHOLE.fullmatch(value) is not None
+    return int(cast("str", value)) if is_number else None
 
 
 _READERS: Mapping[str, Callable[[str], Changes]] = {

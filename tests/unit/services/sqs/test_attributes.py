@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from forebay.api import sqs as api
 from forebay.core.errors import ServiceError
@@ -69,6 +71,10 @@ def test_redrive_policy_is_read_and_shown_compactly():
             "Invalid value for maxReceiveCount: 0, valid values are from 1 to 1000 both inclusive.",
         ),
         (
+            '{"maxReceiveCount":"²","deadLetterTargetArn":"a"}',
+            "Invalid value for maxReceiveCount: ², valid values are from 1 to 1000 both inclusive.",
+        ),
+        (
             '{"maxReceiveCount":1001,"deadLetterTargetArn":"a"}',
             "Invalid value for maxReceiveCount: 1001, valid values are from 1 to 1000 both inclusive.",
         ),
@@ -104,6 +110,48 @@ def test_redrive_allow_policy_is_refused_in_aws_words(policy, reason):
         f"Value {policy} for parameter RedriveAllowPolicy is invalid. "
         f"Reason: Amazon SQS can't create the redrive allow policy. {reason}"
     )
+
+
+@pytest.mark.parametrize("policy", ["x", "[]", "1", '{"Statement":["x"]}', '{"Statement":"x"}', "[" * 100_000])
+def test_a_policy_is_an_object_with_statements(policy):
+    with pytest.raises(api.InvalidAttributeValue) as failure:
+        changed(QUEUE, {"Policy": policy})
+    assert failure.value.message == "Invalid value for the parameter Policy."
+    for good in ("{}", '{"Statement":{}}', '{"Statement":[{}]}'):
+        assert changed(QUEUE, {"Policy": good}).policy == good
+
+
+MEMBERS = ["deadLetterTargetArn", "maxReceiveCount", "redrivePermission", "sourceQueueArns", "Statement"]
+
+
+@example("RedriveAllowPolicy", '{"redrivePermission":[]}')
+@example("RedriveAllowPolicy", '{"redrivePermission":{}}')
+@given(
+    st.sampled_from(["Policy", "RedrivePolicy", "RedriveAllowPolicy", "VisibilityTimeout", "SqsManagedSseEnabled"]),
+    st.text(max_size=20)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("byQueue"),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=4),
+    ).map(json.dumps),
+)
+def test_whatever_is_set_is_taken_or_refused(name, text):
+    assert _status(name, text) in {200, 400}
+
+
+def _status(name, text):
+    try:
+        changed(QUEUE, {name: text})
+    except ServiceError as error:
+        return error.status
+    return 200
+
+
+def test_numbers_too_long_for_python_are_refused_too():
+    digits = "9" * 5000
+    for number in (digits, f'"{digits}"'):
+        with pytest.raises(ServiceError) as failure:
+            changed(QUEUE, {"RedrivePolicy": f'{{"maxReceiveCount":{number},"deadLetterTargetArn":"{ARN}"}}'})
+        assert failure.value.status == 400
 
 
 def test_redrive_allow_policy_excludes_sources():
