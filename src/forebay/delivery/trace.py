@@ -7,7 +7,7 @@ import msgspec
 from forebay.store.commands import AppendLog, LogEntry, ReadLog, StoredEntry
 from forebay.store.contract import Store
 
-_STEPS_MAX = 1_000
+_ENTRIES_MAX = 1_000
 
 ARRIVALS = "events"
 """The log stream of all events as they arrived, for `forebay events tail`."""
@@ -33,7 +33,7 @@ class Arrival(msgspec.Struct, frozen=True):
     event: msgspec.Raw
 
 
-_decode_step = msgspec.json.Decoder(Step).decode
+_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
 
 
 class Trace:
@@ -47,8 +47,10 @@ class Trace:
         """Return the command that records `steps`; nothing for an event without id or where tracing is off."""
         if event_id is None or not steps or self._retention_ms <= 0:
             return []
-        entries = tuple(_entry(step, self._retention_ms) for step in steps)
-        return [AppendLog(_stream(event_id), entries)]
+        # Steps taken together are one entry: an event on the hot path has many of them.
+        at_ms = int(steps[0].at * 1000)
+        entry = LogEntry(at_ms, msgspec.json.encode(steps), at_ms + self._retention_ms)
+        return [AppendLog(_stream(event_id), (entry,))]
 
     def arrived(self, at: float, arrivals: Sequence[Arrival]) -> list[AppendLog]:
         """Return the command that shows events to whoever follows the live view."""
@@ -62,15 +64,10 @@ class Trace:
 
     async def path(self, event_id: str) -> Sequence[Step]:
         """Return the steps of an event in order; empty where it is unknown or its time is over."""
-        query = ReadLog(_stream(event_id), limit=_STEPS_MAX)
+        query = ReadLog(_stream(event_id), limit=_ENTRIES_MAX)
         entries: Sequence[StoredEntry] = await self._store.view(lambda view: view.ask(query))
-        return [_decode_step(entry.data) for entry in entries]
+        return [step for entry in entries for step in _decode_steps(entry.data)]
 
 
 def _stream(event_id: str) -> str:
     return f"trace/{event_id}"
-
-
-def _entry(step: Step, retention_ms: int) -> LogEntry:
-    at_ms = int(step.at * 1000)
-    return LogEntry(at_ms, msgspec.json.encode(step), at_ms + retention_ms)

@@ -11,7 +11,7 @@ time linear in the value.
 
 from forebay.languages.event_pattern.dialect import EVENTBRIDGE, LAMBDA, PIPES, Dialect
 from forebay.languages.event_pattern.parser import parse_pattern
-from forebay.languages.event_pattern.pattern import Mismatch, Pattern, explain, matches
+from forebay.languages.event_pattern.pattern import Mismatch, Pattern, explain, explain_each, matches
 from forebay.languages.event_pattern.rule_set import RuleSet
 from forebay.languages.event_pattern.tokens import InvalidPattern
 
@@ -25,6 +25,7 @@ __all__ = [
     "Pattern",
     "RuleSet",
     "explain",
+    "explain_each",
     "matches",
     "parse_pattern",
 ]

@@ -4,7 +4,7 @@
 that must all match. Leaves are sorted by path, segment by segment, so that the leaves below one array stand together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
@@ -91,7 +91,21 @@ def explain(pattern: Pattern, event: Mapping[str, object]) -> list[Mismatch]:
 
     Of several `$or` alternatives the one that came closest speaks.
     """
-    fields = arrays.flatten(event)
+    return _closest(pattern, arrays.flatten(event))
+
+
+def explain_each(
+    patterns: Iterable[Pattern], event: Mapping[str, object], names: Container[str] | None = None
+) -> list[list[Mismatch]]:
+    """Explain several patterns on one event, which is taken apart only once.
+
+    `names` are the field names that the patterns use (`RuleSet.names`); without them all of the event is looked at.
+    """
+    fields = arrays.flatten(event, names)
+    return [_closest(pattern, fields) for pattern in patterns]
+
+
+def _closest(pattern: Pattern, fields: arrays.Fields) -> list[Mismatch]:
     closest: list[Mismatch] | None = None
     for branch in pattern.branches:
         failures = _failures(branch, fields, pattern.dialect)
@@ -103,20 +117,25 @@ def explain(pattern: Pattern, event: Mapping[str, object]) -> list[Mismatch]:
 
 
 def _failures(branch: Branch, fields: arrays.Fields, dialect: Dialect) -> list[Mismatch]:
-    if branch_matches(branch, fields, dialect):
-        return []
     failures = [leaf for leaf in branch if _fails_alone(leaf, fields, dialect)]
     if failures:
         return [_mismatch(leaf, fields) for leaf in failures]
+    if branch_matches(branch, fields, dialect):
+        return []
     count = next(n for n in range(1, len(branch) + 1) if not branch_matches(branch[:n], fields, dialect))
     return [_mismatch(branch[count - 1], fields, elsewhere=True)]
 
 
 def _fails_alone(leaf: Leaf, fields: arrays.Fields, dialect: Dialect) -> bool:
-    if branch_matches((leaf,), fields, dialect):
+    found = fields.get(leaf.path)
+    if found is None:
+        return not leaf.absent
+    if any(leaf.accepts(value) for value, _ in found):
         return False
+    if not leaf.absent:
+        return True
     # Where a field stands in arrays, other leaves may lead to an element that lacks it.
-    return not leaf.absent or not all(place for _, place in fields[leaf.path])
+    return not branch_matches((leaf,), fields, dialect) and not all(place for _, place in found)
 
 
 def _mismatch(leaf: Leaf, fields: arrays.Fields, *, elsewhere: bool = False) -> Mismatch:

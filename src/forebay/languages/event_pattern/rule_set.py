@@ -8,7 +8,7 @@ change an answer. On adding, an entry follows the leaf whose bucket is emptiest,
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from forebay.languages.event_pattern import arrays
@@ -82,6 +82,11 @@ class RuleSet(Generic[RuleId]):
 
     def __contains__(self, rule_id: RuleId) -> bool:
         return rule_id in self._rules
+
+    @property
+    def names(self) -> Container[str]:
+        """The field names that lead to the rules' leaves."""
+        return self._steps
 
     def add(self, rule_id: RuleId, pattern: Pattern) -> None:
         """Add a rule, or replace the one with this id."""

@@ -1,13 +1,13 @@
 """An event on its way: the envelope that EventBridge puts around what a caller sent, as JSON text and as a document."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
-from forebay.core.timestamps import format_iso8601
 from forebay.services.events import limits
 
 # The words for a member that is absent; EventBridge fails the entry, not the request.
@@ -158,4 +158,4 @@ def forwarded_event(text: str, at: float, trace_header: str | None) -> Event | N
 
 def format_time(at: float) -> str:
     """Return an instant as events bear it: ISO 8601 in UTC, to the second."""
-    return format_iso8601(int(at))
+    return datetime.fromtimestamp(int(at), UTC).isoformat()[:19] + "Z"

@@ -13,7 +13,7 @@ from forebay.core.ids import Ids
 from forebay.delivery.contract import Delivery
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Arrival, Step, Trace
-from forebay.languages.event_pattern import Mismatch, explain
+from forebay.languages.event_pattern import Mismatch
 from forebay.languages.input_transformer import Reserved
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
@@ -62,15 +62,17 @@ class Router:
 
     async def send(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
         """Return the commands that send an event to a rule's targets."""
-        reserved = Reserved(rule.arn, rule.name, format_time(event.at))
+        reserved = None
+        if any(target.shape is not None for target in rule.targets):
+            reserved = Reserved(rule.arn, rule.name, format_time(event.at))
         return await self._deliveries.commands_for(
             [self._delivery(event, rule, target, reserved) for target in rule.targets]
         )
 
-    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, reserved: Reserved) -> Delivery:
+    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, reserved: Reserved | None) -> Delivery:
         payload = event.text
         parameters: dict[str, str] = {}
-        if target.shape is not None:
+        if target.shape is not None and reserved is not None:
             payload = target.shape(event, reserved)
             if target.dead_letter is not None:
                 parameters[EVENT] = event.text
@@ -97,24 +99,20 @@ class Router:
         if rules is None:
             steps = [Step(event.at, "received", bus, message=f"Event bus {address.name} does not exist.")]
             return [*self._trace.record(event.event_id, steps)]
-        steps = [Step(event.at, "received", bus)]
-        if len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
-            for rule in rules.rules.values():
-                if rule in matched:
-                    steps.append(Step(event.at, "matched", rule.arn))
-                elif rule.pattern is not None:
-                    steps.append(Step(event.at, "unmatched", rule.arn, message=_reason(rule, event)))
-        else:
-            steps += [Step(event.at, "matched", rule.arn) for rule in matched]
+        steps = [Step(event.at, "received", bus), *(Step(event.at, "matched", rule.arn) for rule in matched)]
+        if len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
+            steps += [
+                Step(event.at, "unmatched", rule.arn, message=_reason(rule, mismatches))
+                for rule, mismatches in rules.explain(event, matched)
+            ]
         arrival = Arrival(event.event_id, bus, msgspec.Raw(event.text.encode()))
         return [*self._trace.record(event.event_id, steps), *self._trace.arrived(event.at, [arrival])]
 
 
-def _reason(rule: CompiledRule, event: Event) -> str:
+def _reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:
     if not rule.is_enabled:
         return "The rule is disabled."
-    assert rule.pattern is not None
-    return "; ".join(map(_difference, explain(rule.pattern, event.document)[: limits.EXPLAINED_FIELDS_MAX]))
+    return "; ".join(map(_difference, mismatches[: limits.EXPLAINED_FIELDS_MAX]))
 
 
 def _difference(mismatch: Mismatch) -> str:

@@ -4,9 +4,11 @@ A bus is compiled when its first event comes, and kept up to date by the store's
 its rule is here.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
-from forebay.languages.event_pattern import Pattern, RuleSet, parse_pattern
+from forebay.languages.event_pattern import Mismatch, Pattern, RuleSet, explain_each, parse_pattern
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus
 from forebay.services.events.event import Event
 from forebay.services.events.rule import RULE, Rule
@@ -49,6 +51,15 @@ class BusRules:
     def match(self, event: Event) -> list[CompiledRule]:
         """Return the enabled rules whose pattern an event matches."""
         return [self.rules[key] for key in self._set.match(event.document)]
+
+    def explain(self, event: Event, matched: Sequence[CompiledRule]) -> list[tuple[CompiledRule, list[Mismatch]]]:
+        """Return the other rules with a pattern, and why it did not match; nothing for those that are disabled."""
+        others = [
+            (rule, rule.pattern) for rule in self.rules.values() if rule.pattern is not None and rule not in matched
+        ]
+        enabled = [pattern for rule, pattern in others if rule.is_enabled]
+        differences = iter(explain_each(enabled, event.document, self._set.names))
+        return [(rule, next(differences) if rule.is_enabled else []) for rule, _ in others]
 
 
 class RuleIndex:
