@@ -119,6 +119,7 @@ def test_framed_body_with_a_trailer(s3: Any, node: RunningNode) -> None:
     broken = urllib.request.Request(f"{node.url}/box/framed", body[:-9], headers, method="PUT")
     with pytest.raises(HTTPError) as raised:
         urllib.request.urlopen(broken)
+    raised.value.close()
     assert raised.value.code == 400
 
 
