@@ -18,7 +18,7 @@ _PREFIX = "FOREBAY_"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def _setting(text: str, **bounds: float) -> Any:
+def _setting(text: str, **bounds: Any) -> Any:
     return Meta(description=text, **bounds)
 
 
@@ -48,9 +48,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trace_seconds: Annotated[
         float, _setting("How long the path of each event is kept for `forebay events trace`; 0 keeps none.", ge=0)
     ] = 24 * 3600.0
-    local: Annotated[bool, _setting("Local mode: opens `/_forebay/reset` and `/_forebay/clock`. Only on loopback.")] = (
-        True
-    )
+    local: Annotated[
+        bool,
+        _setting(
+            "Local mode: opens `/_forebay/reset`, `clock`, `trace` and the views of the command line. Only on "
+            "loopback; with credentials it is off unless it is set."
+        ),
+    ] = True
     runtime_match: Annotated[
         Literal["nearest", "exact"],
         _setting("Whether functions may run on the nearest interpreter when the host lacks the version asked for."),
@@ -77,6 +81,9 @@ def load_config(given: Mapping[str, object], environment: Mapping[str, str]) -> 
             value = environment.get(_PREFIX + field.name.upper())
         if value is not None:
             values[field.name] = str(value) if isinstance(value, Path) else value
+    if values.get("credentials") is not None:
+        # Who gives out keys may stand behind a proxy of the same machine, so loopback alone is no reason to trust.
+        values.setdefault("local", False)
     try:
         config = msgspec.convert(values, Config, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:

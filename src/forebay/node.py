@@ -127,9 +127,14 @@ class Node:
             for close in parts.close:
                 await close()
 
+    async def mark_loaded(self) -> None:
+        """Mark every loaded service as used again; after a wipe, which took the marks too."""
+        for name in self._parts:
+            await self._mark_used(name)
+
     async def _mark_used(self, name: str) -> None:
-        self._used.add(name)
         await self.store.transact(lambda transaction: transaction.records.put(USED_SERVICE, name, name))
+        self._used.add(name)
 
 
 @asynccontextmanager
@@ -141,6 +146,7 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
     """
     clock, ids = clock or Clock(), ids or Ids()
     store = await _open_store(config)
+    refusals: list[BaseException] = []
     try:
         node, application = _build(config, store, clock, ids)
         server = Server(application.handle, _server_limits(config), clock, _tls(config))
@@ -159,8 +165,13 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
                 await node.supervisor.stop(config.shutdown_seconds)
                 await supervising
                 await node.close_parts()
+    except* ConfigError as group:
+        # A port in use is for the user to read, not a failure of the task group.
+        refusals += group.exceptions
     finally:
         await store.close()
+    if refusals:
+        raise refusals[0]
 
 
 def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, Application]:
@@ -185,7 +196,7 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
     table.start(platform, node.take_in)
     supervisor.start(Dispatcher(store, clock, ids, deliveries, supervisor.spawn), [("timers", DELIVERY)])
     supervisor.start(LogExpiry(store, clock))
-    control = Control(platform, forebay.__version__, lambda: node.is_ready)
+    control = Control(platform, forebay.__version__, lambda: node.is_ready, node.mark_loaded)
     application = Application(
         table,
         _authenticator(config, store),

@@ -1,5 +1,6 @@
 """How commands talk to a running node: boto3 for AWS's APIs, plain HTTP for `/_forebay/`."""
 
+import http.client
 import json
 import os
 import sys
@@ -51,8 +52,11 @@ class Endpoint:
         except urllib.error.HTTPError as error:
             text = error.read().decode("utf-8", "replace")
             raise click.ClickException(_message_of(text)) from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             self.unreachable(error)
+        except ValueError as error:
+            # No URL at all, or an answer that is not JSON: another program listens there.
+            raise click.ClickException(f"{self.url} is not a Forebay node ({error}).") from None
 
     def unreachable(self, error: Exception) -> NoReturn:
         """Tell that the node cannot be reached, and what to do."""

@@ -1,10 +1,12 @@
 """The node's own API under `/_forebay/`: health for probes, and for local use the clock, reset, traces and live views.
 
-All but health, readiness and version are refused unless the node runs in its local mode.
+All but health, readiness and version are refused unless the node runs in its local mode, and to web pages of another
+origin always: a page that somebody visits must not wipe the node on the same machine.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,12 +21,17 @@ from forebay.store.commands import ReadLog
 _JSON = (("Content-Type", "application/json"),)
 _WAIT_SECONDS_MAX = 30.0
 _ARRIVALS_MAX = 500
+# The last second of the year 9999.
+_TIME_MAX = 253_402_300_799
+
+# What `Host` may say of a node that listens on loopback; another name is one that an attacker points at loopback.
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 Handle = Callable[[Mapping[str, str], bytes], Awaitable[object]]
 
 
 class ClockChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A change of the node's clock: exactly one of the three."""
+    """A change of the node's clock: at most one of the three; none only asks what it shows."""
 
     freeze: bool | float | None = None
     advance: float | None = None
@@ -34,10 +41,17 @@ class ClockChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Control:
     """Answers `/_forebay/...`."""
 
-    def __init__(self, platform: Platform, version: str, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        version: str,
+        is_ready: Callable[[], bool],
+        on_wiped: Callable[[], Awaitable[None]],
+    ) -> None:
         self._platform = platform
         self._version = version
         self._is_ready = is_ready
+        self._on_wiped = on_wiped
         self._open: Mapping[str, Handle] = {"health": self._health, "ready": self._ready, "version": self._show_version}
         self._local: Mapping[str, Handle] = {
             "reset": self._reset,
@@ -51,19 +65,22 @@ class Control:
         name = request.path.removeprefix("/_forebay/").strip("/")
         query = dict(parse_qsl(request.query))
         try:
-            return _json(200, await self._run(name, query, request.body))
+            return _json(200, await self._run(name, query, request))
         except ServiceError as error:
             return _json(error.status, {"error": error.code, "message": error.message})
 
-    async def _run(self, name: str, query: Mapping[str, str], body: bytes) -> object:
+    async def _run(self, name: str, query: Mapping[str, str], request: Request) -> object:
         handle = self._open.get(name)
         if handle is not None:
-            return await handle(query, body)
+            return await handle(query, request.body)
         if not self._platform.config.local:
             raise ServiceError.of("AccessDenied", "This is open in the node's local mode only.", 403)
+        _check_origin(request)
+        if request.method != "POST" and (name == "reset" or (name == "clock" and request.body)):
+            raise ServiceError.of("MethodNotAllowed", f"/_forebay/{name} changes the node, so it takes POST.", 405)
         handle = self._local.get(name)
         if handle is not None:
-            return await handle(query, body)
+            return await handle(query, request.body)
         return await self._service_control(name, query)
 
     async def _service_control(self, name: str, query: Mapping[str, str]) -> object:
@@ -100,6 +117,7 @@ class Control:
 
     async def _reset(self, _query: Mapping[str, str], _body: bytes) -> object:
         await self._platform.store.wipe()
+        await self._on_wiped()
         return {"status": "wiped"}
 
     async def _clock(self, _query: Mapping[str, str], body: bytes) -> object:
@@ -108,11 +126,10 @@ class Control:
             change = msgspec.json.decode(body or b"{}", type=ClockChange)
         except msgspec.DecodeError as error:
             raise ServiceError.of("ValidationException", str(error), 400) from None
-        if change.freeze is not None and change.freeze is not False:
+        _check_change(change, clock.now())
+        if change.freeze:
             clock.freeze(None if change.freeze is True else change.freeze)
         if change.advance is not None:
-            if change.advance < 0:
-                raise ServiceError.of("ValidationException", "advance must not be negative.", 400)
             clock.advance(change.advance)
         if change.resume:
             clock.resume()
@@ -139,12 +156,38 @@ class Control:
             ask = ReadLog(ARRIVALS, limit=_ARRIVALS_MAX, after=after)
             entries = await store.view(lambda view: view.ask(ask))
             if not entries and (wait_seconds := min(_number(query.get("wait", "0")), _WAIT_SECONDS_MAX)):
-                await self._platform.clock.wait(arrived, wait_seconds)
+                # Real time: a frozen clock must not leave a client waiting for ever.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(arrived.wait(), wait_seconds)
                 entries = await store.view(lambda view: view.ask(ask))
         finally:
             end()
         events = [{"at": entry.at_ms / 1000, **msgspec.json.decode(entry.data)} for entry in entries]
         return {"next": entries[-1].position if entries else after, "events": events}
+
+
+def _check_change(change: ClockChange, now: float) -> None:
+    given = [value for value in (change.freeze, change.advance, change.resume) if value is not None]
+    if len(given) > 1:
+        raise ServiceError.of("ValidationException", "Give one of freeze, advance and resume.", 400)
+    if change.freeze is False or change.resume is False:
+        raise ServiceError.of("ValidationException", "freeze is true or a time, resume is true.", 400)
+    if change.advance is not None and change.advance < 0:
+        raise ServiceError.of("ValidationException", "advance must not be negative.", 400)
+    shown = change.freeze if isinstance(change.freeze, float) else now + (change.advance or 0.0)
+    # Dates of answers and the store's numbers end somewhere.
+    if not 0 < shown < _TIME_MAX:
+        raise ServiceError.of("ValidationException", "The clock shows times from 1970 to 9999 only.", 400)
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what a browser sends for a page of another origin (Fetch Metadata; `Origin`; a rebound host name)."""
+    origin = request.headers.get("origin")
+    is_foreign = origin is not None and origin.partition("://")[2] != request.host
+    name = request.host if request.host.endswith("]") else request.host.rpartition(":")[0] or request.host
+    is_rebound = name.lower() not in _LOCAL_NAMES and not name.lower().endswith(".localhost")
+    if is_foreign or is_rebound or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise ServiceError.of("AccessDenied", "This is refused to web pages of another origin.", 403)
 
 
 def _number(text: str) -> int:

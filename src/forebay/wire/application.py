@@ -22,7 +22,7 @@ from forebay.wire.authentication import Authenticator, Identity
 from forebay.wire.codecs import codec_for
 from forebay.wire.codecs.contract import Codec
 from forebay.wire.rest_table import RestTable
-from forebay.wire.routing import Route, Scope, find_route, ingress_address, path_style
+from forebay.wire.routing import SIGNING_SERVICES, Route, Scope, find_route, ingress_address, path_style
 from forebay.wire.signature import find_scope
 
 log = structlog.get_logger()
@@ -95,8 +95,8 @@ class Application:
         if plan is None:
             try:
                 plan = await self._plan(request, scope)
-            except ServiceError as error:
-                return self._refuse(request, error, request_id)
+            except Exception as error:  # noqa: BLE001 - the dispatcher's catch; what is no ServiceError is logged
+                return self._refuse(request, scope, _as_answer(error, "", request_id), request_id)
         code = ""
         try:
             identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(request)
@@ -104,16 +104,8 @@ class Application:
             shape = plan.codec.decode(plan.operation, request, plan.labels)
             output = await self._table.run(caller, plan.model.name, plan.operation.name, shape)
             return plan.codec.encode(plan.operation, output, request_id)
-        except ServiceError as error:
-            code = error.code
-            return plan.codec.encode_error(plan.operation, error, request_id)
-        except Unavailable:
-            error = ServiceError.of("ServiceUnavailable", "The service is unavailable. Please try again shortly.", 503)
-            code = error.code
-            return plan.codec.encode_error(plan.operation, error, request_id)
-        except Exception:
-            log.exception("request.failed", operation=plan.operation.name, request_id=request_id)
-            error = ServiceError.of("InternalFailure", "An internal error occurred.", 500)
+        except Exception as failure:  # noqa: BLE001 - the dispatcher's catch; what is no ServiceError is logged
+            error = _as_answer(failure, plan.operation.name, request_id)
             code = error.code
             return plan.codec.encode_error(plan.operation, error, request_id)
         finally:
@@ -123,7 +115,8 @@ class Application:
         route = find_route(request, scope)
         if route.operation is None:
             return await self._plan_rest(request, route)
-        service = route.services[0] if route.services else None
+        # A service that is not known by its target is named by its signature, at least.
+        service = route.services[0] if route.services else self._foreign(scope)
         if service is None or service not in self._table.names:
             raise _unknown_operation(service, route.operation)
         model = await self._table.load(service)
@@ -135,6 +128,10 @@ class Application:
             # One entry an operation of the models at most, so this is bounded.
             self._targets[request.headers["x-amz-target"]] = plan
         return plan
+
+    def _foreign(self, scope: Scope) -> str | None:
+        known = (scope.service in self._table.names) or scope.service in SIGNING_SERVICES
+        return None if known else scope.service or None
 
     def _planned(self, model: ServiceModel, operation: Operation, labels: Mapping[str, str], protocol: str) -> Plan:
         counters = self._metrics.of(model.name, operation.name)
@@ -155,13 +152,10 @@ class Application:
             raise ServiceError.of("NotImplemented", f"Service {route.services[0]} is not part of Forebay.", 501)
         raise ServiceError.of("UnknownOperationException", "No operation has this method and path.", 404)
 
-    def _refuse(self, request: Request, error: ServiceError, request_id: str) -> Response:
+    def _refuse(self, request: Request, scope: Scope, error: ServiceError, request_id: str) -> Response:
         """Answer where not even the operation is known, in the form the request's client reads."""
-        protocol = "json" if "x-amz-target" in request.headers else "query"
-        if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
-            protocol = "smithy-rpc-v2-cbor"
         self._metrics.of("", "").add(error.code, 0.0)
-        return codec_for(None, protocol).encode_error(None, error, request_id)
+        return codec_for(None, _likely_protocol(request, scope)).encode_error(None, error, request_id)
 
     def _caller(self, request: Request, identity: Identity, request_id: str) -> Caller:
         scheme = "https" if request.secure else "http"
@@ -176,6 +170,29 @@ class Application:
             request.headers.get("x-amzn-trace-id"),
             request.headers.get("user-agent", ""),
         )
+
+
+def _as_answer(failure: Exception, operation: str, request_id: str) -> ServiceError:
+    """Return the caller's answer to any failure; nothing of a bug but its being one."""
+    if isinstance(failure, ServiceError):
+        return failure
+    if isinstance(failure, Unavailable):
+        return ServiceError.of("ServiceUnavailable", "The service is unavailable. Please try again shortly.", 503)
+    log.error("request.failed", operation=operation, request_id=request_id, exc_info=failure)
+    return ServiceError.of("InternalFailure", "An internal error occurred.", 500)
+
+
+def _likely_protocol(request: Request, scope: Scope) -> str:
+    """Return the protocol of a client that asks for what this node does not know."""
+    if "x-amz-target" in request.headers:
+        return "json"
+    if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return "smithy-rpc-v2-cbor"
+    is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if is_form or "Action=" in request.query:
+        return "query"
+    # What is left is REST: XML is S3's, which needs no signature; every other service that has none is asked in JSON.
+    return "rest-xml" if scope.service in ("", "s3") else "rest-json"
 
 
 def _unknown_operation(service: str | None, operation: str) -> ServiceError:
