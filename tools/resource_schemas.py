@@ -76,7 +76,7 @@ def pointer(path: str) -> str:
 
 
 def node(schema: dict[str, Any], definitions: dict[str, Any], used: dict[str, Any]) -> Any:
-    """Return the short form of a property: a type's name, `[item]`, `{member: ...}`, `{"*": value}` or `#Definition`."""
+    """Return the short form: a type's name, `[item]`, `{member: ...}`, `{"*": value}` or `#Definition`."""
     if "$ref" in schema:
         return reference(schema["$ref"], definitions, used)
     kind = schema.get("type")

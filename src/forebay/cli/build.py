@@ -178,11 +178,11 @@ def _esbuild_options(options: Mapping[str, Any]) -> list[str]:
     if options.get("Sourcemap"):
         arguments.append("--sourcemap")
     arguments += [f"--external:{item}" for item in options.get("External") or ["@aws-sdk/*"]]
-    arguments += [f"--loader:{item}" for item in options.get("Loader") or []]
+    arguments += [f"--loader:{item}" for item in cast("list[str]", options.get("Loader") or [])]
     if options.get("MainFields"):
         arguments.append(f"--main-fields={options['MainFields']}")
     if options.get("OutExtension"):
-        arguments += [f"--out-extension:{item}" for item in options["OutExtension"]]
+        arguments += [f"--out-extension:{item}" for item in cast("list[str]", options["OutExtension"])]
     return arguments
 
 

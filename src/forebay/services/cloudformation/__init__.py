@@ -1,12 +1,12 @@
 """CloudFormation with SAM: stacks of resources that come, change and go together.
 
-Reading order: `template/` (the language, pure), `preparation.py` (from a request to a checked `Revision`; macros: `sam.py`),
-`stack.py` (domain), `launch.py` (an operation's begin), `workers.py` and `engine.py` (drive it to its end), `plan.py` and
-`resource_steps.py` (one resource), `resources/` (how each type is made). Operations: `stacks.py`, `change_sets.py`,
-`templates.py`, `stack_resources.py`, `exports.py`, `stack_policies.py`.
+Reading order: `template/` (the language, pure), `preparation.py` (from a request to a checked `Revision`; macros:
+`sam.py`), `stack.py` (domain), `launch.py` (an operation's begin), `workers.py` and `engine.py` (drive it to its end),
+`plan.py` and `resource_steps.py` (one resource), `resources/` (how each type is made). Operations: `stacks.py`,
+`change_sets.py`, `templates.py`, `stack_resources.py`, `exports.py`, `stack_policies.py`.
 
-A deployment is records and a timer, not a task: each step's intent and outcome are committed, so whichever node claims the
-timer goes on where the last one was interrupted.
+A deployment is records and a timer, not a task: each step's intent and outcome are committed, so whichever node claims
+the timer goes on where the last one was interrupted.
 
 Left out: drift, stack sets, imports of existing resources, macros of one's own, modules, the Rules section, signals,
 and what resource types of other services need; each answers with an error that names it. Stack policies, `RoleARN` and

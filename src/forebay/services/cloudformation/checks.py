@@ -109,5 +109,6 @@ def _check_attribute(template: Template, reference: Reference) -> None:
     registered = find_type(template.resources[reference.name].type)
     if registered is not None and not registered.has_attribute(reference.attribute):
         raise invalid(
-            f"Template error: resource {reference.name} does not support attribute type {reference.attribute} in Fn::GetAtt"
+            f"Template error: resource {reference.name} does not support attribute type {reference.attribute} "
+            "in Fn::GetAtt"
         )

@@ -44,8 +44,8 @@ def check_name(name: str) -> None:
     """
     if not _NAME.match(name):
         raise invalid(
-            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy "
-            "regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must "
+            "satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
 
 
@@ -102,8 +102,8 @@ def check_types_kept(call: Call, stack: Stack, revision: Revision) -> None:
     ]
     if changed:
         raise invalid(
-            "Update of resource type is not permitted. The new template modifies resource type of the following resources: "
-            f"[{', '.join(sorted(changed))}]"
+            "Update of resource type is not permitted. The new template modifies resource type of the following "
+            f"resources: [{', '.join(sorted(changed))}]"
         )
 
 

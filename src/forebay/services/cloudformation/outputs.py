@@ -28,8 +28,8 @@ def _evaluate(scope: StackScope, output: Output) -> StackOutput:
     value = scope.scope.resolve(output.value)
     if isinstance(value, (dict, list)):
         raise invalid(
-            f"Template format error: Output {output.key} is malformed. The Value field of every Outputs member must evaluate "
-            "to a String."
+            f"Template format error: Output {output.key} is malformed. The Value field of every Outputs member must "
+            "evaluate to a String."
         )
     export = None if output.export is None else text_of(scope.scope.resolve(output.export))
     return StackOutput(output.key, text_of(value), output.description, export)

@@ -1,8 +1,8 @@
-"""From what a caller sends to a revision: the template read, its macros run, its parameters bound, everything checked."""
+"""From what a caller sends to a revision: template read, macros run, parameters bound, everything checked."""
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -79,7 +79,7 @@ async def prepare(call: Call, source: Source, body: str) -> tuple[Revision, Temp
     raw = parse_template(body)
     transforms = transforms_of(raw)
     _check_macros(source, transforms)
-    section = raw.get("Parameters") or {}
+    section = cast("dict[str, dict[str, Any]]", raw.get("Parameters") or {})
     declarations = read_declarations(section) if read_template(_shell(raw)) else {}
     previous = source.previous.parameters if source.previous else None
     bound = bind(declarations, source.parameters, previous)
@@ -173,8 +173,9 @@ async def run_macros(
 def _with_top_inclusion(raw: Mapping[str, Any], processed: dict[str, Any]) -> dict[str, Any]:
     """Return the template with an `AWS::Include` of its Transform section where the function form has it."""
     transform = raw.get("Transform")
-    items: list[Any] = transform if isinstance(transform, list) else [transform]
-    inclusion = next((item for item in items if isinstance(item, dict) and item.get("Name") == INCLUDE), None)
+    items = cast("list[object]", transform) if isinstance(transform, list) else [transform]
+    objects = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+    inclusion = next((item for item in objects if item.get("Name") == INCLUDE), None)
     return processed if inclusion is None else {**processed, "Fn::Transform": inclusion}
 
 

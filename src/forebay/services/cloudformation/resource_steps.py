@@ -141,7 +141,7 @@ class ResourceSteps:
             else:
                 real = await resolve_dynamic_references(site, properties)
                 made = await self._act(
-                    registered, site, self._progress.resources[resource.logical_id], real, is_resumed
+                    registered, site, self._progress.resources[resource.logical_id], real, is_resumed=is_resumed
                 )
         except ServiceError as error:
             current = self._progress.resources[resource.logical_id]
@@ -152,7 +152,7 @@ class ResourceSteps:
         return True
 
     async def _act(
-        self, registered: Registered, site: Site, resource: StackResource, properties: Properties, is_resumed: bool
+        self, registered: Registered, site: Site, resource: StackResource, properties: Properties, *, is_resumed: bool
     ) -> Made:
         kind = registered.type
         if resource.action == "update":

@@ -1,4 +1,4 @@
-"""The transform `AWS::Serverless-2016-10-31`: a SAM template in, a CloudFormation template out, by AWS's own translator."""
+"""The transform `AWS::Serverless-2016-10-31`: a SAM template in, a CloudFormation template out, by AWS's translator."""
 
 import asyncio
 import json
@@ -42,9 +42,9 @@ async def translate(template: Mapping[str, Any], parameters: Mapping[str, Any], 
 def _check_applications(template: Mapping[str, Any]) -> None:
     """Refuse applications of the Serverless Application Repository, which only AWS has."""
     for name, resource in cast("dict[str, Any]", template.get("Resources") or {}).items():
-        kind = resource.get("Type") if isinstance(resource, dict) else None
-        if kind == "AWS::Serverless::Application":
-            location = cast("dict[str, Any]", resource).get("Properties", {}).get("Location")
+        declared = cast("dict[str, Any]", resource) if isinstance(resource, dict) else {}
+        if declared.get("Type") == "AWS::Serverless::Application":
+            location = cast("dict[str, Any]", declared.get("Properties") or {}).get("Location")
             if isinstance(location, dict) and "ApplicationId" in location:
                 text = f"Resource with id [{name}] is an application of AWS's Serverless Application Repository, "
                 raise invalid(f"{_FAILED}{text}which Forebay cannot reach.")

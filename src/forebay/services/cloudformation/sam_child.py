@@ -1,7 +1,7 @@
 """Runs AWS's own SAM translator. A program of its own: one template in on stdin, the result out on stdout, both JSON.
 
-The node starts it for each SAM template, because the translator brings boto3 and pydantic along: a second of CPU and fifty
-megabytes that an idle node must not hold.
+The node starts it for each SAM template, because the translator brings boto3 and pydantic along: a second of CPU and
+fifty megabytes that an idle node must not hold.
 """
 
 import json

@@ -71,7 +71,8 @@ class StackScope:
         resource = self._resources(name)
         if resource is None or resource.physical_id is None:
             raise invalid(
-                f"Template format error: Unresolved resource dependencies [{name}] in the Resources block of the template"
+                f"Template format error: Unresolved resource dependencies [{name}] in the Resources block of the "
+                "template"
             )
         return resource
 

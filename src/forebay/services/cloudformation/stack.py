@@ -108,8 +108,8 @@ class StackResource(msgspec.Struct, frozen=True):
     """One resource of a stack.
 
     `previous` is what it was before the deployment that touched it last, until that deployment is over: an update is
-    undone with it, and a replaced physical resource is deleted by it. `action` and `name` are the intent that is recorded
-    before a step, so that an interrupted one is resumed.
+    undone with it, and a replaced physical resource is deleted by it. `action` and `name` are the intent that is
+    recorded before a step, so that an interrupted one is resumed.
     """
 
     logical_id: str

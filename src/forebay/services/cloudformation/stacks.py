@@ -126,7 +126,8 @@ def delete_stack(call: Call, request: api.DeleteStackInput) -> None:
     retain = tuple(request.retain_resources or ())
     if retain and stack.status != "DELETE_FAILED":
         raise invalid(
-            f"Invalid operation on stack [{stack.id}]. RetainResources is only valid when the stack is in DELETE_FAILED state."
+            f"Invalid operation on stack [{stack.id}]. RetainResources is only valid when the stack is in "
+            "DELETE_FAILED state."
         )
     begin_delete(call, stack, retain=retain, token=request.client_request_token)
 

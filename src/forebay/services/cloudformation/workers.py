@@ -1,6 +1,7 @@
 """Background: the deployer, which drives every deployment to its end, and forgets deleted stacks after 90 days."""
 
 import asyncio
+from typing import cast
 
 import structlog
 
@@ -54,7 +55,8 @@ class Deployer:
             return _LOOK_AGAIN_SECONDS
         now = self._platform.clock.now()
         claim = ClaimTimers(DEPLOY, int(now * 1000), int((now + _LEASE_SECONDS) * 1000), room)
-        (claimed,) = await self._platform.store.submit([claim])
+        (answer,) = await self._platform.store.submit([claim])
+        claimed = cast("tuple[ClaimedTimer, ...]", answer)
         for timer in claimed:
             if timer.key in self._running:
                 # The deployment before it is about to see that it was superseded.

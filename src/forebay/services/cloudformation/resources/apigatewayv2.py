@@ -1,9 +1,9 @@
 """AWS::ApiGatewayV2::*: APIs (also imported from OpenAPI), routes, integrations, stages and what is around them."""
 
 import base64
-from typing import Any
+from typing import Any, cast
 
-from forebay.services.cloudformation.resources.calls import omit, pick, run_if_there, tag_changes, tag_map
+from forebay.services.cloudformation.resources.calls import any_tags, omit, pick, run_if_there, tag_changes
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
 from forebay.services.cloudformation.resources.crud import Crud
 from forebay.services.cloudformation.resources.schema import json_text
@@ -61,8 +61,7 @@ async def _override(site: Site, api: str, properties: Properties) -> None:
 
 
 def _tags(properties: Properties) -> dict[str, str] | None:
-    tags = properties.get("Tags")
-    return dict(tags) if isinstance(tags, dict) and tags else tag_map(tags) or None
+    return any_tags(properties) or None
 
 
 def _arn(site: Site, resource: str) -> str:
@@ -70,8 +69,10 @@ def _arn(site: Site, resource: str) -> str:
 
 
 async def _find_api(site: Site, properties: Properties) -> Made | None:
-    name = properties.get("Name") or (properties.get("Body") or {}).get("info", {}).get("title")
-    items = (await site.run("apigatewayv2", "GetApis", {"MaxResults": "500"})).get("Items") or []
+    body = cast("dict[str, Any]", properties.get("Body") or {})
+    name = properties.get("Name") or body.get("info", {}).get("title")
+    answer = await site.run("apigatewayv2", "GetApis", {"MaxResults": "500"})
+    items = cast("list[dict[str, Any]]", answer.get("Items") or [])
     # A name is not unique, so only an API that carries this stack's tags is taken for ours.
     wanted = _tags(properties)
     same = [item for item in items if item.get("Name") == name and wanted and item.get("Tags") == wanted]
@@ -145,14 +146,15 @@ def _integration(properties: Properties) -> dict[str, Any]:
     params = dict(properties)
     responses = params.get("ResponseParameters")
     if isinstance(responses, dict):
-        params["ResponseParameters"] = {status: _response(value) for status, value in responses.items()}
+        by_status = cast("dict[str, dict[str, Any]]", responses)
+        params["ResponseParameters"] = {status: _response(value) for status, value in by_status.items()}
     return params
 
 
 def _response(value: dict[str, Any]) -> dict[str, str]:
     """Return `{"ResponseParameters": [{"Destination": ..., "Source": ...}]}` as the API's map."""
-    items = value.get("ResponseParameters")
-    return {item["Destination"]: item["Source"] for item in items} if isinstance(items, list) else value
+    items = cast("list[dict[str, str]] | None", value.get("ResponseParameters"))
+    return value if items is None else {item["Destination"]: item["Source"] for item in items}
 
 
 _ROUTE = Crud("apigatewayv2", "Route", "RouteId", ("ApiId",), lookup="RouteKey")
@@ -170,7 +172,8 @@ async def _create_domain(site: Site, properties: Properties) -> Made:
 
 
 def _domain(site: Site, name: str, answer: dict[str, Any]) -> Made:
-    configuration = (answer.get("DomainNameConfigurations") or [{}])[0]
+    configurations = cast("list[dict[str, Any]]", answer.get("DomainNameConfigurations") or [{}])
+    configuration = configurations[0]
     return Made(
         name,
         {

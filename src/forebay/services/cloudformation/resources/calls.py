@@ -1,7 +1,7 @@
 """The steps that many resource types share: picking properties, tags, polling, changes of lists."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from forebay.core.errors import ServiceError
 from forebay.services.cloudformation.resources.contract import Properties, Site, is_not_found
@@ -28,14 +28,17 @@ def tag_map(tags: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
 
 def tag_changes(old: Properties, new: Properties) -> tuple[dict[str, str], list[str]]:
     """Return the tags to be set and the keys to be removed between two states of `Tags` (a list, or a map)."""
-    before, after = _tags(old), _tags(new)
+    before, after = any_tags(old), any_tags(new)
     changed = {key: value for key, value in after.items() if before.get(key) != value}
     return changed, [key for key in before if key not in after]
 
 
-def _tags(properties: Properties) -> dict[str, str]:
+def any_tags(properties: Properties) -> dict[str, str]:
+    """Return `Tags` as a map: some types give them as one, some as a list of `Key`, `Value`."""
     tags = properties.get("Tags")
-    return {str(key): str(value) for key, value in tags.items()} if isinstance(tags, dict) else tag_map(tags)
+    if isinstance(tags, dict):
+        return {key: str(value) for key, value in cast("dict[str, Any]", tags).items()}
+    return tag_map(tags)
 
 
 def key_values(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from forebay.services.cloudformation.resources.answers import open_answer_url, r
 from forebay.services.cloudformation.resources.calls import key_values, run_if_there, tag_map, wait_until
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site, keep
 from forebay.services.cloudformation.resources.names import NameRule
+from forebay.services.cloudformation.template.functions import text_of
 
 _CUSTOM_TIMEOUT_SECONDS = 3600
 _WAIT_TIMEOUT_SECONDS = 43200
@@ -65,9 +66,9 @@ async def _wait_for_answer(site: Site, key: str, timeout_seconds: float) -> dict
         answer = await read_answer(site, key)
         if answer is None and site.now() >= deadline:
             text = (
-                "CloudFormation did not receive a response from your Custom Resource. Please check your logs for requestId "
-                f"[{site.place.token}]. If you are using the Python cfn-response module, you may need to update your "
-                "Lambda function code so that CloudFormation can attach the updated version."
+                "CloudFormation did not receive a response from your Custom Resource. Please check your logs for "
+                f"requestId [{site.place.token}]. If you are using the Python cfn-response module, you may need to "
+                "update your Lambda function code so that CloudFormation can attach the updated version."
             )
             raise ServiceError.of("NotStabilized", text)
         return answer is not None
@@ -159,9 +160,9 @@ def _stack_params(properties: Properties) -> dict[str, Any]:
     parameters = [
         {
             "ParameterKey": key,
-            "ParameterValue": ",".join(map(str, value)) if isinstance(value, list) else str(_texts(value)),
+            "ParameterValue": text_of(value),
         }
-        for key, value in (properties.get("Parameters") or {}).items()
+        for key, value in cast("dict[str, Any]", properties.get("Parameters") or {}).items()
     ]
     return {"TemplateURL": properties["TemplateURL"], "Parameters": parameters}
 

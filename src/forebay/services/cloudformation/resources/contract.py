@@ -34,8 +34,8 @@ class Existing(msgspec.Struct, frozen=True):
 class Place(msgspec.Struct, frozen=True):
     """Where a resource is made: whose stack, in which region, reached how.
 
-    `name` is the physical name chosen for the resource where the template gives none; `token` tells one attempt at a step
-    from the next and stays the same when a step is resumed.
+    `name` is the physical name chosen for the resource where the template gives none; `token` tells one deployment from
+    the next and stays the same when a step is resumed.
     """
 
     account: str

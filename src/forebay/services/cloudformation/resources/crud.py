@@ -21,9 +21,9 @@ from forebay.services.cloudformation.resources.contract import (
 class Crud:
     """One kind of thing of one service.
 
-    `noun` completes the operations' names; `parents` are the properties that lead to it; `identifier` is the member that
-    names it, in answers and requests; `fixed` are properties that its update does not take; `lookup` is the property that
-    is unique among its siblings, by which an interrupted create is found again.
+    `noun` completes the operations' names; `parents` are the properties that lead to it; `identifier` is the member
+    that names it, in answers and requests; `fixed` are properties that its update does not take; `lookup` is the
+    property that is unique among its siblings, by which an interrupted create is found again.
     """
 
     service: str

@@ -81,13 +81,17 @@ async def _put_rule(site: Site, name: str, properties: Properties, tags: object,
     made = Made(_rule_id(name, properties), {"Arn": answer["RuleArn"], "RuleName": name})
     if is_new:
         await site.record(made)
-    targets = properties.get("Targets") or []
+    targets = _targets(properties)
     # PutTargets takes ten at a time of the same shape as the template's.
     for start in range(0, len(targets), 10):
         entries = targets[start : start + 10]
         answered = await site.run("events", "PutTargets", {"Rule": name, "Targets": entries, **_bus(properties)})
         _check_entries(answered)
     return made
+
+
+def _targets(properties: Properties) -> list[dict[str, Any]]:
+    return properties.get("Targets") or []
 
 
 def _check_entries(answer: dict[str, Any]) -> None:
@@ -105,8 +109,8 @@ async def _create_rule(site: Site, properties: Properties) -> Made:
 async def _update_rule(site: Site, existing: Existing, properties: Properties) -> Made:
     name = existing.physical_id.rpartition("|")[2]
     made = await _put_rule(site, name, properties, None, is_new=False)
-    kept = {target["Id"] for target in properties.get("Targets") or []}
-    gone = [target["Id"] for target in existing.properties.get("Targets") or [] if target["Id"] not in kept]
+    kept = {target["Id"] for target in _targets(properties)}
+    gone = [target["Id"] for target in _targets(existing.properties) if target["Id"] not in kept]
     if gone:
         await site.run("events", "RemoveTargets", {"Rule": name, "Ids": gone, **_bus(properties)})
     await _change_tags(site, made.attributes["Arn"], existing.properties, properties)

@@ -203,7 +203,8 @@ async def _create_policy(site: Site, properties: Properties) -> Made:
 
 async def _update_policy(site: Site, existing: Existing, properties: Properties) -> Made:
     await _create_policy(site, properties)
-    kept = set(_holders(properties)) if existing.properties.get("PolicyName") == properties["PolicyName"] else set()
+    same_name = existing.properties.get("PolicyName") == properties["PolicyName"]
+    kept = set(_holders(properties)) if same_name else set[tuple[_Principal, str]]()
     for principal, name in _holders(existing.properties):
         if (principal, name) not in kept:
             await principal.delete_inline(site, name, existing.properties["PolicyName"])

@@ -67,7 +67,8 @@ def inline_archive(text: str, runtime: str) -> bytes:
     """Return an archive of one source text and, as on AWS, the module that answers custom resources."""
     is_node = runtime.startswith("nodejs")
     name, module = ("index.js", "cfn-response.js") if is_node else ("index.py", "cfnresponse.py")
-    helper = resources.files("forebay.services.cloudformation.resources") / "inline" / module
+    # The Python one is kept as text: it is users' code, in AWS's own signature, and not a module of Forebay.
+    helper = resources.files("forebay.services.cloudformation.resources") / "inline" / module.replace(".py", ".txt")
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for file_name, content in ((name, text), (module, helper.read_text())):

@@ -1,6 +1,6 @@
 """AWS::Logs::*: log groups and streams, resource policies, subscription and metric filters."""
 
-from typing import Any
+from typing import Any, cast
 
 from forebay.services.cloudformation.resources.calls import omit, pick, run_if_there, tag_changes, tag_map
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
@@ -15,8 +15,9 @@ def _camel(params: Properties) -> dict[str, Any]:
 
 def _deep_camel(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name[0].lower() + name[1:]: _deep_camel(item) for name, item in value.items()}
-    return [_deep_camel(item) for item in value] if isinstance(value, list) else value
+        members = cast("dict[str, Any]", value)
+        return {name[0].lower() + name[1:]: _deep_camel(item) for name, item in members.items()}
+    return [_deep_camel(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 # --- AWS::Logs::LogGroup ---

@@ -1,7 +1,7 @@
 """AWS's published schema of a resource type: its property tree, attributes, and what needs a replacement.
 
-The files in `schemas/` are written by `tools/resource_schemas.py`. Checking is by name and JSON type; patterns and bounds
-are the services' own business.
+The files in `schemas/` are written by `tools/resource_schemas.py`. Checking is by name and JSON type; patterns and
+bounds are the services' own business.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 
 Node = Any
-"""The short form of a property: a JSON type's name, `[item]`, `{member: ...}`, `{"*": value}`, `#Definition` or `json`."""
+"""The short form of a property: a JSON type's name, `[item]`, `{member: ...}`, `{"*": value}` or `#Definition`."""
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -95,7 +95,8 @@ def _coerce(schema: Schema, node: Node, value: object) -> Any:
         pairs = cast("dict[str, object]", value).items()
         return {name: _coerce(schema, members.get(name, members.get("*", "json")), item) for name, item in pairs}
     convert = _SCALARS.get(node)
-    return value if convert is None or isinstance(value, (dict, list)) else convert(value)
+    is_scalar = not isinstance(value, (dict, list))
+    return convert(value) if convert is not None and is_scalar else cast("object", value)
 
 
 def _follow(schema: Schema, node: Node) -> Node:

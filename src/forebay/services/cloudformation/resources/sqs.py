@@ -1,5 +1,7 @@
 """AWS::SQS::*: queues and their policies."""
 
+from typing import cast
+
 from forebay.services.cloudformation.resources.calls import run_if_there, tag_changes, tag_map
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
 from forebay.services.cloudformation.resources.names import NameRule
@@ -42,7 +44,7 @@ def _attributes(properties: Properties) -> dict[str, str]:
         # A standard queue has no such attribute; "false" is only said in templates.
         if value is None or (name == "FifoQueue" and not value):
             continue
-        attributes[name] = json_text(value) if isinstance(value, dict) else _text(value)
+        attributes[name] = json_text(cast("object", value)) if isinstance(value, dict) else _text(value)
     return attributes
 
 

@@ -1,6 +1,6 @@
 """AWS::SSM::Parameter."""
 
-from forebay.services.cloudformation.resources.calls import key_values, omit, run_if_there, tag_changes, tag_map
+from forebay.services.cloudformation.resources.calls import any_tags, key_values, omit, run_if_there, tag_changes
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
 from forebay.services.cloudformation.resources.names import NameRule
 
@@ -13,15 +13,9 @@ def _made(site: Site, name: str, properties: Properties) -> Made:
 
 async def _create(site: Site, properties: Properties) -> Made:
     name = properties.get("Name") or site.place.name
-    tags = key_values(tag_map_of(properties))
+    tags = key_values(any_tags(properties))
     await site.run("ssm", "PutParameter", {**omit(properties, "Tags"), "Name": name, "Tags": tags or None})
     return _made(site, name, properties)
-
-
-def tag_map_of(properties: Properties) -> dict[str, str]:
-    """Return the tags, which a template gives as a map, or in older ones as a list."""
-    tags = properties.get("Tags")
-    return {key: str(value) for key, value in tags.items()} if isinstance(tags, dict) else tag_map(tags)
 
 
 async def _update(site: Site, existing: Existing, properties: Properties) -> Made:

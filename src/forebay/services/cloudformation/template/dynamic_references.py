@@ -1,4 +1,4 @@
-"""Dynamic references: `{{resolve:ssm:name:version}}` and `{{resolve:secretsmanager:id:SecretString:key:stage:version}}`.
+"""Dynamic references: `{{resolve:ssm:name:version}}`, `{{resolve:secretsmanager:id:SecretString:key:stage:version}}`.
 
 They stay in the stack's records as written, so that no secret is kept there; their values are put in on the way to the
 service only.

@@ -41,8 +41,10 @@ def _no_import(name: str) -> str:
 
 @dataclass(frozen=True)
 class Scope:
-    """What names mean in one stack. `values` are parameters and pseudo parameters; `reference`, `attribute` and
-    `imported` answer for resources and exports, and raise where there is no such thing.
+    """What names mean in one stack.
+
+    `values` are parameters and pseudo parameters; `reference`, `attribute` and `imported` answer for resources and
+    exports, and raise where there is no such thing.
     """
 
     values: Mapping[str, Any]
@@ -54,7 +56,7 @@ class Scope:
     # Whether `Fn::Length`, `Fn::ToJsonString` and defaults in `Fn::FindInMap` are allowed (AWS::LanguageExtensions).
     extended: bool = True
 
-    def resolve(self, value: object) -> Any:
+    def resolve(self, value: Any) -> Any:
         """Return the value with every function in it replaced by its result and `AWS::NoValue` left out."""
         if isinstance(value, dict):
             return self._resolve_map(cast("dict[str, Any]", value))
@@ -89,7 +91,7 @@ class Scope:
 
     def _ref(self, argument: object) -> Any:
         if self.extended and isinstance(argument, dict):
-            argument = self.resolve(cast("object", argument))
+            argument = cast("object", self.resolve(cast("object", argument)))
         if not isinstance(argument, str):
             raise invalid("Template error: Ref must be a string")
         if argument == "AWS::NoValue":
@@ -149,7 +151,7 @@ def _list_of(scope: Scope, argument: object, problem: str) -> list[Any]:
     return cast("list[Any]", resolved)
 
 
-def _arguments(argument: object, counts: Sequence[int], problem: str) -> list[Any]:
+def _arguments(argument: Any, counts: Sequence[int], problem: str) -> list[Any]:
     if not isinstance(argument, list) or len(cast("list[Any]", argument)) not in counts:
         raise invalid(problem)
     return cast("list[Any]", argument)
@@ -196,8 +198,8 @@ def _sub(scope: Scope, argument: object) -> str:
 
 def _join(scope: Scope, argument: object) -> str:
     problem = (
-        "Template error: every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings "
-        "to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined."
+        "Template error: every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of "
+        "strings to be joined or a function that returns a list of strings (such as Fn::GetAZs) to be joined."
     )
     delimiter, items = _arguments(argument, (2,), problem)
     resolved = scope.resolve(delimiter)
@@ -240,8 +242,8 @@ def _select(scope: Scope, argument: object) -> Any:
 
 def _find_in_map(scope: Scope, argument: object) -> Any:
     problem = (
-        "Template error: every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for "
-        "return value"
+        "Template error: every Fn::FindInMap object requires three parameters, the map name, map key and the attribute "
+        "for return value"
     )
     parts = _arguments(argument, (3, 4), problem)
     default: Any = NO_VALUE

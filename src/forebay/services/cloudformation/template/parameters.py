@@ -6,7 +6,7 @@ up, and `bind` takes what was found.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -96,8 +96,8 @@ def _declaration(key: str, raw: Mapping[str, Any]) -> Declaration:
     default = raw.get("Default")
     if isinstance(default, (dict, list)):
         raise invalid("Template format error: Every Default member must be a string.")
-    allowed = raw.get("AllowedValues")
-    if allowed is not None and not isinstance(allowed, list):
+    allowed = cast("list[object] | None", raw.get("AllowedValues"))
+    if allowed is not None and not isinstance(allowed, list):  # pyright: ignore[reportUnnecessaryIsInstance]  templates
         raise invalid("Template format error: Every AllowedValues member must be a list.")
     return Declaration(
         key=key,
@@ -163,12 +163,13 @@ def _value(declaration: Declaration, given: Given | None, previous: Mapping[str,
     if given is not None and given.use_previous:
         if given.value:
             raise invalid(
-                f"Invalid input for parameter key {given.key}. Cannot specify usePreviousValue as true and also specify a value"
+                f"Invalid input for parameter key {given.key}. Cannot specify usePreviousValue as true and also "
+                "specify a value"
             )
         if previous is None or given.key not in previous:
             raise invalid(
-                f"Invalid input for parameter key {given.key}. Cannot specify usePreviousValue as true for a parameter key "
-                "not in the previous template"
+                f"Invalid input for parameter key {given.key}. Cannot specify usePreviousValue as true for a parameter "
+                "key not in the previous template"
             )
         return previous[given.key].value
     if given is not None and given.value is not None:

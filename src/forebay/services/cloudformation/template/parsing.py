@@ -6,7 +6,7 @@ twice in one map is refused.
 
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 import yaml
@@ -113,10 +113,12 @@ def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
                 raise yaml.constructor.ConstructorError(None, None, f"Template format error: Duplicate key {key}", None)
             seen.add(key)
     loader.flatten_mapping(node)
-    return {
-        _key(loader.construct_object(key_node, deep=True)): loader.construct_object(value_node, deep=True)
-        for key_node, value_node in node.value
-    }
+    return {_key(_construct(loader, key_node)): _construct(loader, value_node) for key_node, value_node in node.value}
+
+
+def _construct(loader: _Loader, node: yaml.Node) -> Any:
+    construct = cast("Callable[..., Any]", loader.construct_object)
+    return construct(node, deep=True)
 
 
 def _key(key: object) -> str:
@@ -129,6 +131,10 @@ def _key(key: object) -> str:
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int | str:
     text = str(node.value)
     return text if _LEADING_ZERO.match(text) or ":" in text else loader.construct_yaml_int(node)
+
+
+def _construct_text(_loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(node.value)
 
 
 def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float | str:
@@ -151,5 +157,5 @@ def _construct_function(loader: _Loader, name: str, node: yaml.Node) -> dict[str
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
-_Loader.add_constructor(_DATE_TAG, lambda loader, node: loader.construct_scalar(node))
-_Loader.add_multi_constructor("!", _construct_function)
+_Loader.add_constructor(_DATE_TAG, _construct_text)
+cast("Callable[..., None]", _Loader.add_multi_constructor)("!", _construct_function)

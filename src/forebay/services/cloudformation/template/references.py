@@ -81,8 +81,8 @@ def _sub_parts(argument: object) -> tuple[str, dict[str, Any]]:
     if len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], dict):
         return parts[0], cast("dict[str, Any]", parts[1])
     raise invalid(
-        "Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first "
-        "argument, and an optional second argument to specify a mapping of values to replace in the string"
+        "Template error: One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as "
+        "first argument, and an optional second argument to specify a mapping of values to replace in the string"
     )
 
 
@@ -100,7 +100,8 @@ def check_references(template: Template) -> None:
     )
     if missing:
         raise invalid(
-            f"Template format error: Unresolved resource dependencies [{', '.join(missing)}] in the Resources block of the template"
+            f"Template format error: Unresolved resource dependencies [{', '.join(missing)}] in the Resources block of "
+            "the template"
         )
     order(dependencies(template, template.resources))
 
@@ -118,7 +119,8 @@ def _check_names(template: Template, block: str, values: Iterable[object]) -> No
                 unresolved.append(reference.name)
     if unresolved:
         raise invalid(
-            f"Template format error: Unresolved resource dependencies [{', '.join(unresolved)}] in the {block} block of the template"
+            f"Template format error: Unresolved resource dependencies [{', '.join(unresolved)}] in the {block} block "
+            "of the template"
         )
 
 
@@ -131,7 +133,8 @@ def _check_conditions(template: Template) -> None:
         if item.condition is not None and item.condition not in template.conditions:
             block = "Outputs" if item in template.outputs.values() else "Resources"
             raise invalid(
-                f"Template format error: Unresolved condition dependency {item.condition} in the {block} block of the template"
+                f"Template format error: Unresolved condition dependency {item.condition} in the {block} block of the "
+                "template"
             )
     for reference in references_in(template.conditions):
         if not _is_value(template, reference.name):

@@ -170,7 +170,7 @@ def _resource(name: str, value: object) -> Resource:
         raise invalid(f"Template format error: [/Resources/{name}/Properties] Properties must be an object.")
     depends_on = raw.get("DependsOn") or ()
     names = (depends_on,) if isinstance(depends_on, str) else tuple(depends_on)
-    if not all(isinstance(item, str) for item in names):
+    if not all(isinstance(item, str) for item in cast("tuple[object, ...]", names)):
         raise invalid(f"Template format error: [/Resources/{name}/DependsOn] Every DependsOn value must be a string.")
     condition = raw.get("Condition")
     if condition is not None and not isinstance(condition, str):
@@ -190,7 +190,7 @@ def _resource(name: str, value: object) -> Resource:
 def _policy(name: str, raw: dict[str, Any], member: str) -> Any:
     policy = raw.get(member)
     if policy is None or isinstance(policy, dict):
-        return policy
+        return cast("dict[str, Any] | None", policy)
     if policy not in DELETION_POLICIES:
         raise invalid(f"Template error: Unrecognized {member} {policy} for resource {name}")
     return policy
@@ -205,7 +205,8 @@ def _output(name: str, value: object) -> Output:
     export = raw.get("Export")
     if export is not None and (not isinstance(export, dict) or "Name" not in export):
         raise invalid(
-            f"Template format error: Output {name} is malformed. The Name field of every Export member must be specified."
+            f"Template format error: Output {name} is malformed. The Name field of every Export member must be "
+            "specified."
         )
     description = raw.get("Description")
     return Output(
