@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,16 @@ class Client:
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            self._connection = None
+            self.close()
             raise NotAcknowledged(str(error)) from None
         assert answer.status == 200, f"{target} was answered {answer.status}: {text!r}"
         return json.loads(text) if text else {}
+
+    def close(self) -> None:
+        """Close the connection; the next call makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass
@@ -98,7 +104,8 @@ class Node:
         self._process = subprocess.Popen([*command, "--data", str(self.data), "--port", str(self.port)])
         while True:
             try:
-                Client(self.port).call("AmazonSQS.ListQueues")
+                with closing(Client(self.port)) as client:
+                    client.call("AmazonSQS.ListQueues")
                 return time.monotonic() - began
             except NotAcknowledged:
                 assert self._process.poll() is None, "the node ended by itself"
@@ -148,12 +155,12 @@ class Load:
             raise self.failures[0]
 
     def _run(self, work: Callable[[Client, int], None], number: int) -> None:
-        client = Client(self._port)
         step = 0
         try:
-            while not self._stopping.is_set():
-                work(client, number * 1_000_000 + step)
-                step += 1
+            with closing(Client(self._port)) as client:
+                while not self._stopping.is_set():
+                    work(client, number * 1_000_000 + step)
+                    step += 1
         except NotAcknowledged:
             return
         except BaseException as failure:
@@ -213,7 +220,11 @@ def name_of(body: str) -> str:
 
 def set_up(node: Node) -> None:
     """Create the queues, the bus and the rule that the load uses."""
-    client = Client(node.port)
+    with closing(Client(node.port)) as client:
+        _create_routes(client)
+
+
+def _create_routes(client: Client) -> None:
     for queue in ("messages", "events"):
         client.call("AmazonSQS.CreateQueue", QueueName=queue, Attributes={"VisibilityTimeout": "1"})
     client.call("AWSEvents.CreateEventBus", Name="bus")
@@ -224,7 +235,11 @@ def set_up(node: Node) -> None:
 
 def check(node: Node, notes: Notes) -> None:
     """Hold everything that is there against the notes, draining the queues."""
-    client = Client(node.port)
+    with closing(Client(node.port)) as client:
+        _check(client, notes)
+
+
+def _check(client: Client, notes: Notes) -> None:
     for queue in ("messages", "events"):
         # Messages in flight when the node died become visible again within a second.
         while drain_once(client, queue, notes, wait_seconds=2):

@@ -29,7 +29,11 @@ def find_millionths(value: Scalar, number_max: int) -> int | None:
     if not isinstance(value, float) or not -number_max <= value <= number_max:
         return None
     millionths = round(value * MILLION)
-    return millionths if millionths / MILLION == value else None
+    if millionths / MILLION == value:
+        return millionths
+    # The product of a large number may be rounded to a neighbour; its digits are exact.
+    exact = Decimal(repr(value)) * MILLION
+    return int(exact) if exact == exact.to_integral_value() else None
 
 
 def key_of(value: Scalar, number_max: int) -> Key:
