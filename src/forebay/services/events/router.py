@@ -53,11 +53,11 @@ class Router:
                 commands += await self.send(event, rule)
         return commands
 
-    async def fire(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
+    async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> list[Command[Any]]:
         """Return the commands that send the event of a rule's own schedule to its targets."""
         commands: list[Command[Any]] = []
         if self._is_traced:
-            commands += self._trace.record(event.event_id, [Step(event.at, "scheduled", rule.arn)])
+            commands += self._recorded(event, address.arn(), [Step(event.at, "scheduled", rule.arn)])
         return commands + await self.send(event, rule)
 
     async def send(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
@@ -105,6 +105,9 @@ class Router:
                 Step(event.at, "unmatched", rule.arn, message=_reason(rule, mismatches))
                 for rule, mismatches in rules.explain(event, matched)
             ]
+        return self._recorded(event, bus, steps)
+
+    def _recorded(self, event: Event, bus: str, steps: Sequence[Step]) -> list[Command[Any]]:
         arrival = Arrival(event.event_id, bus, msgspec.Raw(event.text.encode()))
         return [*self._trace.record(event.event_id, steps), *self._trace.arrived(event.at, [arrival])]
 

@@ -48,7 +48,7 @@ class ScheduledRules:
         event = scheduled_event(rule.arn(), self._ids.uuid(), timer.due_at_ms / 1000, now)
         due_at = next_due_at(rule, now)
         settlement = Settlement(timer.key, timer.epoch, None if due_at is None else int(due_at * 1000))
-        return [SettleTimers(KIND, (settlement,)), *await self._router.fire(event, compile_rule(rule))]
+        return [SettleTimers(KIND, (settlement,)), *await self._router.fire(event, rule.address(), compile_rule(rule))]
 
     async def _seconds_until_next(self) -> float:
         due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
