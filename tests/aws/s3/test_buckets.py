@@ -107,6 +107,15 @@ def test_what_is_not_kept_is_refused_by_name(s3: Any) -> None:
     text = refused("NotImplemented", s3.put_bucket_lifecycle_configuration, Bucket="b-1", LifecycleConfiguration=rules)
     assert "PutBucketLifecycleConfiguration" in text
     refused("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket="b-1")
+    queue = {"QueueArn": "arn:aws:sqs:us-east-1:000000000000:q", "Events": ["s3:ObjectCreated:*"]}
+    refused(
+        "NotImplemented",
+        s3.put_bucket_notification_configuration,
+        Bucket="b-1",
+        NotificationConfiguration={"QueueConfigurations": [queue]},
+    )
+    s3.put_bucket_notification_configuration(Bucket="b-1", NotificationConfiguration={})
+    s3.delete_bucket_cors(Bucket="b-1")
 
 
 def test_missing_bucket_has_aws_text(s3: Any) -> None:

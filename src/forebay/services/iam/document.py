@@ -13,7 +13,7 @@ from forebay.api import iam as api
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _SID = re.compile(r"[0-9A-Za-z]*")
-_ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
+_ACTION = re.compile(r"\*|[A-Za-z0-9*?-]+:[A-Za-z0-9*?]+")
 _STATEMENT_KEYS = frozenset(
     {
         "Sid",

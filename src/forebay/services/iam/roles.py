@@ -38,7 +38,7 @@ def create_role(call: Call, request: api.CreateRoleRequest) -> api.CreateRoleRes
         role_id=new_entity_id("AROA", call.ids),
         created_at=float(int(call.now)),
         trust_policy=request.assume_role_policy_document,
-        description=request.description,
+        description=request.description or None,
         session_seconds_max=request.max_session_duration or SESSION_SECONDS_DEFAULT,
         boundary=request.permissions_boundary,
         tags=merge_tags({}, request.tags),
@@ -68,7 +68,8 @@ def list_roles(call: Call, request: api.ListRolesRequest) -> api.ListRolesRespon
 def update_role(call: Call, request: api.UpdateRoleRequest) -> api.UpdateRoleResponse:
     """Change a role's description and longest session."""
     role = load_role(call, request.role_name)
-    description = role.description if request.description is None else request.description
+    # The empty text takes a description away.
+    description = role.description if request.description is None else request.description or None
     seconds = request.max_session_duration or role.session_seconds_max
     put_role(call, replace(role, description=description, session_seconds_max=seconds))
     return api.UpdateRoleResponse()
@@ -77,7 +78,7 @@ def update_role(call: Call, request: api.UpdateRoleRequest) -> api.UpdateRoleRes
 @operation
 def update_role_description(call: Call, request: api.UpdateRoleDescriptionRequest) -> api.UpdateRoleDescriptionResponse:
     """Change a role's description."""
-    role = replace(load_role(call, request.role_name), description=request.description)
+    role = replace(load_role(call, request.role_name), description=request.description or None)
     put_role(call, role)
     return api.UpdateRoleDescriptionResponse(role=role.described())
 

@@ -1,6 +1,7 @@
-"""Operations that read settings which buckets of Forebay cannot have: each answers as S3 does when it was never set.
+"""Operations on settings which buckets of Forebay cannot have: each is read as S3 answers when it was never set.
 
-Tools that compare a bucket with a plan ask for all of them. Setting one answers that it is not implemented.
+Tools that compare a bucket with a plan ask for all of them. Setting one answers that it is not implemented; setting it
+to nothing succeeds.
 """
 
 from forebay.api import s3 as api
@@ -55,6 +56,31 @@ def get_bucket_notification_configuration(
     """Say that nobody is notified."""
     load_bucket(call, request.bucket, request.expected_bucket_owner)
     return api.NotificationConfiguration()
+
+
+@operation(readonly=True)
+def put_bucket_notification_configuration(call: Call, request: api.PutBucketNotificationConfigurationRequest) -> None:
+    """Accept that nobody is to be notified.
+
+    Raises:
+        ServiceError: NotImplemented, somebody is.
+    """
+    load_bucket(call, request.bucket, request.expected_bucket_owner)
+    if request.notification_configuration != api.NotificationConfiguration():
+        text = "Notifications of S3 (PutBucketNotificationConfiguration) are not implemented by Forebay."
+        raise ServiceError.of("NotImplemented", text, 501)
+
+
+@operation(readonly=True)
+def delete_bucket_cors(call: Call, request: api.DeleteBucketCorsRequest) -> None:
+    """Accept that there are to be no CORS rules."""
+    load_bucket(call, request.bucket, request.expected_bucket_owner)
+
+
+@operation(readonly=True)
+def delete_bucket_lifecycle(call: Call, request: api.DeleteBucketLifecycleRequest) -> None:
+    """Accept that there are to be no lifecycle rules."""
+    load_bucket(call, request.bucket, request.expected_bucket_owner)
 
 
 @operation(readonly=True)
