@@ -187,3 +187,23 @@ def test_event_is_in_the_log_group_that_is_a_target(node: RunningNode, events: A
     event_id = events.put_events(Entries=[ENTRY])["Entries"][0]["EventId"]
     (logged,) = wait_until(lambda: logs.filter_log_events(logGroupName="/aws/events/orders")["events"])
     assert json.loads(logged["message"])["id"] == event_id
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 970, 980, 990, 1_000])
+def test_event_that_is_nested_deeply_is_transformed_or_a_dead_letter(
+    events: Any, inbox: Callable[[str], Inbox], rule: str, depth: int
+) -> None:
+    queue, dead = inbox("q"), inbox("dead")
+    template = {"InputPathsMap": {"detail": "$.detail"}, "InputTemplate": '"<detail>"'}
+    put_target(events, rule, InputTransformer=template, DeadLetterConfig={"Arn": dead.arn})
+    detail = '{"a":' * depth + "1" + "}" * depth
+    (entry,) = events.put_events(Entries=[{**ENTRY, "Detail": detail}])["Entries"]
+    if "ErrorCode" in entry:
+        assert entry["ErrorCode"] == "MalformedDetail"
+        assert depth > 900
+        return
+    bodies, letters = queue.bodies(), dead.messages()
+    assert len(bodies) + len(letters) == 1
+    if letters:
+        assert letters[0]["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "INVALID_JSON"
+        assert letters[0]["Body"].endswith(f'"detail":{detail}}}')

@@ -43,6 +43,13 @@ class Event(msgspec.Struct, frozen=True):
     is_forwarded: bool = False
 
 
+class Detail(msgspec.Struct, frozen=True, gc=False):
+    """An event's detail as a document, and as its own text without spaces: numbers stay as they were written."""
+
+    document: Mapping[str, Any]
+    text: msgspec.Raw
+
+
 class Failure(msgspec.Struct, frozen=True):
     """Why an entry of PutEvents is not taken."""
 
@@ -77,8 +84,16 @@ def check_entry(entry: api.PutEventsRequestEntry) -> Failure | None:
     return None
 
 
-def read_detail(text: str) -> dict[str, Any] | None:
-    """Return an event's detail as a document, or None where it is no JSON object."""
+def read_detail(text: str) -> Detail | None:
+    """Return an event's detail, or None where it is no JSON object, or nested more deeply than can be read."""
+    try:
+        return Detail(_decode_document(text), msgspec.Raw(msgspec.json.format(text, indent=-1).encode()))
+    except _UNREADABLE:
+        return None
+
+
+def read_document(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, or None where the text is none."""
     try:
         return _decode_document(text)
     except _UNREADABLE:
@@ -95,15 +110,12 @@ def entry_size(entry: api.PutEventsRequestEntry) -> int:
     return size if entry.time is None else size + limits.TIME_BYTES
 
 
-def new_event(entry: api.PutEventsRequestEntry, detail: Mapping[str, Any], origin: Origin, now: float) -> Event:
+def new_event(entry: api.PutEventsRequestEntry, detail: Detail, origin: Origin, now: float) -> Event:
     """Return the event that an entry which was checked makes."""
     assert entry.detail_type is not None
     assert entry.source is not None
-    assert entry.detail is not None
     time = format_time(now if entry.time is None else entry.time)
     resources = entry.resources or []
-    # The detail's own text goes on, without its spaces: numbers stay as they were written.
-    raw = msgspec.json.format(entry.detail, indent=-1)
     envelope = Envelope(
         "0",
         origin.event_id,
@@ -113,7 +125,7 @@ def new_event(entry: api.PutEventsRequestEntry, detail: Mapping[str, Any], origi
         time,
         origin.region,
         resources,
-        msgspec.Raw(raw.encode()),
+        detail.text,
     )
     document = {
         "version": "0",
@@ -124,7 +136,7 @@ def new_event(entry: api.PutEventsRequestEntry, detail: Mapping[str, Any], origi
         "time": time,
         "region": origin.region,
         "resources": resources,
-        "detail": detail,
+        "detail": detail.document,
     }
     return Event(origin.event_id, _encode(envelope).decode(), document, now, entry.trace_header)
 
@@ -150,7 +162,7 @@ def scheduled_event(rule_arn: str, event_id: str, due_at: float, now: float) -> 
 
 def forwarded_event(text: str, at: float, trace_header: str | None) -> Event | None:
     """Return an event that a rule of another bus sent, as it is; None where the text is none."""
-    document = read_detail(text)
+    document = read_document(text)
     if document is None or not isinstance(document.get("id"), str):
         return None
     return Event(cast("str", document["id"]), text, document, at, trace_header, is_forwarded=True)

@@ -10,7 +10,15 @@ from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
 from forebay.services.events.errors import not_implemented, validation_error
-from forebay.services.events.event import Failure, Origin, check_entry, entry_size, new_event, read_detail
+from forebay.services.events.event import (
+    Failure,
+    Origin,
+    check_entry,
+    entry_size,
+    new_event,
+    read_detail,
+    read_document,
+)
 from forebay.services.events.router import Router
 from forebay.services.events.rule import read_pattern
 from forebay.store.commands import Command
@@ -57,7 +65,7 @@ def test_event_pattern(call: Call, request: api.TestEventPatternRequest) -> api.
         ValidationException: the event is no JSON object, or lacks a mandatory field.
     """
     pattern = read_pattern(request.event_pattern)
-    event = read_detail(request.event)
+    event = read_document(request.event)
     if event is None:
         raise validation_error("Parameter Event is not valid. Reason: It is not a JSON object.")
     for name in _MANDATORY:

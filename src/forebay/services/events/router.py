@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from forebay.core.ids import Ids
-from forebay.delivery.contract import Delivery
+from forebay.delivery.contract import Delivery, Rejected
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Arrival, Step, Trace
 from forebay.languages.event_pattern import Mismatch
@@ -63,19 +63,28 @@ class Router:
     async def send(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
         """Return the commands that send an event to a rule's targets."""
         reserved = None
-        if any(target.shape is not None for target in rule.targets):
-            reserved = Reserved(rule.arn, rule.name, format_time(event.at))
-        return await self._deliveries.commands_for(
-            [self._delivery(event, rule, target, reserved) for target in rule.targets]
-        )
+        commands: list[Command[Any]] = []
+        deliveries: list[Delivery] = []
+        for target in rule.targets:
+            if target.shape is None:
+                deliveries.append(self._delivery(event, rule, target, event.text))
+                continue
+            reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
+            try:
+                payload = target.shape(event, reserved)
+            except RecursionError:
+                rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
+                commands += await self._deliveries.commands_after(
+                    self._delivery(event, rule, target, event.text), rejected
+                )
+            else:
+                deliveries.append(self._delivery(event, rule, target, payload))
+        return commands + await self._deliveries.commands_for(deliveries)
 
-    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, reserved: Reserved | None) -> Delivery:
-        payload = event.text
+    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, payload: str) -> Delivery:
         parameters: dict[str, str] = {}
-        if target.shape is not None and reserved is not None:
-            payload = target.shape(event, reserved)
-            if target.dead_letter is not None:
-                parameters[EVENT] = event.text
+        if target.shape is not None and target.dead_letter is not None:
+            parameters[EVENT] = event.text
         if event.is_forwarded:
             parameters[FORWARDED] = "true"
         return Delivery(
