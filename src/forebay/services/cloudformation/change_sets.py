@@ -19,6 +19,7 @@ from forebay.services.cloudformation.launch import (
     check_types_kept,
     check_updatable,
     differs,
+    linger,
     new_stack,
     new_stack_id,
     put_stack,
@@ -261,8 +262,14 @@ def _execution_status(stack: Stack, change_set: ChangeSet) -> api.ExecutionStatu
 
 
 @operation
-def execute_change_set(call: Call, request: api.ExecuteChangeSetInput) -> api.ExecuteChangeSetOutput:
+async def execute_change_set(call: Call, request: api.ExecuteChangeSetInput) -> api.ExecuteChangeSetOutput:
     """Have a change set's changes made; the stack's other change sets are gone with it."""
+    stack_id = await call.transact(lambda inner: _begin_execution(inner, request))
+    await linger(call, stack_id)
+    return api.ExecuteChangeSetOutput()
+
+
+def _begin_execution(call: Call, request: api.ExecuteChangeSetInput) -> str:
     stack, change_set = load_change_set(call, request.change_set_name, request.stack_name)
     if change_set.execution_status != "AVAILABLE":
         status = change_set.status if change_set.status == "FAILED" else change_set.execution_status
@@ -287,7 +294,7 @@ def execute_change_set(call: Call, request: api.ExecuteChangeSetInput) -> api.Ex
     else:
         check_updatable(stack)
         begin_update(call, stack, change_set.revision, on_failure=on_failure, token=token, change_set_id=change_set.id)
-    return api.ExecuteChangeSetOutput()
+    return stack.id
 
 
 def _on_failure(request: api.ExecuteChangeSetInput, change_set: ChangeSet) -> OnFailure:

@@ -33,6 +33,10 @@ _UPDATABLE = {
     "UPDATE_ROLLBACK_COMPLETE",
 }
 
+# Clients look again after 5 seconds (SAM) or 30 (the AWS CLI), and most deployments here take less than one.
+_LINGER_SECONDS = 2.0
+_LOOK_SECONDS = 0.01
+
 OnFailure = Literal["ROLLBACK", "DELETE", "DO_NOTHING"]
 
 
@@ -175,6 +179,16 @@ def begin_delete(call: Call, stack: Stack, *, retain: tuple[str, ...], token: st
     )
     put_stack(call, stack, token)
     _begin(call, stack, deployment)
+
+
+async def linger(call: Call, stack_id: str) -> None:
+    """Hold an answer back until what was begun is over, for two seconds at most, so that clients find it finished."""
+    key = record_key(call.account, call.region, stack_id.rpartition("/")[2])
+    due_at = call.clock.now() + _LINGER_SECONDS
+    while not call.clock.is_frozen and call.clock.now() < due_at:
+        if await call.find(DEPLOYMENT, key) is None:
+            return
+        await call.clock.sleep(_LOOK_SECONDS)
 
 
 def _deployment(

@@ -268,6 +268,8 @@ class ResourceSteps:
                 properties=previous.properties,
                 attributes=previous.attributes,
                 previous=None if new is None else replace(new, retain=False),
+                # Done: a rollback that is taken up again must not turn it round once more.
+                deployment=0,
                 action="",
                 pending=None,
             )

@@ -18,6 +18,7 @@ from forebay.services.cloudformation.launch import (
     check_types_kept,
     check_updatable,
     differs,
+    linger,
     new_stack,
     new_stack_id,
     put_stack,
@@ -71,6 +72,7 @@ async def create_stack(call: Call, request: api.CreateStackInput) -> api.CreateS
         begin_create(inner, stack, on_failure=on_failure, token=request.client_request_token)
 
     await call.transact(work)
+    await linger(call, stack_id)
     return api.CreateStackOutput(stack_id=stack_id)
 
 
@@ -110,15 +112,23 @@ async def update_stack(call: Call, request: api.UpdateStackInput) -> api.UpdateS
         begin_update(inner, current, revision, on_failure=on_failure, token=request.client_request_token)
 
     await call.transact(work)
+    await linger(call, stack.id)
     return api.UpdateStackOutput(stack_id=stack.id)
 
 
 @operation
-def delete_stack(call: Call, request: api.DeleteStackInput) -> None:
+async def delete_stack(call: Call, request: api.DeleteStackInput) -> None:
     """Delete a stack and its resources in the background; one that is not there is deleted already."""
+    stack_id = await call.transact(lambda inner: _begin_delete(inner, request))
+    if stack_id is not None:
+        await linger(call, stack_id)
+
+
+def _begin_delete(call: Call, request: api.DeleteStackInput) -> str | None:
+    """Begin a deletion and return the stack's id; None where there is nothing to delete."""
     stack = find_stack(call.reader, call.account, call.region, request.stack_name)
     if stack is None or not stack.is_live or stack.status == "DELETE_IN_PROGRESS":
-        return
+        return None
     if stack.termination_protection:
         raise invalid(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
     if stack.is_busy and stack.status not in {"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"}:
@@ -130,6 +140,7 @@ def delete_stack(call: Call, request: api.DeleteStackInput) -> None:
             "DELETE_FAILED state."
         )
     begin_delete(call, stack, retain=retain, token=request.client_request_token)
+    return stack.id
 
 
 @operation(readonly=True)
