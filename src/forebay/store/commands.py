@@ -29,6 +29,8 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 
     `attributes` is opaque to the store (the queue service encodes user and system attributes in it).
     `group` is the message group (FIFO order, or the tenant of a fair queue); `deduplication` the deduplication id.
+    With `deduplication_key` a FIFO queue remembers the message under that key until `deduplication_until_ms`, whatever
+    becomes of the message or the queue's others, and takes no second one with the same key meanwhile.
     """
 
     message_id: str
@@ -39,13 +41,19 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
     expires_at_ms: int
     group: str | None = None
     deduplication: str | None = None
+    deduplication_key: str | None = None
+    deduplication_until_ms: int = 0
 
 
 class SentMessage(msgspec.Struct, frozen=True, gc=False):
-    """Where a message stands. Positions grow and are never given twice, in all queues of a store."""
+    """Where a message stands. Positions grow and are never given twice, in all queues of a store.
+
+    For a duplicate, which was not put on the queue, this is position and id of the message that came first.
+    """
 
     position: int
     message_id: str
+    is_duplicate: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -79,8 +87,10 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     messages: tuple[ReceivedMessage, ...]
     next_visible_at_ms: int | None = None
     dead_lettered_count: int = 0
-    # Nothing was received because `in_flight_max` messages are in flight.
+    # Nothing was received because `in_flight_max` messages are in flight (never said of FIFO queues).
     is_over_limit: bool = False
+    # The answer of an earlier receive with the same `attempt`, given again: when that receive was.
+    repeats_ms: int | None = None
 
 
 class DeadLetterRule(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +99,7 @@ class DeadLetterRule(msgspec.Struct, frozen=True, gc=False):
     queue: int
     receives_max: int
     # Standard queues keep the original expiry, counted from the first send (AWS: SQS dead-letter queues);
-    # the retention of the dead-letter queue counts from there.
+    # the retention of the dead-letter queue counts from there. On FIFO queues both begin anew at the move.
     retention_ms: int
 
 
@@ -102,10 +112,16 @@ class MessageCounts(msgspec.Struct, frozen=True, gc=False):
 
 
 class SendMessages(Command[tuple[SentMessage, ...]], frozen=True, gc=False):
-    """Put messages on a queue, in order. Wakes `("queue", queue)`."""
+    """Put messages on a queue, in order. Wakes `("queue", queue)`.
+
+    A queue is FIFO or standard for all its life, and every command that has `is_fifo` says which. On a FIFO queue
+    every message has a group. It hands out the messages of a group in order of position; while any message of a group
+    is in flight the group is closed: no other of its messages is received.
+    """
 
     queue: int
     messages: tuple[NewMessage, ...]
+    is_fifo: bool = False
 
 
 class ReceiveMessages(Command[Received], frozen=True, gc=False):
@@ -113,6 +129,13 @@ class ReceiveMessages(Command[Received], frozen=True, gc=False):
 
     Messages that are expired at `now_ms` are never returned. Those that `dead_letter` applies to move to its queue in
     the same commit and are not returned; they keep `message_id`, body, attributes and `sent_at_ms`.
+
+    On a FIFO queue the open group whose first visible message is the oldest comes first, with as many of its messages
+    as fit, then the next group. Dead letters keep their group and their order in it.
+
+    With `attempt` the answer is remembered until `attempt_until_ms`. A receive with the same one, while all messages of
+    that answer are still in flight by that very receive, gives the same answer (`repeats_ms` says so) and hides the
+    messages until its own `visible_until_ms`; in all other cases it receives as if it were the first.
     """
 
     queue: int
@@ -120,15 +143,26 @@ class ReceiveMessages(Command[Received], frozen=True, gc=False):
     visible_until_ms: int
     limit: int
     dead_letter: DeadLetterRule | None = None
-    # Above this many in flight nothing more is received (the caller answers OverLimit).
+    # Above this many in flight nothing more is received (the caller answers OverLimit, for standard queues).
     in_flight_max: int | None = None
+    is_fifo: bool = False
+    # FIFO queues only.
+    attempt: str | None = None
+    attempt_until_ms: int = 0
 
 
 class DeleteMessages(Command[tuple[bool, ...]], frozen=True, gc=False):
-    """Delete by receipt, whatever receive the receipt is of; a result says whether the message was still there."""
+    """Delete by receipt, whatever receive the receipt is of; a result says whether the message was still there.
+
+    On a FIFO queue only messages that are in flight at `now_ms` by the very receive that the receipt is of are
+    deleted. Wakes the queue where that opens a group that has more messages.
+    """
 
     queue: int
     receipts: tuple[Receipt, ...]
+    is_fifo: bool = False
+    # FIFO queues only.
+    now_ms: int = 0
 
 
 class VisibilityChange(msgspec.Struct, frozen=True, gc=False):
@@ -141,16 +175,18 @@ class VisibilityChange(msgspec.Struct, frozen=True, gc=False):
 class ChangeVisibility(Command[tuple[bool, ...]], frozen=True, gc=False):
     """Change the moment at which messages in flight become visible again. Wakes the queue where that is now.
 
-    A result is False where the message is gone or not in flight at `now_ms`; nothing is changed then.
+    A result is False where the message is gone or not in flight at `now_ms` (on a FIFO queue: by the very receive that
+    the receipt is of); nothing is changed then.
     """
 
     queue: int
     now_ms: int
     changes: tuple[VisibilityChange, ...]
+    is_fifo: bool = False
 
 
 class PurgeQueue(Command[int], frozen=True, gc=False):
-    """Delete every message of a queue, in flight or not; answers how many."""
+    """Delete every message of a queue, in flight or not; answers how many. What it remembers of duplicates stays."""
 
     queue: int
 
@@ -172,6 +208,16 @@ class PeekMessages(Query[tuple[ReceivedMessage, ...]], frozen=True, gc=False):
 
 class ExpireMessages(Command[int], frozen=True, gc=False):
     """Delete up to `limit` messages (of all queues) whose retention has ended; answers how many."""
+
+    now_ms: int
+    limit: int
+
+
+class ForgetDuplicates(Command[int], frozen=True, gc=False):
+    """Delete up to `limit` memories (of deduplication keys and of receive attempts) that have ended; answers how many.
+
+    Only gives back their room: what has ended is not looked at.
+    """
 
     now_ms: int
     limit: int

@@ -26,6 +26,7 @@ from forebay.store.commands import (
     ExpireLog,
     ExpireMessages,
     ExtendTimers,
+    ForgetDuplicates,
     ListTimers,
     LogEntry,
     NewMessage,
@@ -188,6 +189,116 @@ class Messages(_Pair):
         left, right = self.ask(PeekMessages(queue, 0, 100))
         assert _comparable(left) == _comparable(right)
         self._learn(queue, left, right)
+
+
+class Fifo(_Pair):
+    """FIFO queues 1 and 2; 2 is also the dead-letter queue of 1."""
+
+    queues = st.integers(1, 2)
+    groups = st.sampled_from(["g", "h", "i"])
+
+    def __init__(self):
+        super().__init__()
+        self.sent = 0
+        self.known = []
+
+    def _learn(self, queue, left, right):
+        assert [one.message_id for one in left] == [one.message_id for one in right]
+        self.known += [(queue, (a.position, b.position), getattr(a, "receive_count", 0)) for a, b in zip(left, right, strict=True)]
+
+    @rule(
+        queue=queues,
+        new=st.lists(st.tuples(groups, st.sampled_from([None, None, "x", "y", "z"])), min_size=1, max_size=6),
+        delay=st.sampled_from([0, 0, 0, 30]),
+        life=st.sampled_from([40, 200, 999]),
+    )
+    def send(self, queue, new, delay, life):
+        messages = []
+        for group, key in new:
+            self.sent += 1
+            name = f"m{self.sent}"
+            times = (self.now, self.now + delay, self.now + life)
+            messages.append(NewMessage(name, "body", b"x", *times, group, "d", key, self.now + 50))
+        left, right = self.ask(SendMessages(queue, tuple(messages), is_fifo=True))
+        assert [one.is_duplicate for one in left] == [one.is_duplicate for one in right]
+        self._learn(queue, left, right)
+
+    @rule(
+        queue=queues,
+        limit=st.integers(1, 6),
+        timeout=spans,
+        grave=st.sampled_from([None, None, 1, 2]),
+        in_flight_max=st.sampled_from([None, None, 3]),
+        attempt=st.sampled_from([None, None, "a", "b"]),
+    )
+    def receive(self, *, queue, limit, timeout, grave, in_flight_max, attempt):
+        rule = DeadLetterRule(2, grave, 300) if grave and queue == 1 else None
+        command = ReceiveMessages(
+            queue, self.now, self.now + timeout, limit, rule, in_flight_max, True, attempt, self.now + 80
+        )
+        left, right = self.ask(command)
+        assert _comparable(left.messages) == _comparable(right.messages)
+        assert msgspec.structs.replace(left, messages=()) == msgspec.structs.replace(right, messages=())
+        self._learn(queue, left.messages, right.messages)
+
+    @rule(data=st.data(), count=st.integers(1, 3))
+    def delete(self, data, count):
+        queue, chosen = self._choose(data, count)
+        self.same(
+            *(
+                DeleteMessages(queue, tuple(Receipt(pair[side], times) for pair, times in chosen), True, self.now)
+                for side in (0, 1)
+            )
+        )
+
+    @rule(data=st.data(), count=st.integers(1, 3), span=spans)
+    def change_visibility(self, data, count, span):
+        queue, chosen = self._choose(data, count)
+        until = self.now + span
+        self.same(
+            *(
+                ChangeVisibility(
+                    queue,
+                    self.now,
+                    tuple(VisibilityChange(Receipt(pair[side], times), until) for pair, times in chosen),
+                    True,
+                )
+                for side in (0, 1)
+            )
+        )
+
+    def _choose(self, data, count):
+        if not self.known:
+            return 1, [((5, 5), 1)]
+        # The last ones are the most likely to be in flight.
+        queue, _, _ = data.draw(st.sampled_from(self.known[-12:]))
+        of_queue = [(pair, times) for number, pair, times in self.known[-12:] if number == queue]
+        return queue, data.draw(st.lists(st.sampled_from(of_queue), min_size=1, max_size=count))
+
+    @rule(queue=queues)
+    def purge(self, queue):
+        self.same(PurgeQueue(queue))
+
+    @rule()
+    def expire(self):
+        self.same(ExpireMessages(self.now, 1000))
+
+    @rule()
+    def forget(self):
+        self.same(ForgetDuplicates(self.now, 1000))
+
+    @rule()
+    def reopen(self):
+        self.reopen_sqlite()
+
+    @rule(queue=queues)
+    def count(self, queue):
+        self.same(CountMessages(queue, self.now))
+
+    @rule(queue=queues)
+    def peek(self, queue):
+        left, right = self.ask(PeekMessages(queue, 0, 100))
+        assert _comparable(left) == _comparable(right)
 
 
 class Timers(_Pair):
@@ -362,6 +473,10 @@ class Records(_Pair):
 
 def test_messages_agree_with_the_oracle():
     run_state_machine_as_test(Messages, settings=_SETTINGS)
+
+
+def test_fifo_queues_agree_with_the_oracle():
+    run_state_machine_as_test(Fifo, settings=_SETTINGS)
 
 
 def test_timers_agree_with_the_oracle():

@@ -21,6 +21,7 @@ from forebay.store.commands import (
     ExpireLog,
     ExpireMessages,
     ExtendTimers,
+    ForgetDuplicates,
     ListTimers,
     NextTimer,
     PeekMessages,
@@ -32,7 +33,7 @@ from forebay.store.commands import (
     SendMessages,
     SettleTimers,
 )
-from forebay.store.sqlite import log, messages, receive, timers
+from forebay.store.sqlite import fifo, log, messages, receive, timers
 from forebay.store.sqlite.session import Session
 
 R = TypeVar("R")
@@ -57,13 +58,28 @@ def _asking(ask: Asker) -> Handler:
     return handle
 
 
+def _either(standard: Handler, fifo: Handler) -> Handler:
+    """Return a handler that gives commands on FIFO queues to one, all others to the other."""
+
+    def handle(session: Session, commands: Sequence[Any]) -> Sequence[Any]:
+        of_fifo = [command for command in commands if command.is_fifo]
+        if not of_fifo:
+            return standard(session, commands)
+        of_standard = [command for command in commands if not command.is_fifo]
+        answers = iter(standard(session, of_standard) if of_standard else ())
+        fifo_answers = iter(fifo(session, of_fifo))
+        return [next(fifo_answers if command.is_fifo else answers) for command in commands]
+
+    return handle
+
+
 # In the order in which a commit runs them.
 HANDLERS: Mapping[type[Command[Any]], Handler] = {
-    SendMessages: messages.send,
+    SendMessages: _either(messages.send, fifo.send),
     AppendLog: log.append,
     ChangeVisibility: messages.change_visibility,
-    DeleteMessages: messages.delete,
-    ReceiveMessages: receive.receive,
+    DeleteMessages: _either(messages.delete, fifo.delete),
+    ReceiveMessages: _either(receive.receive, fifo.receive),
     CountMessages: messages.count,
     PutTimers: timers.put,
     ExtendTimers: timers.extend,
@@ -72,6 +88,7 @@ HANDLERS: Mapping[type[Command[Any]], Handler] = {
     ClaimTimers: timers.claim,
     PurgeQueue: messages.purge,
     ExpireMessages: messages.expire,
+    ForgetDuplicates: fifo.forget_duplicates,
     DropLog: log.drop,
     ExpireLog: log.expire,
     **{query: _asking(ask) for query, ask in QUERIES.items()},

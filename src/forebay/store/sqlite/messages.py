@@ -1,7 +1,7 @@
 """Messages, except receiving them: send, delete, change visibility, count, purge, peek, expire.
 
 Each function takes many commands of one type and answers their results in order. A message is ready, delayed or in
-flight; time moves it, so those that have become due are promoted when a receive or a count looks (each once).
+flight. Sending to, receiving from and deleting on FIFO queues is in `fifo.py`.
 """
 
 import json
@@ -21,11 +21,9 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
+from forebay.store.sqlite.promotion import IS_DUE, promote
 from forebay.store.sqlite.rows import Statements
 from forebay.store.sqlite.session import POSITION_MAX, QUEUE_SHIFT, QueueState, Session
-
-# Due messages that one receive or count promotes at most.
-PROMOTED_MAX = 1000
 
 # Purged rows that one sweep deletes: a few milliseconds, for which the next batch waits.
 SWEPT_MAX = 500
@@ -35,7 +33,7 @@ MESSAGE_COLUMNS = (
     "group_id, deduplication_id, dead_letter_source"
 )
 
-_INSERT = Statements(
+INSERT = Statements(
     "INSERT INTO message (id, state, order_key, queue, visible_at, expires_at, receive_count, sent_at, message_id,"
     " group_id, deduplication_id, attributes, body) VALUES {rows}",
     "(?,?,?,?,?,?,0,?,?,?,?,?,?)",
@@ -46,11 +44,7 @@ _HIDE = Statements(
     " FROM change WHERE message.id = change.id",
     "(?,?)",
 )
-_IS_DUE = "FROM message WHERE queue = ? AND state > 0 AND visible_at <= ? AND id >= ?"
-_DUE = f"{_IS_DUE} ORDER BY visible_at, state"
-_COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {_IS_DUE}"
-_COUNT_DUE = f"SELECT state, count(*) FROM (SELECT state {_DUE} LIMIT ?) GROUP BY state"  # noqa: S608 constants
-_PROMOTE = f"UPDATE message SET state = 0 WHERE id IN (SELECT id {_DUE} LIMIT ?)"  # noqa: S608 constants
+_COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {IS_DUE}"
 
 
 def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentMessage, ...]]:
@@ -90,13 +84,13 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
             position += 1
         session.topics.add(("queue", queue.number))
         results.append(tuple(sent))
-    _INSERT.run(session.connection, values)
+    INSERT.run(session.connection, values)
     return results
 
 
 def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[bool, ...]]:
     """Delete messages by their receipts."""
-    wanted = [_rows(session.change_queue(command.queue), command.receipts) for command in commands]
+    wanted = [message_rows(session.change_queue(command.queue), command.receipts) for command in commands]
     states = dict(_DELETE.fetch(session.connection, [row for rows in wanted for row in rows]))
     results: list[tuple[bool, ...]] = []
     for command, rows in zip(commands, wanted, strict=True):
@@ -122,22 +116,6 @@ def count(session: Session, commands: Sequence[CountMessages]) -> list[MessageCo
     return [_count(session, command) for command in commands]
 
 
-def promote(session: Session, queue: QueueState, now_ms: int) -> bool:
-    """Make messages ready whose delay or visibility timeout is over; return whether there may be more of them."""
-    if queue.next_due is None or now_ms < queue.next_due:
-        return False
-    bounds = (queue.number, now_ms, queue.first_id, PROMOTED_MAX)
-    promoted = session.execute(_COUNT_DUE, bounds).fetchall()
-    if promoted:
-        session.execute(_PROMOTE, bounds)
-        queue = session.change_queue(queue.number)
-        for state, number in promoted:
-            queue.count(state, -number)
-            queue.ready += number
-    queue.next_due = session.first_hidden(queue)
-    return sum(number for _, number in promoted) == PROMOTED_MAX
-
-
 def purge(session: Session, commands: Sequence[PurgeQueue]) -> list[int]:
     """Empty queues at once: what stands before a watermark is gone, and `sweep` deletes its rows little by little."""
     return [_purge(session, command.queue) for command in commands]
@@ -153,9 +131,19 @@ def sweep(session: Session) -> bool:
         "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE id BETWEEN ? AND ? LIMIT ?)",
         (queue.number << QUEUE_SHIFT, queue.first_id - 1, SWEPT_MAX),
     ).rowcount
-    if swept < SWEPT_MAX:
+    if swept < SWEPT_MAX and not _sweep_groups(session, queue):
         session.change_queue(queue.number).is_swept = True
     return True
+
+
+def _sweep_groups(session: Session, queue: QueueState) -> bool:
+    if not queue.is_fifo:
+        return False
+    swept = session.execute(
+        "DELETE FROM message_group WHERE id IN (SELECT id FROM message_group WHERE id BETWEEN ? AND ? LIMIT ?)",
+        (queue.number << QUEUE_SHIFT, queue.first_id - 1, SWEPT_MAX),
+    ).rowcount
+    return swept == SWEPT_MAX
 
 
 def peek(connection: sqlite3.Connection, query: PeekMessages) -> tuple[ReceivedMessage, ...]:
@@ -189,7 +177,7 @@ def delete_rows(session: Session, rows: Sequence[tuple[int, int]]) -> int:
     return deleted
 
 
-def _rows(queue: QueueState, receipts: Sequence[Receipt]) -> list[int]:
+def message_rows(queue: QueueState, receipts: Sequence[Receipt]) -> list[int]:
     """Return the row of each message that receipts name, 0 (no message's row) where there cannot be one."""
     shifted = queue.number << QUEUE_SHIFT
     purged = queue.purged_through
@@ -198,15 +186,18 @@ def _rows(queue: QueueState, receipts: Sequence[Receipt]) -> list[int]:
 
 def _change_visibility(session: Session, command: ChangeVisibility) -> tuple[bool, ...]:
     queue = session.change_queue(command.queue)
-    wanted = _rows(queue, [change.receipt for change in command.changes])
+    wanted = message_rows(queue, [change.receipt for change in command.changes])
     found = session.execute(
-        "SELECT id, visible_at FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state = 2",
+        "SELECT id, visible_at, receive_count FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state = 2",
         (json.dumps(wanted),),
-    )
-    until = dict(found.fetchall())
+    ).fetchall()
+    until = {row: visible_at for row, visible_at, _ in found}
+    counts = {row: count for row, _, count in found} if command.is_fifo else None
     results: list[bool] = []
     for row, change in zip(wanted, command.changes, strict=True):
         is_in_flight = until.get(row, 0) > command.now_ms
+        if counts is not None and counts.get(row) != change.receipt.receive_count:
+            is_in_flight = False
         results.append(is_in_flight)
         if is_in_flight:
             until[row] = change.visible_at_ms
@@ -238,12 +229,30 @@ def _purge(session: Session, number: int) -> int:
     queue.is_swept = False
     session.needs_sweep = True
     queue.next_due = None
+    if queue.is_fifo:
+        session.groups.drop(number)
     return purged
 
 
 def _expire(session: Session, command: ExpireMessages) -> int:
     rows = session.execute(
-        "SELECT id, state FROM message WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+        "SELECT id, state, order_key FROM message WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
         (command.now_ms, command.limit),
     ).fetchall()
-    return delete_rows(session, rows)
+    _leave_groups(session, rows)
+    return delete_rows(session, [(row, state) for row, state, _ in rows])
+
+
+def _leave_groups(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
+    """Count messages out of their groups, those that have one and were not purged."""
+    left: list[tuple[int, int]] = []
+    for row, state, group in rows:
+        queue = session.queue(row >> QUEUE_SHIFT)
+        if queue.is_fifo and row >= queue.first_id:
+            left.append((group, state))
+    session.groups.load({group for group, _ in left})
+    for identity, state in left:
+        group = session.groups.change(identity)
+        group.leave(state)
+        if group.ready and not group.in_flight:
+            session.topics.add(("queue", group.queue))

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from forebay.store.commands import DeadLetterRule, Received, ReceivedMessage, ReceiveMessages
-from forebay.store.sqlite.messages import MESSAGE_COLUMNS, delete_rows, promote
+from forebay.store.sqlite.messages import MESSAGE_COLUMNS, delete_rows
+from forebay.store.sqlite.promotion import promote
 from forebay.store.sqlite.rows import Statements
 from forebay.store.sqlite.session import POSITION_MAX, QUEUE_SHIFT, QueueState, Session
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forebay.store.contract import Topic
+from forebay.store.sqlite.groups import Groups
 from forebay.store.sqlite.rows import Statements
 
 # A message's row id is its queue's number shifted by this many bits, plus its position: 2 million queue numbers
@@ -23,7 +24,7 @@ _POSITIONS_RESERVED = 1 << 16
 # Queues whose counters stay in memory between commits.
 _QUEUES_MAX = 50_000
 
-_SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?)")
+_SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?,?)")
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class QueueState:
     in_flight: int = 0
     purged_through: int = 0
     is_swept: bool = True
+    is_fifo: bool = False
     next_due: int | None = None
 
     @property
@@ -55,7 +57,7 @@ class QueueState:
 
     def count(self, state: int, change: int) -> None:
         """Change the counter of a state."""
-        if state == 0:
+        if state <= 0:
             self.ready += change
         elif state == 1:
             self.delayed += change
@@ -74,6 +76,7 @@ class Session:
         self.changes: list[tuple[str, str, object]] = []
         # Purged messages or dropped streams have left rows to delete when there is nothing better to do.
         self.needs_sweep = True
+        self.groups = Groups(connection)
         self._queues: dict[int, QueueState] = {}
         self._dirty: dict[int, QueueState] = {}
         self._timer_counts: dict[str, int] = {}
@@ -113,6 +116,7 @@ class Session:
 
     def flush(self) -> None:
         """Write what is only in memory, so that SQL sees it."""
+        self.groups.flush()
         if self._dirty:
             values: list[object] = []
             for state in self._dirty.values():
@@ -123,6 +127,7 @@ class Session:
                     state.in_flight,
                     state.purged_through,
                     state.is_swept,
+                    state.is_fifo,
                 )
             _SAVE_QUEUES.run(self.connection, values)
             self._dirty.clear()
@@ -137,6 +142,7 @@ class Session:
 
     def forget(self) -> None:
         """Forget what a rollback has undone."""
+        self.groups.forget()
         self._queues.clear()
         self._dirty.clear()
         self._timer_counts.clear()

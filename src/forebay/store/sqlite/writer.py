@@ -42,6 +42,21 @@ _COMMITS_BETWEEN_MIN = 8
 _COMMITS_BETWEEN_MAX = 500
 
 
+# All but `meta` and `sequence`: numbers that were given are not given again.
+_TABLES = (
+    "record",
+    "message",
+    "message_group",
+    "duplicate",
+    "receive_attempt",
+    "queue",
+    "entry",
+    "stream",
+    "timer",
+    "timer_count",
+)
+
+
 class Submission:
     """Commands of one submit, or a function to run in a transaction; then what became of it."""
 
@@ -82,7 +97,7 @@ class WriterTransaction:
         for kind in watched:
             for (key,) in execute("SELECT key FROM record WHERE kind = ?", (kind,)).fetchall():
                 self._session.changes.append((kind, key, None))
-        for table in ("record", "message", "queue", "entry", "stream", "timer", "timer_count"):
+        for table in _TABLES:
             execute(f"DELETE FROM {table}")  # noqa: S608 our own names
         self._session.forget()
 

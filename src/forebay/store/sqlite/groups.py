@@ -1,0 +1,182 @@
+"""The message groups of FIFO queues, as the writer knows them: a row each, changed in memory, written once a commit.
+
+A group is open while none of its messages is in flight. Open groups stand in an index by their first message, so that
+the next one to be served is found in one step however many there are.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from forebay.store.sqlite.rows import Statements
+
+# Groups that stay in memory between commits.
+_GROUPS_MAX = 20_000
+
+_COLUMNS = "id, queue, name, ready, delayed, in_flight, head"
+_BY_NAME = Statements(
+    f"SELECT {_COLUMNS} FROM message_group WHERE (queue, name) IN (VALUES {{rows}})",  # noqa: S608 constants
+    "(?,?)",
+)
+_BY_ID = Statements(f"SELECT {_COLUMNS} FROM message_group WHERE id IN ({{rows}})", "?")  # noqa: S608 constants
+# A row of the same name can only be one that a purge has left.
+_CREATE = Statements("INSERT OR REPLACE INTO message_group VALUES {rows}", "(?,?,?,?,?,?,?)")
+_UPDATE = Statements(
+    "WITH change (id, ready, delayed, in_flight, head) AS (VALUES {rows}) UPDATE message_group SET"
+    " ready = change.ready, delayed = change.delayed, in_flight = change.in_flight, head = change.head"
+    " FROM change WHERE message_group.id = change.id",
+    "(?,?,?,?,?)",
+)
+_FIND_HEADS = Statements(
+    "UPDATE message_group SET head = (SELECT message.id FROM message WHERE state < 0 AND order_key = message_group.id"
+    " ORDER BY message.id LIMIT 1) WHERE id IN ({rows}) RETURNING id, head",
+    "?",
+)
+_DELETE = Statements("DELETE FROM message_group WHERE id IN ({rows})", "?")
+
+
+@dataclass(slots=True)
+class Group:
+    """A group's counters. `head` is right only while the group is open and `is_headless` is not set."""
+
+    id: int
+    queue: int
+    name: str
+    ready: int = 0
+    delayed: int = 0
+    in_flight: int = 0
+    head: int | None = None
+    is_headless: bool = False
+    is_new: bool = False
+
+    def add_ready(self, row: int) -> None:
+        """Count a message that was put behind all others."""
+        if self.in_flight == 0 and self.ready == 0:
+            self.head = row
+        self.ready += 1
+
+    def leave(self, state: int) -> None:
+        """Count a message that is gone, by its state."""
+        if state < 0:
+            self.ready -= 1
+            self.is_headless = True
+        elif state == 1:
+            self.delayed -= 1
+        else:
+            self.end_flight()
+
+    def end_flight(self) -> None:
+        """Count a message that is in flight no more."""
+        self.in_flight -= 1
+        self.is_headless = True
+
+    def lose_head(self) -> bool:
+        """Forget a head that is not right; return whether the group needs another one now."""
+        if not self.is_headless or self.in_flight:
+            return False
+        self.is_headless = False
+        self.head = None
+        return self.ready > 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the group has no message in any state."""
+        return not (self.ready or self.delayed or self.in_flight)
+
+
+class Groups:
+    """Reads groups through one connection, keeps them, and writes those that changed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._by_id: dict[int, Group] = {}
+        self._by_name: dict[tuple[int, str], Group] = {}
+        self._changed: dict[int, Group] = {}
+
+    def load_named(self, names: Iterable[tuple[int, str]]) -> None:
+        """Read the groups (by queue and name) that are not known yet, all at once."""
+        missing = [value for name in names if name not in self._by_name for value in name]
+        if missing:
+            self._keep(_BY_NAME.fetch(self._connection, missing))
+
+    def load(self, ids: Iterable[int]) -> None:
+        """Read the groups that are not known yet, all at once."""
+        missing = [identity for identity in ids if identity not in self._by_id]
+        if missing:
+            self._keep(_BY_ID.fetch(self._connection, missing))
+
+    def change_named(self, queue: int, name: str, first_id: int) -> Group | None:
+        """Return a loaded group for changing; None where there is none, or only one from before a purge."""
+        group = self._by_name.get((queue, name))
+        if group is None or group.id < first_id:
+            return None
+        self._changed[group.id] = group
+        return group
+
+    def change(self, identity: int) -> Group:
+        """Return a loaded group for changing."""
+        group = self._changed[identity] = self._by_id[identity]
+        return group
+
+    def create(self, identity: int, queue: int, name: str) -> Group:
+        """Return a new group without messages."""
+        group = Group(identity, queue, name, is_new=True)
+        self._by_id[identity] = self._by_name[queue, name] = self._changed[identity] = group
+        return group
+
+    def drop(self, queue: int) -> None:
+        """Forget the groups of a queue that was purged; their rows are behind its watermark."""
+        for group in [group for group in self._by_id.values() if group.queue == queue]:
+            self._remove(group)
+            self._changed.pop(group.id, None)
+
+    def flush(self) -> None:
+        """Write what is only in memory, so that SQL sees it."""
+        if not self._changed:
+            return
+        created: list[object] = []
+        updated: list[object] = []
+        headless: list[int] = []
+        gone: list[int] = []
+        for group in self._changed.values():
+            if group.is_empty:
+                self._remove(group)
+                if not group.is_new:
+                    gone.append(group.id)
+                continue
+            if group.lose_head():
+                headless.append(group.id)
+            counters = (group.ready, group.delayed, group.in_flight, group.head)
+            if group.is_new:
+                group.is_new = False
+                created += (group.id, group.queue, group.name, *counters)
+            else:
+                updated += (group.id, *counters)
+        self._changed.clear()
+        _CREATE.run(self._connection, created)
+        _UPDATE.run(self._connection, updated)
+        _DELETE.run(self._connection, gone)
+        self._find_heads(headless)
+        if len(self._by_id) > _GROUPS_MAX:
+            self._by_id.clear()
+            self._by_name.clear()
+
+    def _find_heads(self, ids: Sequence[int]) -> None:
+        for identity, head in _FIND_HEADS.fetch(self._connection, ids):
+            self._by_id[identity].head = head
+
+    def forget(self) -> None:
+        """Forget what a rollback has undone."""
+        self._by_id.clear()
+        self._by_name.clear()
+        self._changed.clear()
+
+    def _keep(self, rows: Iterable[tuple[int, int, str, int, int, int, int | None]]) -> None:
+        for row in rows:
+            group = Group(*row)
+            self._by_id[group.id] = self._by_name[group.queue, group.name] = group
+
+    def _remove(self, group: Group) -> None:
+        del self._by_id[group.id]
+        if self._by_name.get((group.queue, group.name)) is group:
+            del self._by_name[group.queue, group.name]
