@@ -1,13 +1,19 @@
-"""What became of an event: each step on its path, kept as a log stream under the event's id for a while."""
+"""What became of an event: each step on its path, kept for a while.
+
+Paths lie in a fixed number of log streams, by their event's id: a stream for each event would have to be opened for
+each, and would stay when its entries are gone.
+"""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import msgspec
 
 from forebay.store.commands import AppendLog, LogEntry, ReadLog, StoredEntry
 from forebay.store.contract import Store
 
-_ENTRIES_MAX = 1_000
+_STREAMS = 4_096
+_PAGE_ENTRIES = 1_000
 
 ARRIVALS = "events"
 """The log stream of all events as they arrived, for `forebay events tail`."""
@@ -33,7 +39,12 @@ class Arrival(msgspec.Struct, frozen=True):
     event: msgspec.Raw
 
 
-_decode_steps = msgspec.json.Decoder(tuple[Step, ...]).decode
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    event_id: str
+    steps: tuple[Step, ...]
+
+
+_decode_entry = msgspec.json.Decoder(_Entry).decode
 
 
 class Trace:
@@ -49,7 +60,7 @@ class Trace:
             return []
         # Steps taken together are one entry: an event on the hot path has many of them.
         at_ms = int(steps[0].at * 1000)
-        entry = LogEntry(at_ms, msgspec.json.encode(steps), at_ms + self._retention_ms)
+        entry = LogEntry(at_ms, msgspec.json.encode(_Entry(event_id, tuple(steps))), at_ms + self._retention_ms)
         return [AppendLog(_stream(event_id), (entry,))]
 
     def arrived(self, at: float, arrivals: Sequence[Arrival]) -> list[AppendLog]:
@@ -64,10 +75,19 @@ class Trace:
 
     async def path(self, event_id: str) -> Sequence[Step]:
         """Return the steps of an event in order; empty where it is unknown or its time is over."""
-        query = ReadLog(_stream(event_id), limit=_ENTRIES_MAX)
-        entries: Sequence[StoredEntry] = await self._store.view(lambda view: view.ask(query))
-        return [step for entry in entries for step in _decode_steps(entry.data)]
+        steps: list[Step] = []
+        after = 0
+        while True:
+            query = ReadLog(_stream(event_id), limit=_PAGE_ENTRIES, after=after)
+            page: Sequence[StoredEntry] = await self._store.view(lambda view, query=query: view.ask(query))
+            for entry in page:
+                # Most entries are of other events; looking for the id is far cheaper than decoding them.
+                if event_id.encode() in entry.data and (found := _decode_entry(entry.data)).event_id == event_id:
+                    steps += found.steps
+            if len(page) < _PAGE_ENTRIES:
+                return steps
+            after = page[-1].position
 
 
 def _stream(event_id: str) -> str:
-    return f"trace/{event_id}"
+    return f"trace/{crc32(event_id.encode()) % _STREAMS}"

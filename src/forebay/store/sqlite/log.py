@@ -17,18 +17,29 @@ from forebay.store.sqlite.session import Session
 # Entries of a dropped stream that one sweep deletes.
 SWEPT_MAX = 500
 
+# Before every time that anyone gives (and within 64 bits).
+_TIME_MIN = -(1 << 62)
+
 _INSERT = Statements("INSERT INTO entry (stream, position, at, expires_at, data) VALUES {rows}", "(?,?,?,?,?)")
-_OPEN = (
-    "INSERT INTO stream (name, last_position, latest_at, disorder, entries) VALUES (?, 0, ?, 0, 0)"
-    " RETURNING number, last_position, latest_at, disorder, entries"
+_FIND = Statements(
+    "SELECT name, number, last_position, latest_at, disorder, entries FROM stream WHERE name IN ({rows})", "?"
 )
-_SAVE = "UPDATE stream SET last_position = ?, latest_at = ?, disorder = ?, entries = ? WHERE number = ?"
+_OPEN = Statements(
+    "INSERT INTO stream (name, last_position, latest_at, disorder, entries) VALUES {rows}"
+    " RETURNING name, number, last_position, latest_at, disorder, entries",
+    f"(?, 0, {_TIME_MIN}, 0, 0)",
+)
+# An update of many rows at once: each of them is there.
+_SAVE = Statements(
+    "INSERT INTO stream (number, last_position, latest_at, disorder, entries) VALUES {rows}"
+    " ON CONFLICT (number) DO UPDATE SET last_position = excluded.last_position, latest_at = excluded.latest_at,"
+    " disorder = excluded.disorder, entries = excluded.entries",
+    "(?,?,?,?,?)",
+)
 
 _LAST_BEFORE = "SELECT position FROM entry WHERE stream = ? AND at < ? ORDER BY at DESC, position DESC LIMIT 1"
 _FIRST_SINCE = "SELECT position FROM entry WHERE stream = ? AND at >= ? ORDER BY at, position LIMIT 1"
 
-# Before every time that anyone gives (and within 64 bits).
-_TIME_MIN = -(1 << 62)
 _MAX = 1 << 62
 
 
@@ -36,10 +47,9 @@ def append(session: Session, commands: Sequence[AppendLog]) -> list[int]:
     """Append entries to their streams."""
     values: list[object] = []
     results: list[int] = []
-    streams: dict[str, list[int]] = {}
+    streams = _open(session.connection, {command.stream for command in commands})
     for command in commands:
-        stream = streams.get(command.stream) or _open(session, command.stream)
-        streams[command.stream] = stream
+        stream = streams[command.stream]
         for entry in command.entries:
             stream[1] += 1
             if entry.at_ms >= stream[2]:
@@ -51,8 +61,7 @@ def append(session: Session, commands: Sequence[AppendLog]) -> list[int]:
         results.append(stream[1])
         session.topics.add(("log", command.stream))
     _INSERT.run(session.connection, values)
-    for number, last_position, latest_at, disorder, count in streams.values():
-        session.execute(_SAVE, (last_position, latest_at, disorder, count, number))
+    _SAVE.run(session.connection, [value for stream in streams.values() for value in stream])
     return results
 
 
@@ -108,13 +117,12 @@ def sweep(session: Session) -> bool:
     return True
 
 
-def _open(session: Session, name: str) -> list[int]:
-    row = session.execute(
-        "SELECT number, last_position, latest_at, disorder, entries FROM stream WHERE name = ?", (name,)
-    ).fetchone()
-    if row is None:
-        row = session.execute(_OPEN, (name, _TIME_MIN)).fetchone()
-    return list(row)
+def _open(connection: sqlite3.Connection, names: set[str]) -> dict[str, list[int]]:
+    """Return the streams' number, last position, latest time, disorder and size by name, opening those that are new."""
+    rows = _FIND.fetch(connection, list(names))
+    if len(rows) < len(names):
+        rows += _OPEN.fetch(connection, list(names.difference(row[0] for row in rows)))
+    return {row[0]: list(row[1:]) for row in rows}
 
 
 def _position(connection: sqlite3.Connection, statement: str, number: int, at_ms: int) -> int | None:
