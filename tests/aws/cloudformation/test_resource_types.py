@@ -111,16 +111,28 @@ def test_buckets(node: RunningNode) -> None:
     client, s3 = node.client("cloudformation"), node.client("s3")
     bucket = {
         "Type": "AWS::S3::Bucket",
-        "Properties": {"BucketEncryption": {}, "PublicAccessBlockConfiguration": {"BlockPublicAcls": True}},
+        "Properties": {
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+            },
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "Tags": [{"Key": "a", "Value": "b"}],
+            "PublicAccessBlockConfiguration": {"BlockPublicAcls": True},
+        },
     }
     sections = {"Outputs": {"Name": {"Value": {"Ref": "B"}}, "Arn": {"Value": {"Fn::GetAtt": ["B", "Arn"]}}}}
     stack = complete(client, create(client, "My-Stack", {"B": bucket}, **sections))
     name = outputs(stack)["Name"]
     assert name.startswith("my-stack-b-")
     assert outputs(stack)["Arn"] == f"arn:aws:s3:::{name}"
-    s3.put_object(Bucket=name, Key="a", Body=b"x")
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    assert s3.get_bucket_tagging(Bucket=name)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    version = s3.put_object(Bucket=name, Key="a", Body=b"x")["VersionId"]
     assert delete(client, "My-Stack") == "DELETE_FAILED"
-    s3.delete_object(Bucket=name, Key="a")
+    s3.delete_object(Bucket=name, Key="a", VersionId=version)
     assert delete(client, "My-Stack") == "DELETE_COMPLETE"
 
 

@@ -148,7 +148,7 @@ class ResourceSteps:
             failed = replace(current, status=_FAILED[resource.action], reason=failure_reason(error, site))
             await self._progress.put_resource(failed)
             return False
-        await self._complete(resource, registered, made, properties)
+        await self._complete(resource, made, self._notice(registered, resource, site))
         return True
 
     async def _act(
@@ -183,9 +183,7 @@ class ResourceSteps:
             return made
         return await kind.update(site, Existing(made.physical_id, {}, made.attributes), properties)
 
-    async def _complete(
-        self, resource: StackResource, registered: Registered | None, made: Made, properties: Mapping[str, Any]
-    ) -> None:
+    async def _complete(self, resource: StackResource, made: Made, notice: str | None) -> None:
         current = self._progress.resources[resource.logical_id]
         was = None if current.previous is None else current.previous.physical_id
         if resource.action != "update" and current.physical_id in {None, was}:
@@ -194,9 +192,9 @@ class ResourceSteps:
             replace(
                 current,
                 status=_COMPLETE[resource.action],
-                reason=self._notice(registered, resource, properties),
+                reason=notice,
                 physical_id=made.physical_id,
-                properties=dict(properties),
+                properties=resource.pending or {},
                 attributes=made.attributes,
                 action="",
                 pending=None,
@@ -208,9 +206,7 @@ class ResourceSteps:
         initiated = replace(resource, physical_id=made.physical_id, attributes=made.attributes, reason=_INITIATED)
         return await self._progress.put_resource(initiated)
 
-    def _notice(
-        self, registered: Registered | None, resource: StackResource, properties: Mapping[str, Any]
-    ) -> str | None:
+    def _notice(self, registered: Registered | None, resource: StackResource, site: StackSite) -> str | None:
         """Return what a deploy must say of a resource: what was left out, and what has no effect here."""
         if registered is None:
             return f"Ignored: Forebay has no resource type {resource.type}; nothing was created."
@@ -219,10 +215,10 @@ class ResourceSteps:
         parts: list[str] = []
         if ignored:
             parts.append(f"Ignored properties that Forebay does not have: {', '.join(ignored)}.")
-        idle = registered.without_effect(properties)
+        idle = registered.without_effect(resource.pending or {})
         if idle:
             parts.append(f"Accepted without effect: {', '.join(idle)}.")
-        return " ".join(parts) or None
+        return " ".join([*parts, *site.notes]) or None
 
     # --- back ---
 

@@ -23,6 +23,8 @@ class StackSite:
         self._record = record
         # The service that failed last, for the words of the failure.
         self.failed_service: str | None = None
+        # What the deploy says of the resource.
+        self.notes: list[str] = []
 
     @property
     def place(self) -> Place:
@@ -54,6 +56,11 @@ class StackSite:
     async def record(self, made: Made) -> None:
         """Keep what has been made so far."""
         await self._record(made)
+
+    def note(self, text: str) -> None:
+        """Have the deploy say something of the resource."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     async def pause(self, seconds: float) -> None:
         """Wait before looking again."""

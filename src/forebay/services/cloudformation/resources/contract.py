@@ -67,6 +67,10 @@ class Site(Protocol):
         """Keep what has been made so far, durably: for creates of more than one step, after the first."""
         ...
 
+    def note(self, text: str) -> None:
+        """Have the deploy say something of the resource that the user should know."""
+        ...
+
     async def pause(self, seconds: float) -> None:
         """Wait before looking again. Raises `ServiceError` where the deployment was cancelled meanwhile."""
         ...

@@ -107,6 +107,9 @@ async def wait_until_active(site: Site, name: str) -> None:
         if state.get("State") == "Failed" or state.get("LastUpdateStatus") == "Failed":
             reason = state.get("StateReason") or state.get("LastUpdateStatusReason") or "unknown"
             raise ServiceError.of("NotStabilized", f"Lambda function {name} failed: {reason}")
+        if state.get("State") == "Active" and state.get("StateReason"):
+            # Which interpreter runs it, where the host lacks the version asked for.
+            site.note(state["StateReason"])
         return state.get("State") != "Pending" and state.get("LastUpdateStatus") != "InProgress"
 
     await wait_until(site, look, f"function {name}")

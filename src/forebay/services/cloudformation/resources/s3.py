@@ -15,6 +15,7 @@ _WITHOUT_EFFECT = frozenset(
         "AccessControl",
         "AnalyticsConfigurations",
         "BucketEncryption",
+        "CorsConfiguration",
         "IntelligentTieringConfigurations",
         "InventoryConfigurations",
         "LifecycleConfiguration",
@@ -36,6 +37,11 @@ _UNSUPPORTED = frozenset(
         "WebsiteConfiguration",
     }
 )
+# Configurations that the API takes as the template gives them, and what its operations call them.
+_SETTINGS = {
+    "OwnershipControls": "BucketOwnershipControls",
+    "PublicAccessBlockConfiguration": "PublicAccessBlock",
+}
 _NOTIFICATIONS = {
     "LambdaConfigurations": ("LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
     "QueueConfigurations": ("QueueConfigurations", "Queue", "QueueArn"),
@@ -76,35 +82,37 @@ async def _configure(site: Site, name: str, old: Properties, new: Properties) ->
         await site.run("s3", "PutBucketVersioning", {"Bucket": name, "VersioningConfiguration": configuration})
     if changed("Tags"):
         tags = new.get("Tags")
-        if tags:
-            await site.run("s3", "PutBucketTagging", {"Bucket": name, "Tagging": {"TagSet": tags}})
-        else:
-            await site.run("s3", "DeleteBucketTagging", {"Bucket": name})
-    if changed("CorsConfiguration"):
-        await _put_cors(site, name, new.get("CorsConfiguration"))
+        await _put_or_delete(site, name, "BucketTagging", "Tagging", {"TagSet": tags} if tags else None)
+    if changed("BucketEncryption"):
+        rules = _encryption(new.get("BucketEncryption"))
+        await _put_or_delete(site, name, "BucketEncryption", "ServerSideEncryptionConfiguration", rules)
+    for member, noun in _SETTINGS.items():
+        if changed(member):
+            await _put_or_delete(site, name, noun, member, new.get(member))
     if changed("NotificationConfiguration"):
         configuration = _notifications(new.get("NotificationConfiguration") or {})
         params = {"Bucket": name, "NotificationConfiguration": configuration}
         await site.run("s3", "PutBucketNotificationConfiguration", params)
 
 
-async def _put_cors(site: Site, name: str, configuration: dict[str, Any] | None) -> None:
+async def _put_or_delete(site: Site, name: str, noun: str, member: str, value: object) -> None:
+    """Set a configuration of a bucket by the operation named after it, or take it away."""
+    if value is None:
+        await run_if_there(site, "s3", f"Delete{noun}", {"Bucket": name})
+    else:
+        await site.run("s3", f"Put{noun}", {"Bucket": name, member: value})
+
+
+def _encryption(configuration: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a template's encryption in the API's shape."""
     if configuration is None:
-        await site.run("s3", "DeleteBucketCors", {"Bucket": name})
-        return
-    rules = [
-        {
-            "ID": rule.get("Id"),
-            "AllowedHeaders": rule.get("AllowedHeaders"),
-            "AllowedMethods": rule["AllowedMethods"],
-            "AllowedOrigins": rule["AllowedOrigins"],
-            "ExposeHeaders": rule.get("ExposedHeaders"),
-            "MaxAgeSeconds": rule.get("MaxAge"),
-        }
-        for rule in configuration.get("CorsRules", [])
-    ]
-    present = [{key: value for key, value in rule.items() if value is not None} for rule in rules]
-    await site.run("s3", "PutBucketCors", {"Bucket": name, "CORSConfiguration": {"CORSRules": present}})
+        return None
+    rules: list[dict[str, Any]] = []
+    for rule in configuration.get("ServerSideEncryptionConfiguration") or ():
+        entry = {"BucketKeyEnabled": rule.get("BucketKeyEnabled")}
+        entry["ApplyServerSideEncryptionByDefault"] = rule.get("ServerSideEncryptionByDefault")
+        rules.append({key: value for key, value in entry.items() if value is not None})
+    return {"Rules": rules}
 
 
 def _notifications(configuration: dict[str, Any]) -> dict[str, Any]:
