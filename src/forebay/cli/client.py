@@ -21,6 +21,8 @@ class Endpoint:
     """A node, as a command reaches it."""
 
     def __init__(self, url: str, region: str, account: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise click.BadParameter(f"'{url}' is no http:// or https:// URL", param_hint="--endpoint")
         self.url = url.rstrip("/")
         self.region = region
         self.account = account
@@ -55,7 +57,7 @@ class Endpoint:
         except (OSError, http.client.HTTPException) as error:
             self.unreachable(error)
         except ValueError as error:
-            # No URL at all, or an answer that is not JSON: another program listens there.
+            # An answer that is not JSON: another program listens there.
             raise click.ClickException(f"{self.url} is not a Forebay node ({error}).") from None
 
     def unreachable(self, error: Exception) -> NoReturn:

@@ -5,6 +5,7 @@ origin always: a page that somebody visits must not wipe the node on the same ma
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from urllib.parse import parse_qsl
@@ -21,6 +22,8 @@ from forebay.store.commands import ReadLog
 _JSON = (("Content-Type", "application/json"),)
 _WAIT_SECONDS_MAX = 30.0
 _ARRIVALS_MAX = 500
+# Positions and seconds; more digits would not fit the store's numbers.
+_NUMBER = re.compile("[0-9]{1,15}")
 # The last second of the year 9999.
 _TIME_MAX = 253_402_300_799
 
@@ -191,7 +194,7 @@ def _check_origin(request: Request) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit():
+    if not _NUMBER.fullmatch(text):
         raise ServiceError.of("ValidationException", f"'{text}' is not a number.", 400)
     return int(text)
 

@@ -94,7 +94,7 @@ class Authenticator:
 @lru_cache(maxsize=4096)
 def _open_identity(scope: Scope, default_account: str) -> Identity:
     key = scope.access_key
-    account = key if len(key) == 12 and key.isdigit() else default_account
+    account = key if len(key) == 12 and key.isascii() and key.isdigit() else default_account
     return Identity(account, f"arn:aws:iam::{account}:root", key, scope)
 
 
