@@ -57,6 +57,15 @@ def test_unknown_condition_is_refused() -> None:
     assert problem({"A": {"Condition": "C"}}) == text
 
 
+def test_unknown_names_in_functions_are_refused_wherever_they_stand() -> None:
+    hidden = {"Fn::If": ["Never", {"Fn::If": ["Gone", 1, 2]}, 3]}
+    text = "Template error: unresolved condition dependency Gone in Fn::If"
+    assert problem({"A": {"Properties": {"p": hidden}}}, Conditions={"Never": {"Fn::Equals": ["a", "b"]}}) == text
+    lookup = {"Fn::FindInMap": ["Gone", "a", "b"]}
+    text = "Template error: Mapping named 'Gone' is not present in the 'Mappings' section of template."
+    assert problem({"A": {"Properties": {"p": [lookup]}}}) == text
+
+
 def test_cycle_is_refused_with_its_members() -> None:
     cycle = {
         "A": {"Properties": {"p": {"Ref": "B"}}},

@@ -300,8 +300,8 @@ def _cidr(scope: Scope, argument: object) -> list[str]:
         "Template error: every Fn::Cidr object requires two parameters, (1) a CIDR block and (2) the number of CIDRs"
     )
     block, count, *bits = _arguments(argument, (2, 3), problem)
-    size = int(_text(scope.resolve(bits[0]))) if bits else 8
     try:
+        size = int(_text(scope.resolve(bits[0]))) if bits else 8
         network = ipaddress.ip_network(str(scope.resolve(block)), strict=False)
         parts = network.subnets(new_prefix=network.max_prefixlen - size)
         wanted = int(_text(scope.resolve(count)))

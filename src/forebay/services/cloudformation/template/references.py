@@ -93,6 +93,8 @@ def check_references(template: Template) -> None:
         ServiceError: in CloudFormation's words.
     """
     _check_conditions(template)
+    for item in template.resources.values():
+        _check_functions(template, item.properties)
     _check_names(template, "Resources", [item.properties for item in template.resources.values()])
     _check_names(template, "Outputs", [[item.value, item.export] for item in template.outputs.values()])
     missing = sorted(
@@ -122,6 +124,26 @@ def _check_names(template: Template, block: str, values: Iterable[object]) -> No
             f"Template format error: Unresolved resource dependencies [{', '.join(unresolved)}] in the {block} block "
             "of the template"
         )
+
+
+def _check_functions(template: Template, value: object) -> None:
+    """Check the conditions and maps that functions name, also in branches that are not taken."""
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            _check_functions(template, item)
+    elif isinstance(value, dict):
+        for name, argument in cast("dict[str, object]", value).items():
+            first = cast("list[object]", argument)[0] if isinstance(argument, list) and argument else None
+            if name == "Fn::If" and isinstance(first, str) and first not in template.conditions:
+                raise invalid(f"Template error: unresolved condition dependency {first} in Fn::If")
+            is_map_name = (
+                name == "Fn::FindInMap" and isinstance(first, str) and len(cast("list[object]", argument)) == 3
+            )
+            if is_map_name and first not in template.mappings:
+                raise invalid(
+                    f"Template error: Mapping named '{first}' is not present in the 'Mappings' section of template."
+                )
+            _check_functions(template, cast("object", argument))
 
 
 def _is_value(template: Template, name: str) -> bool:
