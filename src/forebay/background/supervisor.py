@@ -36,6 +36,11 @@ class Duty:
         """Whether the worker will not be run again."""
         return self._stopped.is_set()
 
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set once the worker is to run no more; a step that waits for long waits for this too."""
+        return self._stopped
+
     def wake(self) -> None:
         """Run the worker as soon as its current step is over."""
         self._awake.set()
@@ -106,7 +111,8 @@ class Supervisor:
         tasks = [*self._duties.values(), *self._children]
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=drain_seconds)
-            for task in unfinished:
+            # Also what steps spawned after the stop had begun, which nobody would wait for otherwise.
+            for task in {*unfinished, *self._children}:
                 task.cancel()
         self._stopped.set()
 

@@ -51,13 +51,17 @@ class FunctionSpec(Struct, frozen=True, kw_only=True):
 
 
 class Invocation(Struct, frozen=True, kw_only=True):
-    """One event for a function. `payload` is what the handler gets; the JSON texts go to its context as they are."""
+    """One event for a function. `payload` is what the handler gets; the JSON texts go to its context as they are.
+
+    `function_arn` is the ARN that the caller named (an alias, no qualifier), where that is not the version's own.
+    """
 
     request_id: str
     payload: bytes
     trace_id: str = ""
     client_context_json: str = ""
     cognito_identity_json: str = ""
+    function_arn: str = ""
 
 
 class InvocationResult(Struct, frozen=True, kw_only=True):

@@ -246,7 +246,7 @@ class Instance:
             ("Content-Type", "application/json"),
             ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
             ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
-            ("Lambda-Runtime-Invoked-Function-Arn", self.spec.arn),
+            ("Lambda-Runtime-Invoked-Function-Arn", invocation.function_arn or self.spec.arn),
         ]
         optional = {
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
