@@ -57,7 +57,11 @@ CATALOG: Mapping[str, str] = {
 # The service in an ARN where it is not the model's name.
 ARN_SERVICES: Mapping[str, str] = {"execute-api": "apigatewayv2", "states": "stepfunctions"}
 
-INGRESS_SERVICES: Mapping[str, str] = {"execute-api": "apigatewayv2", "lambda-url": "lambda"}
+INGRESS_SERVICES: Mapping[str, str] = {
+    "custom-domain": "apigatewayv2",
+    "execute-api": "apigatewayv2",
+    "lambda-url": "lambda",
+}
 
 
 USED_SERVICE = Kind("node.used_service", str)
@@ -206,6 +210,7 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
         public_url=config.public_url,
         specials={"_forebay": control.handle, "metrics": MetricsPage(metrics).handle},
         find_ingress=node.find_ingress,
+        hosts=platform.hosts,
     )
     return node, application
 

@@ -1,7 +1,7 @@
 """What a node gives its services: the store, time, chance, settings and the ways to each other."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from forebay.background.supervisor import Duty, Spawn
@@ -24,7 +24,8 @@ class Platform:
     """The parts of a node that services stand on. Built by `node`, handed to `Service.build` and to each `Call`.
 
     `start_worker` puts a worker under supervision at any time (a poller for a new event source mapping);
-    `open_source` opens a queue or stream of any service by ARN; `endpoint` is the node's own URL, for functions.
+    `open_source` opens a queue or stream of any service by ARN; `endpoint` is the node's own URL, for functions;
+    `hosts` says which host names of their own lead to which ingress (custom domain names of APIs), by label.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class Platform:
     start_worker: Callable[[Worker], Duty]
     spawn: Spawn
     endpoint: Callable[[], str]
+    hosts: dict[str, str] = field(default_factory=dict[str, str])
 
     async def open_source(self, arn: Arn) -> Source | None:
         """Return the source behind an ARN, or None where its service has none or the resource is not there."""

@@ -45,7 +45,7 @@ class Application:
     """Answers every request of a node.
 
     `specials` answer paths by their first segment (`/_forebay`, `/metrics`) that are no AWS API. `public_url` is the
-    base of URLs handed out; without it the request's own host serves.
+    base of URLs handed out; without it the request's own host serves. `hosts` are host names that lead to an ingress.
     """
 
     def __init__(  # noqa: PLR0913 - the meeting point of the wire's parts, built once
@@ -59,6 +59,7 @@ class Application:
         public_url: str | None,
         specials: Mapping[str, Special],
         find_ingress: FindIngress,
+        hosts: Mapping[str, str],
     ) -> None:
         self._table = table
         self._authenticator = authenticator
@@ -68,19 +69,20 @@ class Application:
         self._public_url = public_url
         self._specials = specials
         self._find_ingress = find_ingress
+        self._hosts = hosts
         self._rest_tables: dict[str, RestTable] = {}
         # Plans by `X-Amz-Target`: what the JSON protocols ask for is all in that header.
         self._targets: dict[str, Plan] = {}
 
     def handle(self, request: Request) -> Awaitable[Response]:
         """Return the answer to come of one request; it raises nothing but cancellation."""
+        address = ingress_address(request, self._hosts)
+        if address is not None:
+            return self._enter(request, address)
         if request.path.startswith(("/_", "/metrics")):
             special = self._specials.get(request.path.split("/", 2)[1])
             if special is not None:
                 return special(request)
-        address = ingress_address(request)
-        if address is not None:
-            return self._enter(request, address)
         return self._answer(request)
 
     async def _enter(self, request: Request, address: Address) -> Response:

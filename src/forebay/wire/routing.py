@@ -80,11 +80,16 @@ class Scope(NamedTuple):
 NO_SCOPE = Scope("", "", "", "")
 
 
-def ingress_address(request: Request) -> Address | None:
-    """Return the ingress that a request's host or path names, or None."""
+def ingress_address(request: Request, hosts: Mapping[str, str]) -> Address | None:
+    """Return the ingress that a request's host or path names, or None; `hosts` gives labels of further host names."""
     found = _host_ingress(request.host)
     if found is not None:
         return Address(found[0], found[1], request.path)
+    if hosts:
+        name = request.host.rsplit(":", 1)[0].lower()
+        label = hosts.get(name)
+        if label is not None:
+            return Address(label, name, request.path)
     if request.path.startswith("/_aws/"):
         match = _INGRESS_PATH.match(request.path)
         if match is not None:

@@ -59,6 +59,7 @@ def build(failure=None, *, is_open=True, specials=None, ingress=None):
         public_url=None,
         specials=specials or {},
         find_ingress=find_ingress,
+        hosts={},
     )
     return application, metrics, act
 

@@ -72,7 +72,7 @@ def test_signs_of_a_request_name_its_operation(asked, scope, expected):
     ],
 )
 def test_host_or_path_names_the_ingress(asked, expected):
-    assert ingress_address(asked) == expected
+    assert ingress_address(asked, {}) == expected
 
 
 @pytest.mark.parametrize(
