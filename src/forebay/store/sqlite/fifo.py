@@ -35,7 +35,9 @@ _PASSED_MAX = 1000
 _FETCHED_MAX = 64
 
 _KNOWN = Statements(
-    "SELECT queue, key, until_ms, position, message_id FROM duplicate WHERE (queue, key) IN (VALUES {rows})", "(?,?)"
+    "WITH wanted (queue, key) AS (VALUES {rows}) SELECT queue, key, until_ms, position, message_id"
+    " FROM wanted CROSS JOIN duplicate USING (queue, key)",
+    "(?,?)",
 )
 _REMEMBER = Statements("INSERT OR REPLACE INTO duplicate VALUES {rows}", "(?,?,?,?,?)")
 

@@ -15,7 +15,8 @@ _GROUPS_MAX = 20_000
 
 _COLUMNS = "id, queue, name, ready, delayed, in_flight, head"
 _BY_NAME = Statements(
-    f"SELECT {_COLUMNS} FROM message_group WHERE (queue, name) IN (VALUES {{rows}})",  # noqa: S608 constants
+    f"WITH wanted (queue, name) AS (VALUES {{rows}}) SELECT {_COLUMNS} FROM wanted"  # noqa: S608 constants
+    " CROSS JOIN message_group USING (queue, name)",
     "(?,?)",
 )
 _BY_ID = Statements(f"SELECT {_COLUMNS} FROM message_group WHERE id IN ({{rows}})", "?")  # noqa: S608 constants

@@ -32,7 +32,11 @@ _REPLACE = Statements(
     _ROW,
 )
 _CREATE = Statements(f"{_INSERT} ON CONFLICT DO NOTHING RETURNING kind, key", _ROW)
-_KNOWN = Statements("SELECT kind, key FROM timer WHERE (kind, key) IN (VALUES {rows})", "(?,?)")
+# `(kind, key) IN (VALUES ...)` would look at every timer.
+_KNOWN = Statements(
+    "WITH wanted (kind, key) AS (VALUES {rows}) SELECT kind, key FROM wanted CROSS JOIN timer USING (kind, key)",
+    "(?,?)",
+)
 _DUE = "SELECT rowid, key, due_at, data FROM timer WHERE kind = ? AND ready_at <= ? ORDER BY ready_at, key LIMIT ?"
 _SETTLE = Statements(
     "WITH change (id, due_at, data) AS (VALUES {rows}) UPDATE timer SET ready_at = change.due_at,"
