@@ -19,7 +19,7 @@ Report = Callable[[str], None]
 
 _PATIENCE_SECONDS = 15.0
 _POLL_SECONDS = 0.1
-# A path is complete when every delivery on it has come to one of these.
+# A delivery comes to one of these in the end.
 _ENDS = frozenset({"delivered", "rejected", "exhausted"})
 
 
@@ -121,6 +121,23 @@ def _path(node: Endpoint, event_id: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _is_complete(steps: Sequence[Mapping[str, Any]]) -> bool:
-    pending = {step.get("target") for step in steps if step["what"] in ("matched", "deferred", "queued")}
-    ended = {step.get("target") for step in steps if step["what"] in _ENDS}
-    return pending <= ended and any(step["what"] in (*_ENDS, "unmatched", "received") for step in steps)
+    """Return whether everything that the path began has come to an end."""
+    ended = [step for step in steps if step["what"] in _ENDS]
+    # A rule that matched hands over to its targets; a function that took an event from a rule runs it next.
+    awaited = {step.get("source", "") for step in steps if step["what"] == "matched"}
+    awaited |= {step.get("target", "") for step in steps if step["what"] == "deferred"}
+    awaited |= {
+        step.get("target", "")
+        for step in ended
+        if _is_function(step.get("target", "")) and _is_rule(step.get("source", ""))
+    }
+    reached = {step.get("source", "") for step in ended}
+    return awaited <= reached
+
+
+def _is_function(arn: str) -> bool:
+    return arn.startswith("arn:") and arn.split(":")[2] == "lambda"
+
+
+def _is_rule(arn: str) -> bool:
+    return arn.startswith("arn:") and arn.split(":")[2] == "events"

@@ -153,7 +153,8 @@ def _report_event(event: Mapping[str, Any], report: Report, failures: list[str],
         failures.append(f"{name} ({event['ResourceType']}): {reason}")
     if reason and status.endswith("_COMPLETE") and reason not in notices:
         notices.append(f"{name}: {reason}")
-    if event["ResourceType"] != "AWS::CloudFormation::Stack":
+    is_news = not status.endswith("_IN_PROGRESS") or "ROLLBACK" in status
+    if is_news and event["ResourceType"] != "AWS::CloudFormation::Stack":
         report(f"{status:<28} {name} ({event['ResourceType']}){': ' + reason if reason else ''}")
 
 

@@ -93,6 +93,7 @@ def trace(event_id: str, *, as_json: bool, endpoint: str, region: str, account: 
 
 _COLOURS: Mapping[str, str] = {
     "delivered": "green",
+    "ran": "green",
     "matched": "cyan",
     "retried": "yellow",
     "rejected": "red",
@@ -104,9 +105,9 @@ _COLOURS: Mapping[str, str] = {
 def path_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return lines for people about an event's path."""
     for step in steps:
-        what = step["what"]
+        what = _what(step)
         words = [clock_time(step["at"]), click.style(f"{what:<10}", fg=_COLOURS.get(what))]
-        ends = [_resource(arn) for arn in (step.get("source"), step.get("target")) if arn]
+        ends = [_resource(arn) for arn in dict.fromkeys((step.get("source"), step.get("target"))) if arn]
         words.append(" -> ".join(ends))
         if step.get("attempt", 0) > 1:
             words.append(f"(attempt {step['attempt']})")
@@ -114,6 +115,12 @@ def path_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if reason:
             words.append(click.style(reason, dim=True))
         yield "  ".join(words)
+
+
+def _what(step: Mapping[str, Any]) -> str:
+    """Return the word for a step; a function that takes an event from itself has run it."""
+    is_run = step["what"] == "delivered" and step.get("source") == step.get("target")
+    return "ran" if is_run else step["what"]
 
 
 def _resource(arn: str) -> str:
