@@ -1,8 +1,7 @@
 """The one loop that reads a source: take a batch, filter it, hand it to a target, settle.
 
 Event source mappings are this loop with a function as its target; pipes will be it with an enrichment before theirs.
-How many batches run at once follows AWS's pollers: five at first, more while batches come back full, fewer when the
-target throttles or fails (Lambda developer guide, "Scaling behavior for Amazon SQS event source mappings").
+How many batches run at once is `pace`'s to say.
 """
 
 import asyncio
@@ -18,6 +17,7 @@ from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Source, SourceRecord
+from forebay.delivery.pace import Pace
 from forebay.delivery.trace import Step, Trace
 from forebay.languages.event_pattern import Pattern, matches
 from forebay.store.commands import AppendLog
@@ -27,10 +27,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-CONCURRENCY_FIRST = 5
-CONCURRENCY_QUIET = 2
-CONCURRENCY_MAX = 1_250
-CONCURRENCY_GROWTH_PER_SECOND = 300 / 60
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 # Around the records of a batch and between them.
 _PAYLOAD_OVERHEAD_BYTES = 64
@@ -100,44 +96,6 @@ class PollerSettings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_max: int | None = None
     hold_seconds: float = 30.0
     json_fields: tuple[str, ...] = ("body",)
-
-
-class Pace:
-    """How many batches may run at once. Pure: the time is handed in."""
-
-    def __init__(self, concurrency_max: int | None) -> None:
-        self._is_bounded = concurrency_max is not None
-        self._most = concurrency_max or CONCURRENCY_MAX
-        self._allowed = float(min(CONCURRENCY_FIRST, self._most))
-        self._grew_at: float | None = None
-
-    @property
-    def allowed(self) -> int:
-        """The number of batches that may run."""
-        return max(1, int(self._allowed))
-
-    def more_is_waiting(self, now: float) -> None:
-        """Learn that a full batch was read while all allowed ones ran."""
-        elapsed_seconds = 0.0 if self._grew_at is None else now - self._grew_at
-        self._grew_at = now
-        self._allowed = min(self._allowed + min(elapsed_seconds, 60.0) * CONCURRENCY_GROWTH_PER_SECOND, self._most)
-
-    def is_quiet(self) -> None:
-        """Learn that there was nothing to read."""
-        self._grew_at = None
-        # Pollers with a maximum of their own do not shrink to two.
-        rest = CONCURRENCY_FIRST if self._is_bounded else CONCURRENCY_QUIET
-        self._allowed = max(min(self._allowed, CONCURRENCY_FIRST), float(min(rest, self._most)))
-
-    def has_failed(self) -> None:
-        """Learn that a whole batch failed: concurrency goes down gradually."""
-        self._allowed = max(self._allowed * 0.9, 1.0)
-        self._grew_at = None
-
-    def is_throttled(self) -> None:
-        """Learn that the target is busy."""
-        self._allowed = max(self._allowed / 2, 1.0)
-        self._grew_at = None
 
 
 class Poller:
@@ -386,25 +344,26 @@ def parse_failures(answer: bytes, record_ids: Collection[str]) -> frozenset[str]
     failed where the answer is no JSON object, or an identifier is missing, empty, null or not of this batch.
     """
     try:
-        decoded: object = msgspec.json.decode(answer) if answer.strip() else None
+        decoded = _decode_response(answer) if answer.strip() else None
     except msgspec.DecodeError:
         return None
-    if decoded is None:
-        return frozenset()
-    if not isinstance(decoded, dict):
-        return None
-    listed = cast("dict[str, object]", decoded).get("batchItemFailures")
-    if listed is None:
-        return frozenset()
-    if not isinstance(listed, list):
-        return None
     failed: set[str] = set()
-    for item in cast("list[object]", listed):
-        found = cast("dict[str, object]", item).get("itemIdentifier") if isinstance(item, dict) else None
-        if not isinstance(found, str) or found not in record_ids:
+    for item in (decoded.batchItemFailures if decoded else None) or ():
+        if item.itemIdentifier not in record_ids:
             return None
-        failed.add(found)
+        failed.add(item.itemIdentifier)
     return frozenset(failed)
+
+
+class _FailedItem(msgspec.Struct):
+    itemIdentifier: str  # noqa: N815 - the wire's name
+
+
+class _BatchResponse(msgspec.Struct):
+    batchItemFailures: list[_FailedItem] | None = None  # noqa: N815 - the wire's name
+
+
+_decode_response = msgspec.json.Decoder(_BatchResponse | None).decode
 
 
 def _as_seen(name: str, value: object, json_fields: Collection[str]) -> object:

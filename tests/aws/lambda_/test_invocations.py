@@ -11,6 +11,7 @@ from tests.harness import RunningNode, wait_until
 
 ECHO = """
 import json, os
+NAMES = ("COLOR", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_VERSION")
 def handler(event, context):
     print("got", json.dumps(event))
     return {
@@ -18,7 +19,7 @@ def handler(event, context):
         "arn": context.invoked_function_arn,
         "request": context.aws_request_id,
         "remaining": context.get_remaining_time_in_millis() > 0,
-        "env": {k: os.environ.get(k) for k in ("COLOR", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_VERSION")},
+        "env": {name: os.environ.get(name) for name in NAMES},
     }
 """
 FAIL = """
@@ -60,7 +61,7 @@ def test_dry_run_checks_and_runs_nothing(functions: Functions):
     functions.make("echo", ECHO)
     answer, _ = functions.call("echo", InvocationType="DryRun")
     assert answer["StatusCode"] == 204
-    assert functions.node.run(lambda node: _instances(node)) == 0
+    assert functions.node.run(_instances) == 0
 
 
 async def _instances(node) -> int:

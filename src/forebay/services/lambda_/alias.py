@@ -69,7 +69,8 @@ def check_weights(version: str, weights: Mapping[str, float]) -> None:
         raise invalid("$LATEST is not supported for an alias pointing to more than 1 version")
     if version in weights:
         raise invalid(
-            f"Invalid function version {version}. Function version {version} is already included in routing configuration."
+            f"Invalid function version {version}. "
+            f"Function version {version} is already included in routing configuration."
         )
     if sum(weights.values()) > 1:
         raise invalid("Sum of weights in AdditionalVersionWeights cannot be greater than 1")

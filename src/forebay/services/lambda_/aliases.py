@@ -82,8 +82,8 @@ def delete_alias(call: Call, request: api.DeleteAliasRequest) -> None:
     address = parse_unqualified(call, request.function_name)
     load_function(call, address)
     key = record_key(address.key, request.name)
-    for kind in (POLICY, INVOKE_CONFIG):
-        call.records.delete(kind, key)
+    call.records.delete(POLICY, key)
+    call.records.delete(INVOKE_CONFIG, key)
     drop_urls(call.records, address.key, request.name)
     call.records.delete(ALIAS, alias_key(address.key, request.name))
 

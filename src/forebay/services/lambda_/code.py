@@ -19,7 +19,9 @@ from forebay.store.contract import Blobs
 
 _BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 _CHUNK_BYTES = 1024 * 1024
-_DOS, _UNIX = 0, 3
+# The value of `create_system` of archives whose attributes are Unix modes.
+_UNIX = 3
+_LINK_BYTES_MAX = 4096
 
 
 class CodeStore:
@@ -102,7 +104,7 @@ def _check_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     if is_outside or entry.flag_bits & 1:
         raise invalid(_BAD_ZIP)
     if _is_link(entry):
-        if entry.file_size > 4096:
+        if entry.file_size > _LINK_BYTES_MAX:
             raise invalid(_BAD_ZIP)
         target = PurePosixPath(opened.read(entry).decode("utf-8"))
         if target.is_absolute() or not _stays_inside(path.parent / target):
@@ -129,25 +131,25 @@ def _unpack_to(archive: bytes, temporary: Path, folder: Path) -> None:
     temporary.mkdir(parents=True)
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-            entries = opened.infolist()
-            room = limits.UNZIPPED_BYTES_MAX
-            for entry in entries:
-                if not _is_link(entry):
-                    room -= _write_entry(opened, entry, temporary, room)
-            # Last, so that nothing is ever written through a link.
-            for entry in entries:
-                if _is_link(entry):
-                    _write_link(opened, entry, temporary)
+            _write_entries(opened, temporary)
         temporary.chmod(0o755)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
+        temporary.rename(folder)
     except (zipfile.BadZipFile, EOFError) as error:
         raise invalid(_BAD_ZIP) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_entries(opened: zipfile.ZipFile, root: Path) -> None:
+    entries = opened.infolist()
+    room = limits.UNZIPPED_BYTES_MAX
+    for entry in entries:
+        if not _is_link(entry):
+            room -= _write_entry(opened, entry, root, room)
+    # Last, so that nothing is ever written through a link.
+    for entry in entries:
+        if _is_link(entry):
+            _write_link(opened, entry, root)
 
 
 def _write_entry(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path, room: int) -> int:

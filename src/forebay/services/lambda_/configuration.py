@@ -92,8 +92,7 @@ def check_environment(variables: Mapping[str, str]) -> None:
 
 def changed(version: Version, request: Request, layers: tuple[LayerUse, ...] | None) -> Version:
     """Return the version with what a request gives; what it does not give keeps its value."""
-    changes: dict[str, Any] = {}
-    for field, given in {
+    given: dict[str, Any] = {
         "role": request.role,
         "runtime": request.runtime,
         "handler": request.handler,
@@ -104,9 +103,14 @@ def changed(version: Version, request: Request, layers: tuple[LayerUse, ...] | N
         "logging": request.logging_config,
         "kms_key": request.kms_key_arn,
         "layers": layers,
-    }.items():
-        if given is not None:
-            changes[field] = given
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    return msgspec.structs.replace(version, **changes, **_unpacked(request))
+
+
+def _unpacked(request: Request) -> dict[str, Any]:
+    """Return the changes that a request gives inside of structures of their own."""
+    changes: dict[str, Any] = {}
     if request.environment is not None:
         # An environment without variables is none.
         changes["environment"] = request.environment.variables or None
@@ -120,7 +124,7 @@ def changed(version: Version, request: Request, layers: tuple[LayerUse, ...] | N
         changes["ephemeral_storage_mb"] = request.ephemeral_storage.size
     if request.file_system_configs is not None:
         changes["file_systems"] = tuple(request.file_system_configs)
-    return msgspec.structs.replace(version, **changes)
+    return changes
 
 
 def _check_most(value: int | None, member: str, most: int) -> None:

@@ -1,7 +1,7 @@
 """Operations on functions: create, get, list, update code and configuration, delete."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -33,7 +33,15 @@ from forebay.services.lambda_.releases import publish
 from forebay.services.lambda_.resolution import load_version
 from forebay.services.lambda_.tags import check_tags
 from forebay.services.lambda_.uploads import read_archive
-from forebay.store.records import key_prefix
+from forebay.store.records import Kind, key_prefix
+
+# What goes with its function.
+_BELONGING: tuple[Kind[Any], ...] = (
+    cast("Kind[Any]", VERSION),
+    cast("Kind[Any]", ALIAS),
+    cast("Kind[Any]", POLICY),
+    cast("Kind[Any]", INVOKE_CONFIG),
+)
 
 _CREATING: dict[str, Any] = {
     "state": "Pending",
@@ -198,7 +206,7 @@ def delete_function(call: Call, request: api.DeleteFunctionRequest) -> api.Delet
     if address.qualifier is not None:
         _delete_version(call, address, function)
         return api.DeleteFunctionResponse(status_code=204)
-    for kind in (VERSION, ALIAS, POLICY, INVOKE_CONFIG):
+    for kind in _BELONGING:
         for key, _ in call.records.list(kind, key_prefix(address.key)):
             call.records.delete(kind, key)
     drop_urls(call.records, address.key)

@@ -105,7 +105,8 @@ def load_layer_uses(call: Call, arns: Sequence[str]) -> tuple[LayerUse, ...]:
             raise invalid(f"Layer version {arn} does not exist.")
         if layer.layer_arn in names:
             raise invalid(
-                f"Two different versions of the same layer are not allowed to be referenced in the same function. {layer.arn}"
+                "Two different versions of the same layer are not allowed to be referenced in the same function. "
+                f"{layer.arn}"
             )
         names.add(layer.layer_arn)
         uses.append(LayerUse(layer.arn, layer.code, layer.code_bytes))

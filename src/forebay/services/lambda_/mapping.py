@@ -133,15 +133,13 @@ def changed(mapping: Mapping, request: Request) -> Mapping:
         InvalidParameterValueException: a setting breaks a rule of mappings that read queues.
     """
     _check_members(request)
-    changes: dict[str, Any] = {}
-    for field, given in {
+    given: dict[str, Any] = {
         "is_enabled": request.enabled,
         "batch_size": request.batch_size,
         "window_seconds": request.maximum_batching_window_in_seconds,
         "kms_key": request.kms_key_arn,
-    }.items():
-        if given is not None:
-            changes[field] = given
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
     if request.filter_criteria is not None:
         changes["filters"] = _filters(request.filter_criteria)
     if request.scaling_config is not None:

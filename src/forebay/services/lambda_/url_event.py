@@ -118,7 +118,7 @@ def _from_members(answer: dict[str, Any]) -> Response:
         status = HTTPStatus(int(answer["statusCode"]))
     except (ValueError, TypeError):
         return BAD_GATEWAY
-    given = answer.get("headers") or {}
+    given: object = answer.get("headers") or {}
     body = answer.get("body")
     data = b"" if body is None else body.encode() if isinstance(body, str) else msgspec.json.encode(body)
     if answer.get("isBase64Encoded"):

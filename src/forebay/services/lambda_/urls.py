@@ -27,7 +27,8 @@ def create_function_url_config(
     key = url_key(address.key, address.qualifier)
     if call.records.find(FUNCTION_URL, key) is not None:
         raise conflict(
-            f"Failed to create function url config for [functionArn = {address.arn}]. Error message:  FunctionUrlConfig exists for this Lambda function"
+            f"Failed to create function url config for [functionArn = {address.arn}]. "
+            "Error message:  FunctionUrlConfig exists for this Lambda function"
         )
     url = FunctionUrl(
         url_id=call.ids.token(ID_CHARACTERS),
