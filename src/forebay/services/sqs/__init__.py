@@ -1,10 +1,10 @@
-"""SQS: standard queues.
+"""SQS: standard and FIFO queues.
 
-Reading order: `queue` and `message` (what is kept, and the rules), `queues`, `messages` and `batches` (operations),
-`waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share), `target` and
+Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
+(operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share), `target` and
 `source` (queues as ends of deliveries and pollers), `workers`. `tags`, `permissions` and `controls` stand apart.
 
-Left out, and answered with an error that says so: FIFO queues and message move tasks. Kept and shown, but without
+Left out, and answered with an error that says so: message move tasks. Kept and shown, but without
 effect: policies, KMS keys. Not done: the order that fair queues give to tenants (message groups are kept and shown).
 """
 

@@ -11,7 +11,7 @@ import msgspec
 
 from forebay.api import sqs as api
 from forebay.services.sqs import limits
-from forebay.services.sqs.errors import invalid_value, not_implemented
+from forebay.services.sqs.errors import invalid_value
 from forebay.services.sqs.queue import Queue, RedrivePolicy
 from forebay.store.commands import MessageCounts
 
@@ -31,6 +31,19 @@ _FIXED = ("QueueArn", "CreatedTimestamp", "LastModifiedTimestamp")
 _ENCRYPTION = (
     "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."
 )
+
+_PER_GROUP = "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup."
+
+# Attributes of FIFO queues: field of `Queue`, and the values that there are.
+_FIFO: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "FifoQueue": ("is_fifo", {"true": True}),
+    "ContentBasedDeduplication": ("content_deduplication", {"true": True, "false": False}),
+    "DeduplicationScope": ("deduplication_scope", {"queue": "queue", "messageGroup": "messageGroup"}),
+    "FifoThroughputLimit": (
+        "throughput_limit",
+        {"perQueue": "perQueue", "perMessageGroupId": "perMessageGroupId"},
+    ),
+}
 
 _WHOLE = re.compile("-?[0-9]+")
 _DIGITS_MAX = 10
@@ -53,13 +66,16 @@ def changed(queue: Queue, attributes: Mapping[str, str]) -> Queue:
             changes[field] = _number(name, text, least, most)
         elif name in _READERS:
             changes.update(_READERS[name](text))
-        elif name == "FifoQueue" and text == "true":
-            raise not_implemented("FIFO queues are not implemented by Forebay yet: FifoQueue cannot be true.")
+        elif name in _FIFO:
+            changes.update(_fifo(queue, name, text))
         else:
             raise api.InvalidAttributeName(f"Unknown Attribute {name}.")
     if attributes.get("SqsManagedSseEnabled") == "true" and attributes.get("KmsMasterKeyId"):
         raise api.InvalidAttributeName(_ENCRYPTION)
-    return msgspec.structs.replace(queue, **changes)
+    queue = msgspec.structs.replace(queue, **changes)
+    if queue.throughput_limit == "perMessageGroupId" and queue.deduplication_scope != "messageGroup":
+        raise api.InvalidAttributeValue(_PER_GROUP)
+    return queue
 
 
 def shown(queue: Queue, counts: MessageCounts | None) -> dict[str, str]:
@@ -83,20 +99,37 @@ def shown(queue: Queue, counts: MessageCounts | None) -> dict[str, str]:
         texts["RedrivePolicy"] = queue.redrive.text()
     if queue.redrive_allow is not None:
         texts["RedriveAllowPolicy"] = queue.redrive_allow
+    if queue.is_fifo:
+        texts["FifoQueue"] = "true"
+        texts["ContentBasedDeduplication"] = "true" if queue.content_deduplication else "false"
+        texts["DeduplicationScope"] = queue.deduplication_scope
+        texts["FifoThroughputLimit"] = queue.throughput_limit
     if queue.kms_key is not None:
         texts["KmsMasterKeyId"] = queue.kms_key
         texts["KmsDataKeyReusePeriodSeconds"] = str(queue.kms_reuse_seconds)
     return texts
 
 
-def check_readable(names: Iterable[str]) -> None:
+def is_fifo_wanted(attributes: Mapping[str, str]) -> bool:
+    """Return whether the attributes of a new queue make it a FIFO queue.
+
+    Raises:
+        InvalidAttributeName: they say that it is none, which AWS knows no attribute for.
+    """
+    wanted = attributes.get("FifoQueue")
+    if wanted not in (None, "true"):
+        raise api.InvalidAttributeName("Unknown Attribute FifoQueue.")
+    return wanted is not None
+
+
+def check_readable(queue: Queue, names: Iterable[str]) -> None:
     """Check the names that a caller asks for.
 
     Raises:
-        InvalidAttributeName: a standard queue has no such attribute.
+        InvalidAttributeName: a queue of this type has no such attribute.
     """
     for name in names:
-        if name not in _READABLE:
+        if name not in _READABLE and not (queue.is_fifo and name in _FIFO):
             raise api.InvalidAttributeName(f"Unknown Attribute {name}.")
 
 
@@ -110,6 +143,18 @@ def _number(name: str, text: str, least: int, most: int) -> int:
     if len(text) > _DIGITS_MAX or _WHOLE.fullmatch(text) is None or not least <= int(text) <= most:
         raise api.InvalidAttributeValue(f"Invalid value for the parameter {name}.")
     return int(text)
+
+
+def _fifo(queue: Queue, name: str, text: str) -> Changes:
+    field, values = _FIFO[name]
+    if not queue.is_fifo:
+        if name in {"DeduplicationScope", "FifoThroughputLimit"}:
+            raise api.InvalidAttributeName(f"You can specify the {name} only when FifoQueue is set to true.")
+        raise api.InvalidAttributeName(f"Unknown Attribute {name}.")
+    if text not in values:
+        reason = " Reason: Modifying queue type is not supported." if name == "FifoQueue" else ""
+        raise api.InvalidAttributeValue(f"Invalid value for the parameter {name}.{reason}")
+    return {field: values[text]}
 
 
 def _policy(text: str) -> Changes:

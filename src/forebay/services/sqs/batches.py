@@ -8,12 +8,20 @@ from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.sqs.address import find_queue
 from forebay.services.sqs.batch import check_entries, check_total, failed_entry
-from forebay.services.sqs.errors import empty_value
-from forebay.services.sqs.messages import check_exists, visibility_change
+from forebay.services.sqs.errors import empty_value, invalid_parameter
+from forebay.services.sqs.fifo import sequence_number
+from forebay.services.sqs.messages import check_exists, check_gone, visibility_change
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
 from forebay.services.sqs.sending import Draft, draft_message
-from forebay.store.commands import ChangeVisibility, DeleteMessages, Receipt, SendMessages, VisibilityChange
+from forebay.store.commands import (
+    ChangeVisibility,
+    DeleteMessages,
+    Receipt,
+    SendMessages,
+    SentMessage,
+    VisibilityChange,
+)
 
 Failures = list[api.BatchResultErrorEntry]
 
@@ -23,6 +31,9 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     """Put up to ten messages on a queue, in order; those that break a rule are left out and named."""
     queue = await find_queue(call, request.queue_url)
     check_entries(request.entries, "SendMessageBatchRequestEntry")
+    if queue.is_fifo and not all(entry.message_group_id for entry in request.entries):
+        # The whole batch, and not as MissingParameter, unlike in SendMessage.
+        raise invalid_parameter("The request must contain the parameter MessageGroupId.")
     failed: Failures = []
     drafts: list[tuple[str, Draft]] = []
     size_bytes = 0
@@ -36,9 +47,11 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
             size_bytes += draft.size_bytes - len(draft.new.body.encode())
             drafts.append((entry.id, draft))
     check_total(size_bytes)
+    sent: Sequence[SentMessage] = ()
     if drafts:
-        await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts)))
-    return api.SendMessageBatchResult(successful=[_sent_entry(*item) for item in drafts], failed=failed)
+        sent = await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts), queue.is_fifo))
+    entries = [_sent_entry(queue, entry_id, draft, one) for (entry_id, draft), one in zip(drafts, sent, strict=True)]
+    return api.SendMessageBatchResult(successful=entries, failed=failed)
 
 
 @operation
@@ -53,9 +66,20 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
             receipts[entry.id] = parse_handle(entry.receipt_handle, queue.number).receipt
         except ServiceError as error:
             failed.append(failed_entry(entry.id, error))
+    results: Sequence[bool] = ()
     if receipts:
-        await call.run(DeleteMessages(queue.number, tuple(receipts.values())))
-    deleted = [api.DeleteMessageBatchResultEntry(id=entry_id) for entry_id in receipts]
+        command = DeleteMessages(queue.number, tuple(receipts.values()), queue.is_fifo, call.now_ms)
+        results = await call.run(command)
+    deleted: list[api.DeleteMessageBatchResultEntry] = []
+    handles = {entry.id: entry.receipt_handle for entry in request.entries}
+    for (entry_id, receipt), is_deleted in zip(receipts.items(), results, strict=True):
+        try:
+            if queue.is_fifo and not is_deleted:
+                await check_gone(call, queue, receipt, handles[entry_id])
+        except ServiceError as error:
+            failed.append(failed_entry(entry_id, error))
+        else:
+            deleted.append(api.DeleteMessageBatchResultEntry(id=entry_id))
     return api.DeleteMessageBatchResult(successful=deleted, failed=failed)
 
 
@@ -92,10 +116,11 @@ def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEnt
     return draft_message(call, queue, entry)
 
 
-def _sent_entry(entry_id: str, draft: Draft) -> api.SendMessageBatchResultEntry:
+def _sent_entry(queue: Queue, entry_id: str, draft: Draft, sent: SentMessage) -> api.SendMessageBatchResultEntry:
     return api.SendMessageBatchResultEntry(
         id=entry_id,
-        message_id=draft.new.message_id,
+        message_id=sent.message_id,
+        sequence_number=sequence_number(sent.position) if queue.is_fifo else None,
         md5_of_message_body=draft.body_md5,
         md5_of_message_attributes=draft.attributes_md5,
         md5_of_message_system_attributes=draft.system_attributes_md5,
@@ -105,4 +130,4 @@ def _sent_entry(entry_id: str, draft: Draft) -> api.SendMessageBatchResultEntry:
 async def _change(call: Call, queue: Queue, changes: Sequence[VisibilityChange]) -> Sequence[bool]:
     if not changes:
         return ()
-    return await call.run(ChangeVisibility(queue.number, call.now_ms, tuple(changes)))
+    return await call.run(ChangeVisibility(queue.number, call.now_ms, tuple(changes), queue.is_fifo))

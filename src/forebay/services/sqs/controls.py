@@ -67,7 +67,7 @@ class QueueControls:
         now_ms = int(self._clock.now() * 1000)
         if kept:
             changes = tuple(VisibilityChange(receipt, now_ms) for receipt in kept)
-            await self._store.submit((ChangeVisibility(queue.number, now_ms, changes),))
+            await self._store.submit((ChangeVisibility(queue.number, now_ms, changes, queue.is_fifo),))
         left = await self._store.view(lambda view: len(view.ask(PeekMessages(queue.number, 0, _PEEK_MAX))))
         return {"moved": moved, "left": left}
 
@@ -80,7 +80,9 @@ class QueueControls:
 
     async def _take(self, queue: Queue, count: int) -> tuple[ReceivedMessage, ...]:
         now_ms = int(self._clock.now() * 1000)
-        (received,) = await self._store.submit((ReceiveMessages(queue.number, now_ms, now_ms + _HIDDEN_MS, count),))
+        (received,) = await self._store.submit(
+            (ReceiveMessages(queue.number, now_ms, now_ms + _HIDDEN_MS, count, is_fifo=queue.is_fifo),)
+        )
         assert isinstance(received, Received)
         return received.messages
 
@@ -99,8 +101,9 @@ class QueueControls:
             sends.setdefault(source.number, []).append(self._again(source, message))
             gone.append(receipt)
         if gone:
-            commands = [SendMessages(number, tuple(new)) for number, new in sends.items()]
-            await self._store.submit((*commands, DeleteMessages(queue.number, tuple(gone))))
+            now_ms = int(self._clock.now() * 1000)
+            commands = [SendMessages(number, tuple(new), queue.is_fifo) for number, new in sends.items()]
+            await self._store.submit((*commands, DeleteMessages(queue.number, tuple(gone), queue.is_fifo, now_ms)))
         return len(gone)
 
     def _again(self, source: Queue, message: ReceivedMessage) -> NewMessage:

@@ -16,6 +16,7 @@ from forebay.api import sqs as api
 from forebay.core.errors import ServiceError
 from forebay.services.sqs import limits
 from forebay.services.sqs.errors import invalid_parameter, invalid_value
+from forebay.services.sqs.fifo import sequence_number
 from forebay.store.commands import ReceivedMessage
 
 AttributeValue = api.MessageAttributeValue | api.MessageSystemAttributeValue
@@ -148,16 +149,6 @@ def check_group(group: str) -> None:
     if _GROUP.fullmatch(group) is None:
         reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length."
         raise invalid_value(group, "MessageGroupId", reason)
-
-
-def check_deduplication(deduplication: str) -> None:
-    """Refuse a deduplication id, which only FIFO queues have.
-
-    Raises:
-        InvalidParameterValue: always.
-    """
-    reason = "The request include parameter that is not valid for this queue type."
-    raise invalid_value(deduplication, "MessageDeduplicationId", reason)
 
 
 def check_delay(delay_seconds: int) -> None:
@@ -340,7 +331,7 @@ def parse_asked(system: Iterable[str] | None, names: Iterable[str] | None) -> As
 
 
 def system_attributes(
-    message: ReceivedMessage, envelope: Envelope, source_arn: str | None, asked: Asked
+    message: ReceivedMessage, envelope: Envelope, source_arn: str | None, asked: Asked, *, is_fifo: bool = False
 ) -> dict[str, str]:
     """Return a message's system attributes as far as they were asked for."""
     texts: dict[str, str | None] = {
@@ -352,6 +343,9 @@ def system_attributes(
         "DeadLetterQueueSourceArn": source_arn,
         "MessageGroupId": message.group,
     }
+    if is_fifo:
+        texts["MessageDeduplicationId"] = message.deduplication
+        texts["SequenceNumber"] = sequence_number(message.position)
     is_all = "All" in asked.system
     return {name: text for name, text in texts.items() if text is not None and (is_all or name in asked.system)}
 

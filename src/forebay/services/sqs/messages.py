@@ -1,12 +1,15 @@
 """Operations on messages: send, receive, delete, change visibility. Their batches are in `batches`."""
 
+import msgspec
+
 from forebay.api import sqs as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
-from forebay.services.sqs import limits
+from forebay.services.sqs import fifo, limits
 from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import find_queue, url_key
 from forebay.services.sqs.errors import invalid_value, missing_parameter
+from forebay.services.sqs.fifo import sequence_number
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import Handle, format_handle, parse_handle
 from forebay.services.sqs.receiving import find_sources, receive_command
@@ -16,11 +19,14 @@ from forebay.store.commands import (
     ChangeVisibility,
     DeleteMessages,
     PeekMessages,
+    Receipt,
     ReceivedMessage,
     ReceiveMessages,
     SendMessages,
     VisibilityChange,
 )
+
+_EXPIRED = "The receipt handle has expired."
 
 
 @operation
@@ -30,12 +36,14 @@ async def send_message(call: Call, request: api.SendMessageRequest) -> api.SendM
     if not request.message_body:
         raise missing_parameter("MessageBody")
     draft = draft_message(call, queue, request)
-    await call.run(SendMessages(queue.number, (draft.new,)))
+    (sent,) = await call.run(SendMessages(queue.number, (draft.new,), queue.is_fifo))
     return api.SendMessageResult(
         md5_of_message_body=draft.body_md5,
         md5_of_message_attributes=draft.attributes_md5,
         md5_of_message_system_attributes=draft.system_attributes_md5,
-        message_id=draft.new.message_id,
+        # Of a duplicate, the one that came first.
+        message_id=sent.message_id,
+        sequence_number=sequence_number(sent.position) if queue.is_fifo else None,
     )
 
 
@@ -47,21 +55,18 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
         OverLimit: 120,000 messages of the queue are in flight.
     """
     queue = await find_queue(call, request.queue_url)
-    limit = check_receive(request)
+    limit = check_receive(queue, request)
     system = [*(request.attribute_names or ()), *(request.message_system_attribute_names or ())]
     asked = rules.parse_asked(system, request.message_attribute_names)
     wait_seconds = queue.wait_seconds if request.wait_time_seconds is None else request.wait_time_seconds
     store, key = call.platform.store, url_key(call, request.queue_url)
 
     async def prepare() -> ReceiveMessages:
-        return await receive_command(
-            store,
-            key,
-            call.clock.now(),
-            limit,
-            number=queue.number,
-            visibility_seconds=request.visibility_timeout,
-        )
+        hidden_seconds = request.visibility_timeout
+        now = call.clock.now()
+        command = await receive_command(store, key, now, limit, number=queue.number, visibility_seconds=hidden_seconds)
+        attempt = request.receive_request_attempt_id
+        return command if attempt is None else msgspec.structs.replace(command, attempt=attempt)
 
     received = await call.part(WaitingRoom).receive(queue.number, prepare, wait_seconds)
     if received.is_over_limit:
@@ -72,17 +77,24 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
     if not received.messages:
         return api.ReceiveMessageResult()
     sources = await find_sources(store, received.messages)
-    now_ms = int(call.clock.now() * 1000)
-    messages = [show_message(queue, message, sources, asked, now_ms) for message in received.messages]
+    # The same answer again has the same handles.
+    received_at_ms = received.repeats_ms or int(call.clock.now() * 1000)
+    messages = [show_message(queue, message, sources, asked, received_at_ms) for message in received.messages]
     return api.ReceiveMessageResult(messages=messages)
 
 
 @operation
 async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
-    """Delete a message by the handle of any of its receives; one that is gone already is as good as deleted."""
+    """Delete a message by the handle of any of its receives; one that is gone already is as good as deleted.
+
+    Raises:
+        InvalidParameterValue: the queue is FIFO, and the message is visible again or was received once more.
+    """
     queue = await find_queue(call, request.queue_url)
     handle = parse_handle(request.receipt_handle, queue.number)
-    await call.run(DeleteMessages(queue.number, (handle.receipt,)))
+    (is_deleted,) = await call.run(DeleteMessages(queue.number, (handle.receipt,), queue.is_fifo, call.now_ms))
+    if queue.is_fifo and not is_deleted:
+        await check_gone(call, queue, handle.receipt, request.receipt_handle)
 
 
 @operation
@@ -90,7 +102,7 @@ async def change_message_visibility(call: Call, request: api.ChangeMessageVisibi
     """Hide a message that is in flight for some seconds from now on; 0 makes it visible at once."""
     queue = await find_queue(call, request.queue_url)
     change = visibility_change(call, queue, request)
-    (is_changed,) = await call.run(ChangeVisibility(queue.number, call.now_ms, (change,)))
+    (is_changed,) = await call.run(ChangeVisibility(queue.number, call.now_ms, (change,), queue.is_fifo))
     if not is_changed:
         await check_exists(call, queue, change, request.receipt_handle)
 
@@ -98,7 +110,7 @@ async def change_message_visibility(call: Call, request: api.ChangeMessageVisibi
 # --- shared with the batches ---
 
 
-def check_receive(request: api.ReceiveMessageRequest) -> int:
+def check_receive(queue: Queue, request: api.ReceiveMessageRequest) -> int:
     """Check the numbers of a receive and return how many messages are wanted.
 
     Raises:
@@ -111,11 +123,16 @@ def check_receive(request: api.ReceiveMessageRequest) -> int:
         raise invalid_value(wait, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
     if hidden is not None and not 0 <= hidden <= limits.VISIBILITY_SECONDS_MAX:
         raise invalid_value(hidden, "VisibilityTimeout", "Must be >= 0 and <= 43200, if provided.")
+    attempt = request.receive_request_attempt_id
+    if attempt is not None:
+        if not queue.is_fifo:
+            fifo.check_queue_type(attempt, "ReceiveRequestAttemptId")
+        fifo.check_id(attempt, "ReceiveRequestAttemptId")
     return 1 if wanted is None else wanted
 
 
 def show_message(
-    queue: Queue, message: ReceivedMessage, sources: dict[int, str], asked: rules.Asked, now_ms: int
+    queue: Queue, message: ReceivedMessage, sources: dict[int, str], asked: rules.Asked, received_at_ms: int
 ) -> api.Message:
     """Return a message as its receiver gets it: attributes only as far as they were asked for."""
     system: dict[str, str] = {}
@@ -123,11 +140,11 @@ def show_message(
     if asked is not rules.NOTHING_ASKED:
         envelope = rules.decode_envelope(message.attributes)
         source = None if message.dead_letter_source is None else sources.get(message.dead_letter_source)
-        system = rules.system_attributes(message, envelope, source, asked)
+        system = rules.system_attributes(message, envelope, source, asked, is_fifo=queue.is_fifo)
         attributes = rules.wanted_attributes(envelope, asked)
     return api.Message(
         message_id=message.message_id,
-        receipt_handle=format_handle(queue.number, message.position, message.receive_count, now_ms),
+        receipt_handle=format_handle(queue.number, message.position, message.receive_count, received_at_ms),
         md5_of_body=rules.md5_hex(message.body.encode()),
         body=message.body,
         attributes=system or None,
@@ -163,14 +180,30 @@ def _check_total_visibility(handle: Handle, seconds: int, now_ms: int) -> None:
 async def check_exists(call: Call, queue: Queue, change: VisibilityChange, handle: str) -> None:
     """Check that a message whose visibility could not be changed is at least there.
 
-    A message that has become visible again stays as it is, and the caller is told nothing, as by AWS.
+    On a standard queue a message that has become visible again stays as it is, and the caller is told nothing, as by
+    AWS.
 
     Raises:
-        InvalidParameterValue: the message is gone.
+        InvalidParameterValue: the message is gone, or on a FIFO queue the handle is not of its latest receive.
     """
-    position = change.receipt.position
-    query = PeekMessages(queue.number, position - 1, 1)
-    found = await call.look(lambda inner: inner.ask(query))
-    if not found or found[0].position != position:
+    if not await _is_there(call, queue, change.receipt):
         reason = "Message does not exist or is not available for visibility timeout change."
         raise invalid_value(handle, "ReceiptHandle", reason)
+    if queue.is_fifo:
+        raise invalid_value(handle, "ReceiptHandle", _EXPIRED)
+
+
+async def check_gone(call: Call, queue: Queue, receipt: Receipt, handle: str) -> None:
+    """Check that a message of a FIFO queue which could not be deleted is gone.
+
+    Raises:
+        InvalidParameterValue: it is there, but visible again or received by someone else.
+    """
+    if await _is_there(call, queue, receipt):
+        raise invalid_value(handle, "ReceiptHandle", _EXPIRED)
+
+
+async def _is_there(call: Call, queue: Queue, receipt: Receipt) -> bool:
+    query = PeekMessages(queue.number, receipt.position - 1, 1)
+    found = await call.look(lambda inner: inner.ask(query))
+    return bool(found) and found[0].position == receipt.position

@@ -9,7 +9,7 @@ import msgspec
 from forebay.api import sqs as api
 from forebay.core.arn import Arn
 from forebay.services.sqs import limits
-from forebay.services.sqs.errors import invalid_parameter, not_implemented
+from forebay.services.sqs.errors import invalid_parameter
 from forebay.store.records import Kind
 
 
@@ -26,7 +26,7 @@ class RedrivePolicy(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
-    """One standard queue.
+    """One queue.
 
     `number` keys the queue's messages and is never given twice, so a queue that is created again under its old name
     sees nothing of the old one's. Times are seconds since the epoch.
@@ -51,6 +51,12 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     kms_reuse_seconds: int = 300
     tags: dict[str, str] = {}
     purged_at: float | None = None
+    is_fifo: bool = False
+    content_deduplication: bool = False
+    # "queue" or "messageGroup".
+    deduplication_scope: str = "queue"
+    # "perQueue" or "perMessageGroupId".
+    throughput_limit: str = "perQueue"
 
     def arn(self) -> str:
         """Return the queue's ARN."""
@@ -74,7 +80,7 @@ class QueueNumber(msgspec.Struct, frozen=True):
     deleted_at: float | None = None
 
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+(\.fifo)?")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 QUEUE = Kind("sqs.queue", Queue)
 DELETED_QUEUE = Kind("sqs.deleted_queue", DeletedQueue)
@@ -86,17 +92,21 @@ def number_key(number: int) -> str:
     return f"{number:020}"
 
 
-def check_name(name: str) -> None:
-    """Check the name of a new standard queue.
+def check_name(name: str, *, is_fifo: bool) -> None:
+    """Check the name of a new queue: those of FIFO queues, and no others, end in `.fifo`.
 
     Raises:
         InvalidParameterValue: AWS would refuse the name.
-        NotImplemented: it is the name of a FIFO queue.
     """
-    if _NAME.fullmatch(name) is None or len(name) > limits.NAME_CHARACTERS_MAX:
+    stem = name.removesuffix(".fifo")
+    is_plain = _NAME.fullmatch(stem) is not None and len(name) <= limits.NAME_CHARACTERS_MAX
+    if is_fifo and (not is_plain or stem == name):
+        raise invalid_parameter(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, "
+            "must end with .fifo suffix and be 1 to 80 in length."
+        )
+    if not is_plain or (stem != name and not is_fifo):
         raise invalid_parameter("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
-    if name.endswith(".fifo"):
-        raise not_implemented(f"FIFO queues are not implemented by Forebay yet: {name} cannot be created.")
 
 
 def check_unpurged(queue: Queue, now: float) -> None:

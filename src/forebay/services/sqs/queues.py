@@ -11,7 +11,7 @@ from forebay.operations.pages import decode_token, encode_token
 from forebay.operations.service import operation
 from forebay.services.sqs import limits
 from forebay.services.sqs.address import arn_key, find_queue, load_queue, queue_key, queue_url
-from forebay.services.sqs.attributes import COUNTS, changed, check_readable, find_difference, shown
+from forebay.services.sqs.attributes import COUNTS, changed, check_readable, find_difference, is_fifo_wanted, shown
 from forebay.services.sqs.errors import invalid_parameter, invalid_value, missing_parameter
 from forebay.services.sqs.queue import (
     DELETED_QUEUE,
@@ -41,8 +41,9 @@ def create_queue(call: Call, request: api.CreateQueueRequest) -> api.CreateQueue
     name = request.queue_name
     if not name:
         raise missing_parameter("QueueName")
-    check_name(name)
     attributes, tags = request.attributes or {}, request.tags or {}
+    is_fifo = is_fifo_wanted(attributes)
+    check_name(name, is_fifo=is_fifo)
     key, url = queue_key(call.account, call.region, name), queue_url(call, call.account, name)
     existing = call.records.find(QUEUE, key)
     if existing is not None:
@@ -63,6 +64,7 @@ def create_queue(call: Call, request: api.CreateQueueRequest) -> api.CreateQueue
         created_at=now,
         modified_at=now,
         tags=tags,
+        is_fifo=is_fifo,
     )
     queue = changed(blank, attributes)
     queue = msgspec.structs.replace(queue, number=call.records.next_number("sqs.queue"))
@@ -105,7 +107,7 @@ async def get_queue_attributes(call: Call, request: api.GetQueueAttributesReques
     """Return a queue's attributes as far as they are asked for; counts are exact."""
     names = request.attribute_names or []
     queue = await find_queue(call, request.queue_url)
-    check_readable(names)
+    check_readable(queue, names)
     counts = None
     if "All" in names or not set(names).isdisjoint(COUNTS):
         counts = await call.run(CountMessages(queue.number, call.now_ms))
@@ -187,6 +189,8 @@ def _set_redrive(call: Call, queue: Queue, policy: str | None) -> None:
     target = _find_dead_letter_queue(call, queue.redrive.target)
     if target is None or (target.account, target.region) != (queue.account, queue.region):
         raise invalid_value(policy, "RedrivePolicy", "Dead letter target does not exist.")
+    if target.is_fifo != queue.is_fifo:
+        raise invalid_value(policy, "RedrivePolicy", "Dead-letter queue must be same type of queue as the source.")
     if target.name == queue.name:
         raise invalid_value(policy, "RedrivePolicy", "A queue cannot be its own dead-letter queue.")
     check_allows(target, queue.arn(), policy)

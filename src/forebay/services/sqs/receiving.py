@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from forebay.api import sqs as api
 from forebay.core.arn import Arn
 from forebay.services.sqs import limits
@@ -12,7 +14,13 @@ from forebay.store.contract import Store
 
 
 async def receive_command(
-    store: Store, key: str, now: float, limit: int, *, number: int, visibility_seconds: int | None = None
+    store: Store,
+    key: str,
+    now: float,
+    limit: int,
+    *,
+    number: int,
+    visibility_seconds: int | None = None,
 ) -> ReceiveMessages:
     """Return the command of one attempt to receive, from the queue's settings as they are now.
 
@@ -25,7 +33,11 @@ async def receive_command(
     now_ms = int(now * 1000)
     hidden_seconds = queue.visibility_seconds if visibility_seconds is None else visibility_seconds
     rule = None if queue.redrive is None else await _find_dead_letter_rule(store, queue)
-    return ReceiveMessages(number, now_ms, now_ms + hidden_seconds * 1000, limit, rule, limits.IN_FLIGHT_MAX)
+    command = ReceiveMessages(number, now_ms, now_ms + hidden_seconds * 1000, limit, rule, limits.IN_FLIGHT_MAX)
+    if queue.is_fifo:
+        until_ms = now_ms + limits.DEDUPLICATION_SECONDS * 1000
+        command = msgspec.structs.replace(command, is_fifo=True, attempt_until_ms=until_ms)
+    return command
 
 
 async def _find_dead_letter_rule(store: Store, queue: Queue) -> DeadLetterRule | None:

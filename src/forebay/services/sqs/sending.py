@@ -7,6 +7,7 @@ import msgspec
 
 from forebay.api import sqs as api
 from forebay.operations.call import Call
+from forebay.services.sqs import fifo
 from forebay.services.sqs import message as rules
 from forebay.services.sqs.message import Envelope
 from forebay.services.sqs.queue import Queue
@@ -32,15 +33,15 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
         InvalidMessageContents, InvalidParameterValue, UnsupportedOperation: in AWS's words, see `message`.
     """
     data = rules.check_body(given.message_body)
-    delay_seconds = given.delay_seconds
-    if delay_seconds is None:
+    delay_seconds = queue.delay_seconds
+    if given.delay_seconds is not None:
+        rules.check_delay(given.delay_seconds)
+        delay_seconds = given.delay_seconds
+    if queue.is_fifo or given.message_deduplication_id is not None:
+        _check_type(queue, given)
         delay_seconds = queue.delay_seconds
-    else:
-        rules.check_delay(delay_seconds)
     if given.message_group_id is not None:
         rules.check_group(given.message_group_id)
-    if given.message_deduplication_id is not None:
-        rules.check_deduplication(given.message_deduplication_id)
     size_bytes = len(data)
     caller = call.caller
     trace_header = caller.trace_header
@@ -68,4 +69,30 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
         now_ms + queue.retention_seconds * 1000,
         given.message_group_id,
     )
+    if queue.is_fifo:
+        new = deduplicated(queue, new, given.message_deduplication_id, data)
     return Draft(new, size_bytes, rules.md5_hex(data), attributes_md5, system_md5)
+
+
+def deduplicated(queue: Queue, new: NewMessage, identity: str | None, body: bytes) -> NewMessage:
+    """Return a message to a FIFO queue with what tells it from its duplicates.
+
+    Raises:
+        InvalidParameterValue: it has no deduplication id, and the queue makes none from the body.
+    """
+    own = fifo.deduplication_of(queue, new.group or "", identity, body, new.sent_at_ms)
+    return msgspec.structs.replace(
+        new, deduplication=own.identity, deduplication_key=own.key, deduplication_until_ms=own.until_ms
+    )
+
+
+def _check_type(queue: Queue, given: Given) -> None:
+    """Check what only FIFO queues take, and what they do not."""
+    if not queue.is_fifo:
+        fifo.check_queue_type(given.message_deduplication_id, "MessageDeduplicationId")
+    fifo.check_group_given(given.message_group_id)
+    if given.message_deduplication_id is not None:
+        fifo.check_id(given.message_deduplication_id, "MessageDeduplicationId")
+    if given.delay_seconds:
+        # A delay of a FIFO queue's message is its queue's (SendMessage, API reference); 0 says nothing.
+        fifo.check_queue_type(given.delay_seconds, "DelaySeconds")

@@ -65,7 +65,8 @@ class QueueSource:
         """Delete the messages that succeeded."""
         receipts = tuple(record.token for record in succeeded if isinstance(record.token, Receipt))
         if receipts:
-            await self._store.submit((DeleteMessages(self._queue.number, receipts),))
+            now_ms = int(self._clock.now() * 1000)
+            await self._store.submit((DeleteMessages(self._queue.number, receipts, self._queue.is_fifo, now_ms),))
 
     def _record(self, message: ReceivedMessage, sources: dict[int, str], now_ms: int) -> SourceRecord:
         envelope = rules.decode_envelope(message.attributes)
@@ -74,7 +75,9 @@ class QueueSource:
             "messageId": message.message_id,
             "receiptHandle": format_handle(self._queue.number, message.position, message.receive_count, now_ms),
             "body": message.body,
-            "attributes": rules.system_attributes(message, envelope, source, rules.EVERYTHING_ASKED),
+            "attributes": rules.system_attributes(
+                message, envelope, source, rules.EVERYTHING_ASKED, is_fifo=self._queue.is_fifo
+            ),
             "messageAttributes": {
                 name: rules.function_attribute(attribute) for name, attribute in envelope.attributes.items()
             },

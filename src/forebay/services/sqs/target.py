@@ -9,8 +9,10 @@ from forebay.services.sqs import limits
 from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import arn_key
 from forebay.services.sqs.errors import invalid_parameter
+from forebay.services.sqs.fifo import check_group_given
 from forebay.services.sqs.message import Attribute, Envelope
 from forebay.services.sqs.queue import QUEUE, Queue
+from forebay.services.sqs.sending import deduplicated
 from forebay.store.commands import NewMessage, SendMessages
 from forebay.store.contract import Store
 
@@ -36,7 +38,7 @@ class QueueTarget:
             message = self._message(queue, delivery)
         except ServiceError as error:
             return Rejected(_INVALID_PARAMETER, error.message)
-        return Accepted([SendMessages(queue.number, (message,))])
+        return Accepted([SendMessages(queue.number, (message,), queue.is_fifo)])
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Put a delivery on its queue that was deferred, which this target itself never asks for."""
@@ -56,11 +58,13 @@ class QueueTarget:
             raise invalid_parameter(f"Number of message attributes [{count}] exceeds the allowed maximum [10].")
         attributes = {name: _attribute(given) for name, given in delivery.attributes.items()}
         rules.check_size(len(data) + rules.attributes_size(attributes), queue.message_bytes_max)
+        if queue.is_fifo:
+            check_group_given(delivery.group)
         if delivery.group is not None:
             rules.check_group(delivery.group)
         envelope = Envelope(rules.sender_id(delivery.source, delivery.account()), delivery.trace_header, attributes)
         now_ms = int(self._clock.now() * 1000)
-        return NewMessage(
+        new = NewMessage(
             self._ids.uuid(),
             delivery.payload,
             rules.encode_envelope(envelope),
@@ -69,6 +73,7 @@ class QueueTarget:
             now_ms + queue.retention_seconds * 1000,
             delivery.group,
         )
+        return deduplicated(queue, new, delivery.deduplication, data) if queue.is_fifo else new
 
 
 def _attribute(given: MessageAttribute) -> Attribute:

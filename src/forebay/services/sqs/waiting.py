@@ -170,7 +170,7 @@ class WaitingRoom:
         if received.messages:
             now_ms = int(self._clock.now() * 1000)
             changes = tuple(_visible_again(message, now_ms) for message in received.messages)
-            await self._store.submit((ChangeVisibility(command.queue, now_ms, changes),))
+            await self._store.submit((ChangeVisibility(command.queue, now_ms, changes, command.is_fifo),))
 
     def _open_line(self, queue: int) -> _Line:
         line = self._lines[queue] = _Line()

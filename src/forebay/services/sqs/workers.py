@@ -3,12 +3,12 @@
 from forebay.core.clock import Clock
 from forebay.services.sqs import limits
 from forebay.services.sqs.queue import DELETED_QUEUE, QUEUE_NUMBER
-from forebay.store.commands import ExpireMessages
+from forebay.store.commands import ExpireMessages, ForgetDuplicates
 from forebay.store.contract import Store, Transaction
 
 
 class MessageExpiry:
-    """Deletes messages whose retention has ended. A `Worker`.
+    """Deletes messages whose retention has ended, and memories of duplicates. A `Worker`.
 
     Nobody receives them meanwhile; this only gives back their room.
     """
@@ -22,8 +22,9 @@ class MessageExpiry:
     async def run_once(self) -> float:
         """Delete one batch; return 0 while there may be more."""
         now_ms = int(self._clock.now() * 1000)
-        (count,) = await self._store.submit((ExpireMessages(now_ms, limits.EXPIRE_BATCH),))
-        return 0.0 if count == limits.EXPIRE_BATCH else limits.EXPIRE_SECONDS
+        commands = (ExpireMessages(now_ms, limits.EXPIRE_BATCH), ForgetDuplicates(now_ms, limits.EXPIRE_BATCH))
+        counts = await self._store.submit(commands)
+        return 0.0 if limits.EXPIRE_BATCH in counts else limits.EXPIRE_SECONDS
 
 
 class QueueJanitor:

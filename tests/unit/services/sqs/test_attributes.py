@@ -2,13 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forebay.api import sqs as api
 from forebay.core.errors import ServiceError
-from forebay.services.sqs.attributes import changed, check_readable, find_difference, shown
+from forebay.services.sqs.attributes import changed, check_readable, find_difference, is_fifo_wanted, shown
 from forebay.services.sqs.queue import Queue, RedrivePolicy, check_allows, check_name
 from forebay.store.commands import MessageCounts
 
@@ -36,20 +37,70 @@ def test_numbers_have_ranges(name, least, most):
         assert failure.value.message == f"Invalid value for the parameter {name}."
 
 
-@pytest.mark.parametrize(
-    "name", ["Foo", "QueueArn", "CreatedTimestamp", "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope"]
-)
+@pytest.mark.parametrize("name", ["Foo", "QueueArn", "CreatedTimestamp", "FifoQueue", "ContentBasedDeduplication"])
 def test_unknown_and_fixed_attributes_cannot_be_set(name):
     with pytest.raises(api.InvalidAttributeName) as failure:
         changed(QUEUE, {name: "false"})
     assert failure.value.message == f"Unknown Attribute {name}."
 
 
-def test_fifo_says_that_it_is_not_implemented():
-    for refused in (lambda: changed(QUEUE, {"FifoQueue": "true"}), lambda: check_name("a.fifo")):
-        with pytest.raises(ServiceError, match="FIFO queues are not implemented by Forebay yet") as failure:
-            refused()
-        assert (failure.value.code, failure.value.status) == ("NotImplemented", 501)
+FIFO = msgspec.structs.replace(QUEUE, name="q.fifo", is_fifo=True)
+
+
+def test_fifo_queue_shows_all_its_attributes():
+    texts = shown(FIFO, None)
+    fifo_texts = {name: texts[name] for name in texts if "Fifo" in name or "Dedup" in name}
+    assert fifo_texts == {
+        "FifoQueue": "true",
+        "ContentBasedDeduplication": "false",
+        "DeduplicationScope": "queue",
+        "FifoThroughputLimit": "perQueue",
+    }
+    changes = {
+        "FifoQueue": "true",
+        "ContentBasedDeduplication": "true",
+        "DeduplicationScope": "messageGroup",
+        "FifoThroughputLimit": "perMessageGroupId",
+    }
+    assert {name: shown(changed(FIFO, changes), None)[name] for name in changes} == changes
+    check_readable(FIFO, list(changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("ContentBasedDeduplication", "yes", "Invalid value for the parameter ContentBasedDeduplication."),
+        ("DeduplicationScope", "group", "Invalid value for the parameter DeduplicationScope."),
+        (
+            "FifoThroughputLimit",
+            "perMessageGroupId",
+            "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.",
+        ),
+        (
+            "FifoQueue",
+            "false",
+            "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.",
+        ),
+    ],
+)
+def test_fifo_values_that_are_not(name, value, text):
+    with pytest.raises(api.InvalidAttributeValue) as failure:
+        changed(FIFO, {name: value})
+    assert failure.value.message == text
+
+
+@pytest.mark.parametrize("name", ["DeduplicationScope", "FifoThroughputLimit"])
+def test_standard_queue_has_no_high_throughput(name):
+    with pytest.raises(api.InvalidAttributeName) as failure:
+        changed(QUEUE, {name: "queue"})
+    assert failure.value.message == f"You can specify the {name} only when FifoQueue is set to true."
+
+
+def test_fifo_queue_is_wanted_by_true_only():
+    assert is_fifo_wanted({"FifoQueue": "true"})
+    assert not is_fifo_wanted({})
+    with pytest.raises(api.InvalidAttributeName, match=r"Unknown Attribute FifoQueue\."):
+        is_fifo_wanted({"FifoQueue": "false"})
 
 
 def test_redrive_policy_is_read_and_shown_compactly():
@@ -199,21 +250,28 @@ def test_find_difference_looks_only_at_what_was_given():
 
 
 def test_asking_for_an_unknown_attribute_is_refused():
-    check_readable(["All", "Policy", "QueueArn", "ApproximateNumberOfMessages"])
+    check_readable(QUEUE, ["All", "Policy", "QueueArn", "ApproximateNumberOfMessages"])
     with pytest.raises(api.InvalidAttributeName, match=r"Unknown Attribute FifoQueue\."):
-        check_readable(["FifoQueue"])
+        check_readable(QUEUE, ["FifoQueue"])
 
 
 @pytest.mark.parametrize("name", ["a", "A-b_9", "a" * 80, "-", "_"])
 def test_names_that_are_legal(name):
-    check_name(name)
+    check_name(name, is_fifo=False)
+    check_name(f"{name[:75]}.fifo", is_fifo=True)
 
 
-@pytest.mark.parametrize("name", ["a" * 81, "a.b", "a b", "é", "a/b", ".fifo", "a\n"])
+@pytest.mark.parametrize("name", ["a" * 81, "a.b", "a b", "é", "a/b", ".fifo", "a\n", "a.fifo"])
 def test_names_that_are_not(name):
     with pytest.raises(ServiceError) as failure:
-        check_name(name)
+        check_name(name, is_fifo=False)
     assert failure.value.message == (
         "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
     )
     assert failure.value.query_code == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize("name", ["a", ".fifo", "a.b.fifo", "a" * 76 + ".fifo"])
+def test_fifo_names_that_are_not(name):
+    with pytest.raises(ServiceError, match=r"The name of a FIFO queue can only .* must end with \.fifo suffix"):
+        check_name(name, is_fifo=True)
