@@ -106,7 +106,7 @@ class _Importer:
         ]
 
     def _operation(self, path: str, method: str, operation: Node) -> DefinedRoute:
-        key = DEFAULT if path.rstrip("/") == "/" + DEFAULT else f"{method} {self._prefix}{path}"
+        key = DEFAULT if path.strip("/") == DEFAULT else f"{method} {self._prefix}{path}"
         raw = operation.get(_INTEGRATION)
         integration = None
         if raw is None:
