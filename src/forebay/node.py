@@ -260,7 +260,11 @@ async def _open_store(config: Config) -> Store:
 
         return MemoryStore()
     scheme = config.store.split(":", 1)[0]
-    raise ConfigError(f"There is no store engine for {scheme}: URLs yet; use sqlite:DIRECTORY.")
+    if scheme in {"postgresql", "postgres"}:
+        from forebay.store.postgres import open_postgres  # noqa: PLC0415 - only the chosen engine is loaded
+
+        return await open_postgres(config.store)
+    raise ConfigError(f"There is no store engine for {scheme}: URLs; use sqlite:DIRECTORY or postgresql://HOST/NAME.")
 
 
 def _authenticator(config: Config, store: Store) -> Authenticator:

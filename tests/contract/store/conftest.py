@@ -2,11 +2,13 @@
 
 import asyncio
 import inspect
+import itertools
 
 import pytest
 
 from forebay.store.memory import MemoryStore
 from forebay.store.sqlite import open_sqlite
+from tests import postgres as server
 
 
 @pytest.fixture
@@ -15,18 +17,61 @@ def runner():
         yield runner
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(scope="session")
+def postgres():
+    """Run a PostgreSQL server for the session."""
+    if server.binaries() is None:
+        pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
+    one = server.PostgresServer()
+    try:
+        one.start()
+        yield one
+    finally:
+        one.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_opener(postgres):
+    """Return a function that opens a store in the schema of a name, and one that gives unused names."""
+    from forebay.store.postgres import open_postgres
+
+    numbers = itertools.count(1)
+    return lambda name: open_postgres(postgres.url, schema=name), lambda: f"test{next(numbers)}"
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres"])
 def store(request, runner, tmp_path):
-    store = runner.run(open_sqlite(tmp_path / "data")) if request.param == "sqlite" else _memory(runner)
+    store = runner.run(_open(request, tmp_path))
     yield store
     runner.run(store.close())
 
 
-def _memory(runner):
-    async def build():
-        return MemoryStore()
+async def _open(request, tmp_path):
+    if request.param == "sqlite":
+        return await open_sqlite(tmp_path / "data")
+    if request.param == "postgres":
+        opener, unused_name = request.getfixturevalue("postgres_opener")
+        return await opener(unused_name())
+    return MemoryStore()
 
-    return runner.run(build())
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def reopener(request, tmp_path_factory):
+    """Return a function that makes, for one history, a function that opens its store, and opens it again."""
+    if request.param == "postgres":
+        opener, unused_name = request.getfixturevalue("postgres_opener")
+
+        def begin():
+            name = unused_name()
+            return lambda: opener(name)
+
+        return begin
+
+    def begin():
+        folder = tmp_path_factory.mktemp("history")
+        return lambda: open_sqlite(folder)
+
+    return begin
 
 
 @pytest.hookimpl(tryfirst=True)

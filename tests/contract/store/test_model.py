@@ -1,14 +1,13 @@
-"""Random histories: whatever is done, in whatever order, SQLite answers what the oracle answers.
+"""Random histories: whatever is done, in whatever order, each engine answers what the oracle answers.
 
 Positions and epochs differ between engines, so each side is addressed by its own; everything else is compared.
 """
 
 import asyncio
 import os
-import tempfile
-from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -45,7 +44,6 @@ from forebay.store.commands import (
 )
 from forebay.store.memory import MemoryStore
 from forebay.store.records import Kind
-from forebay.store.sqlite import open_sqlite
 
 _SETTINGS = settings(
     max_examples=int(os.environ.get("FOREBAY_MODEL_EXAMPLES", "25")),
@@ -62,30 +60,29 @@ limits = st.integers(1, 4)
 class _Pair(RuleBasedStateMachine):
     """Two engines side by side, and a clock stepped by hand."""
 
-    def __init__(self):
+    def __init__(self, open_engine):
         super().__init__()
+        self.open_engine = open_engine
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
         self.now = 1000
         self.engines = self.runner.run(self._open())
 
     async def _open(self):
-        return [await open_sqlite(Path(self.folder.name)), MemoryStore()]
+        return [await self.open_engine(), MemoryStore()]
 
     def teardown(self):
         for engine in self.engines:
             self.runner.run(engine.close())
         self.runner.close()
-        self.folder.cleanup()
 
-    def reopen_sqlite(self):
+    def reopen_engine(self):
         self.runner.run(self.engines[0].close())
-        self.engines[0] = self.runner.run(open_sqlite(Path(self.folder.name)))
+        self.engines[0] = self.runner.run(self.open_engine())
 
     def ask(self, *commands):
         """Run one command per engine (or the same on both) and return both results."""
-        sqlite, memory = commands if len(commands) == 2 else commands * 2
-        return [self.runner.run(_one(engine, one)) for engine, one in zip(self.engines, (sqlite, memory), strict=True)]
+        engine, memory = commands if len(commands) == 2 else commands * 2
+        return [self.runner.run(_one(store, one)) for store, one in zip(self.engines, (engine, memory), strict=True)]
 
     def same(self, *commands):
         left, right = self.ask(*commands)
@@ -107,8 +104,8 @@ def _comparable(messages):
 
 
 class Messages(_Pair):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, open_engine):
+        super().__init__(open_engine)
         self.sent = 0
         # Each message that was ever known: its queue and its position in either engine.
         self.known = []
@@ -178,7 +175,7 @@ class Messages(_Pair):
 
     @rule()
     def reopen(self):
-        self.reopen_sqlite()
+        self.reopen_engine()
 
     @rule(queue=queues)
     def count(self, queue):
@@ -197,14 +194,16 @@ class Fifo(_Pair):
     queues = st.integers(1, 2)
     groups = st.sampled_from(["g", "h", "i"])
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, open_engine):
+        super().__init__(open_engine)
         self.sent = 0
         self.known = []
 
     def _learn(self, queue, left, right):
         assert [one.message_id for one in left] == [one.message_id for one in right]
-        self.known += [(queue, (a.position, b.position), getattr(a, "receive_count", 0)) for a, b in zip(left, right, strict=True)]
+        self.known += [
+            (queue, (a.position, b.position), getattr(a, "receive_count", 0)) for a, b in zip(left, right, strict=True)
+        ]
 
     @rule(
         queue=queues,
@@ -289,7 +288,7 @@ class Fifo(_Pair):
 
     @rule()
     def reopen(self):
-        self.reopen_sqlite()
+        self.reopen_engine()
 
     @rule(queue=queues)
     def count(self, queue):
@@ -302,8 +301,8 @@ class Fifo(_Pair):
 
 
 class Timers(_Pair):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, open_engine):
+        super().__init__(open_engine)
         self.held = []
 
     keys = st.sampled_from("abcdef")
@@ -356,7 +355,7 @@ class Timers(_Pair):
 
     @rule()
     def reopen(self):
-        self.reopen_sqlite()
+        self.reopen_engine()
 
     @invariant()
     def agree(self):
@@ -471,21 +470,33 @@ class Records(_Pair):
         assert self.seen[0] == self.seen[1]
 
 
-def test_messages_agree_with_the_oracle():
-    run_state_machine_as_test(Messages, settings=_SETTINGS)
+@pytest.fixture
+def agree(request, reopener):
+    """Return a function that runs a machine; opening a database anew costs more than opening a file."""
+    is_slow = request.node.callspec.params["reopener"] == "postgres"
+
+    def run(machine):
+        examples = max(_SETTINGS.max_examples // 3, 1) if is_slow else _SETTINGS.max_examples
+        run_state_machine_as_test(lambda: machine(reopener()), settings=settings(_SETTINGS, max_examples=examples))
+
+    return run
 
 
-def test_fifo_queues_agree_with_the_oracle():
-    run_state_machine_as_test(Fifo, settings=_SETTINGS)
+def test_messages_agree_with_the_oracle(agree):
+    agree(Messages)
 
 
-def test_timers_agree_with_the_oracle():
-    run_state_machine_as_test(Timers, settings=_SETTINGS)
+def test_fifo_queues_agree_with_the_oracle(agree):
+    agree(Fifo)
 
 
-def test_log_agrees_with_the_oracle():
-    run_state_machine_as_test(Log, settings=_SETTINGS)
+def test_timers_agree_with_the_oracle(agree):
+    agree(Timers)
 
 
-def test_records_agree_with_the_oracle():
-    run_state_machine_as_test(Records, settings=_SETTINGS)
+def test_log_agrees_with_the_oracle(agree):
+    agree(Log)
+
+
+def test_records_agree_with_the_oracle(agree):
+    agree(Records)

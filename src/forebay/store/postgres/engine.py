@@ -1,0 +1,359 @@
+"""The PostgreSQL engine as a `Store`: what the loop's thread does. Writing is the writers', reading a few readers'."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from forebay.core.clock import monotonic
+from forebay.core.errors import Unavailable
+from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
+from forebay.store.contract import Blobs, Topic, Transaction, View
+from forebay.store.hub import Hub
+from forebay.store.postgres.blobs import PostgresBlobs
+from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
+from forebay.store.postgres.handlers import ask
+from forebay.store.postgres.notifier import Notifier
+from forebay.store.postgres.records import PostgresRecordReader, changed_since, forget_deleted, list_kind
+from forebay.store.postgres.session import Session
+from forebay.store.postgres.wipe import wipe
+from forebay.store.postgres.writer import Settings, Submission, Writer, WriterTransaction
+from forebay.store.records import Kind
+from forebay.store.sqlite.cache import RecordCache
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# What may wait for a commit; past either, `submit` waits before it queues.
+PENDING_COUNT_MAX = 8192
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+
+CACHED_RECORDS_MAX = 10_000
+
+_READERS = 2
+
+# How often records that were deleted long ago are let go.
+_FORGET_SECONDS = 3600.0
+
+_UNKNOWN = object()
+
+_SNAPSHOT = Statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+class ReaderView:
+    """The `View` that `view` hands to its work."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.records = PostgresRecordReader(connection)
+        self._connection = connection
+
+    def ask(self, query: Query[R]) -> R:
+        """Answer a query."""
+        return ask(self._connection, query)
+
+
+class PostgresStore:
+    """A database that is open. Its methods are called on the loop that opened it."""
+
+    def __init__(self, url: str, schema: str, wait_seconds: float, node: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._create_future = self._loop.create_future
+        self._settings = Settings(partial(Connection, url, schema), schema, wait_seconds, node)
+        self._hub = Hub()
+        self._cache = RecordCache(CACHED_RECORDS_MAX)
+        # The kinds that this node has asked for, by name: only of these does it keep or tell anything.
+        self._kinds: dict[str, Kind[Any]] = {}
+        self._version = 0
+        self._forget_at = monotonic() + _FORGET_SECONDS
+        self._pending_count = 0
+        self._pending_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
+        self._idle_connections: deque[Connection] = deque()
+        self._blobs = PostgresBlobs(self._run_apart)
+        self._submits = Writer("forebay-store", self._settings, self._loop, self._deliver)
+        self._transactions = Writer("forebay-transact", self._settings, self._loop, self._deliver, self._refresh)
+        self._notifier = Notifier(url, schema, node, self._hear, self._transactions.poke)
+
+    def start(self) -> None:
+        """Connect. Called in a thread, before anything else.
+
+        Raises:
+            ConnectionLost: the server cannot be reached.
+        """
+        connection = self._settings.connect()
+        self._version = changed_since(connection, 1 << 62, 0)[0]
+        connection.close()
+        self._submits.start()
+        self._transactions.start()
+        self._notifier.start()
+
+    @property
+    def blobs(self) -> Blobs:
+        """Large immutable bytes."""
+        return self._blobs
+
+    @property
+    def writer_thread_id(self) -> int | None:
+        """The thread that runs submits, for measuring."""
+        return self._submits.thread.ident
+
+    @property
+    def snapshot_seconds(self) -> float:
+        """How old the oldest snapshot in the database is: dead rows younger than it cannot be vacuumed."""
+        return self._notifier.snapshot_seconds
+
+    def submit(self, commands: Sequence[Command[object]]) -> Awaitable[Sequence[object]]:
+        """Run commands in order, in one commit, and answer their results when that commit is durable."""
+        weight = 0
+        for command in commands:
+            weigh = _WEIGHERS.get(type(command))
+            if weigh is not None:
+                weight += weigh(command)
+        if self._waiting or not self._has_room() or self._is_closed:
+            return self._submit_later(commands, weight)
+        return self._enqueue(self._submits, commands, None, weight)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction and return its result when the commit is durable."""
+        await self._wait_for_room()
+        return await self._enqueue(self._transactions, (), work, 0)
+
+    async def view(self, work: Callable[[View], T]) -> T:
+        """Run `work` on a consistent snapshot that includes every commit acknowledged so far."""
+
+        def look(connection: Connection) -> T:
+            connection.send(_SNAPSHOT)
+            return work(ReaderView(connection))
+
+        return await self._run_apart(look)
+
+    async def find(self, kind: Kind[T], key: str) -> T | None:
+        """Return a record from the cache, reading through."""
+        name = (kind.name, key)
+        value: Any = self._cache.get(name, _UNKNOWN)
+        if value is not _UNKNOWN:
+            return value
+        self._kinds[kind.name] = kind
+        ticket = self._cache.begin(name)
+        try:
+            value = await self.view(lambda view: view.records.find(kind, key))
+        except BaseException:
+            self._cache.abandon(name, ticket)
+            raise
+        self._cache.end(name, ticket, value)
+        # A commit may have been acknowledged during the read: what it left is fresher.
+        return self._cache.get(name, value)  # pyright: ignore[reportReturnType]
+
+    def watch(self, kind: Kind[T], listener: Callable[[str, T | None], None]) -> None:
+        """Call `listener` on the loop after each commit that changes a record, of this node or another.
+
+        Of several changes that another node makes to a record within a moment, the last is told.
+        """
+        self._kinds[kind.name] = kind
+        self._hub.watch(kind, listener)
+
+    def listen(self, topic: Topic, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` on the loop after each commit that may concern `topic`."""
+        return self._hub.listen(topic, wake)
+
+    async def wipe(self) -> None:
+        """Delete everything; numbers and positions go on, so that nothing old is mistaken for something new."""
+        watched = self._hub.watched
+        node = self._settings.node
+        await self.transact(lambda transaction: wipe(cast("WriterTransaction", transaction).session, node, watched))
+        self._cache.clear()
+        self._hub.tell_all()
+        self._notifier.tell(None, has_changes=True)
+
+    async def close(self) -> None:
+        """Finish what was submitted and let go of all resources."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for writer in (self._submits, self._transactions):
+            writer.close()
+        for writer in (self._submits, self._transactions):
+            await asyncio.to_thread(writer.thread.join)
+        await asyncio.to_thread(self._notifier.close)
+        await asyncio.to_thread(self._readers.shutdown)
+        while self._idle_connections:
+            self._idle_connections.pop().close()
+        # The writers' last results were put on the loop before their threads ended.
+        await asyncio.sleep(0)
+
+    # --- Writing
+
+    def _has_room(self) -> bool:
+        return self._pending_count < PENDING_COUNT_MAX and self._pending_bytes < PENDING_BYTES_MAX
+
+    def _enqueue(
+        self,
+        writer: Writer,
+        commands: Sequence[Command[Any]],
+        work: Callable[[Transaction], Any] | None,
+        weight: int,
+    ) -> "asyncio.Future[Any]":
+        future = self._create_future()
+        self._pending_count += 1
+        self._pending_bytes += weight
+        writer.put(Submission(future, commands, work, weight, monotonic()))
+        return future
+
+    async def _submit_later(self, commands: Sequence[Command[object]], weight: int) -> Sequence[object]:
+        await self._wait_for_room()
+        return await self._enqueue(self._submits, commands, None, weight)
+
+    async def _wait_for_room(self) -> None:
+        while not self._is_closed and not self._has_room():
+            turn = self._create_future()
+            self._waiting.append(turn)
+            await turn
+        if self._is_closed:
+            raise Unavailable("the store is closed")
+
+    def _deliver(
+        self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
+    ) -> None:
+        """Make a commit known: the cache first, then its callers, then those who watch and listen, then other nodes."""
+        if changes:
+            self._cache.update(changes)
+        for submission in batch:
+            self._pending_bytes -= submission.weight
+            submission.answer()
+        self._pending_count -= len(batch)
+        if self._waiting:
+            self._admit()
+        if changes:
+            self._hub.tell_changes(changes)
+        if topics:
+            self._hub.tell_topics(topics)
+        if (topics or changes) and not self._is_closed:
+            self._notifier.tell(topics, has_changes=bool(changes))
+
+    def _admit(self) -> None:
+        room = PENDING_COUNT_MAX - self._pending_count if self._has_room() else 0
+        while self._waiting and room > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1
+
+    # --- What other nodes have changed
+
+    def _hear(self, topics: Sequence[Topic] | None, *, has_changes: bool) -> None:
+        """Take in what another node tells; called in the notifier's thread."""
+        if has_changes:
+            self._transactions.poke()
+        if topics is None:
+            self._call(self._hub.tell_all)
+        elif topics:
+            self._call(partial(self._hub.tell_topics, topics))
+
+    def _refresh(self, session: Session) -> None:
+        """Fetch what other nodes have changed; called between this node's transactions, so that order is kept."""
+        if monotonic() >= self._forget_at:
+            self._forget_at = monotonic() + _FORGET_SECONDS
+            session.begin()
+            session.lock_control()
+            forget_deleted(session)
+            session.commit()
+        connection = session.connection
+        version, forgotten, rows = changed_since(connection, self._version, self._settings.node)
+        everything: dict[str, list[Row]] = {}
+        if self._version < forgotten:
+            # This node was away for so long that it cannot be told what was deleted.
+            everything = {kind: list_kind(connection, kind) for kind in self._hub.watched}
+        connection.synchronise()
+        is_behind, self._version = self._version < forgotten, version
+        if rows or is_behind:
+            self._call(partial(self._take_over, rows, everything if is_behind else None))
+
+    def _take_over(self, rows: Sequence[Row], everything: Mapping[str, list[Row]] | None) -> None:
+        """Make other nodes' changes known on this one."""
+        if everything is not None:
+            self._cache.clear()
+            rows = [(kind, key, data) for kind, found in everything.items() for key, data in found]
+        changes: list[tuple[str, str, object]] = []
+        for kind, key, data in rows:
+            known = self._kinds.get(kind)
+            if known is not None:
+                changes.append((kind, key, None if data is None else known.decode(data)))
+        self._cache.update(changes)
+        self._hub.tell_changes(changes)
+
+    def _call(self, call: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            # The loop is closed, and nobody is left to tell.
+            return
+
+    # --- Reading, and blobs
+
+    async def _run_apart(self, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction of its own, in a reader's thread; again when the connection is lost."""
+        if self._is_closed:
+            raise Unavailable("the store is closed")
+        return await self._loop.run_in_executor(self._readers, self._attempt_apart, work)
+
+    def _attempt_apart(self, work: Callable[[Connection], T]) -> T:
+        deadline = monotonic() + self._settings.wait_seconds
+        while True:
+            try:
+                connection = self._idle_connections.pop() if self._idle_connections else self._settings.connect()
+                return self._use(connection, work)
+            except ConnectionLost as error:
+                if monotonic() >= deadline or self._is_closed:
+                    raise Unavailable(f"the store cannot be reached: {error}") from error
+                self._settings.pause()
+            except StatementFailed as error:
+                if error.is_unavailable:
+                    raise Unavailable(f"the store cannot answer: {error}") from error
+                if not error.is_conflict or monotonic() >= deadline:
+                    raise
+
+    def _use(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        try:
+            connection.begin()
+            result = work(connection)
+            connection.commit()
+        except ConnectionLost:
+            connection.close()
+            raise
+        except BaseException:
+            try:
+                connection.rollback()
+            except (ConnectionLost, StatementFailed):
+                connection.close()
+            else:
+                self._idle_connections.append(connection)
+            raise
+        self._idle_connections.append(connection)
+        return result
+
+
+def _weigh_messages(command: SendMessages) -> int:
+    weight = 0
+    for message in command.messages:
+        weight += len(message.body) + len(message.attributes)
+    return weight
+
+
+def _weigh_entries(command: AppendLog) -> int:
+    return sum([len(entry.data) for entry in command.entries])
+
+
+def _weigh_timers(command: PutTimers) -> int:
+    return sum([len(timer.data) for timer in command.timers])
+
+
+# About how many bytes a command keeps in memory while it waits; all others are small.
+_WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
+    SendMessages: _weigh_messages,
+    AppendLog: _weigh_entries,
+    PutTimers: _weigh_timers,
+}

@@ -1,0 +1,416 @@
+"""Writers: threads that commit, one transaction for everything that arrived during the last one.
+
+A node has two. One runs the commands of `submit`; the other runs the functions of `transact`, one node's at a time:
+it holds the control lock, so records are read and written as if there were no other node. Neither waits for the other.
+
+A lost connection is made anew while requests wait, for a bounded time. What became of the batch in hand is then read
+from its mark (`session.py`): committed, and it is acknowledged; not, and it runs again. Reading the mark also bars the
+old connection, should its half of the line still be alive.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import structlog
+
+from forebay.core.clock import monotonic
+from forebay.core.errors import Conflict, Unavailable
+from forebay.core.ids import Ids
+from forebay.store.commands import Command
+from forebay.store.contract import Topic, Transaction
+from forebay.store.postgres import log as logs
+from forebay.store.postgres import messages
+from forebay.store.postgres.connection import Connection, ConnectionLost, Statement, StatementFailed
+from forebay.store.postgres.handlers import HANDLERS, Plan, lock
+from forebay.store.postgres.records import PostgresRecords
+from forebay.store.postgres.session import News, Session, resolve
+
+R = TypeVar("R")
+
+log = structlog.get_logger()
+
+# One commit takes this much at most, so that its callers do not wait for all the others.
+BATCH_COUNT_MAX = 1024
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+# Functions of `transact` in one commit: they hold the control lock together.
+BATCH_WORKS_MAX = 64
+
+# How often a batch that lost against another transaction (a deadlock) is run again.
+_CONFLICTS_MAX = 8
+
+_DIVISION_BY_ZERO = "22012"
+
+_SAVEPOINT = Statement("SAVEPOINT work")
+_ROLLBACK_TO = Statement("ROLLBACK TO work")
+_RELEASE = Statement("RELEASE work")
+
+# Between attempts to connect, in seconds.
+_RECONNECT_SECONDS_MIN = 0.02
+_RECONNECT_SECONDS_MAX = 0.5
+
+
+class Submission:
+    """Commands of one submit, or a function to run in a transaction; then what became of it."""
+
+    __slots__ = ("commands", "error", "future", "queued_at", "result", "weight", "work")
+
+    def __init__(
+        self,
+        future: "asyncio.Future[Any] | None",
+        commands: Sequence[Command[Any]],
+        work: Callable[[Transaction], Any] | None,
+        weight: int,
+        queued_at: float,
+    ) -> None:
+        self.future = future
+        self.commands = commands
+        self.work = work
+        self.weight = weight
+        self.queued_at = queued_at
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def answer(self) -> None:
+        """Tell who waits for it, on the loop."""
+        future = self.future
+        # A caller that was cancelled no longer waits.
+        if future is not None and not future.done():
+            if self.error is None:
+                future.set_result(self.result)
+            else:
+                future.set_exception(self.error)
+
+
+# Stands in the inbox for a poke.
+_POKE = Submission(None, (), None, 0, 0.0)
+
+Deliver = Callable[[Sequence[Submission], Sequence[Topic], Sequence[tuple[str, str, object]]], None]
+
+
+class WriterTransaction:
+    """The `Transaction` that `transact` hands to its work."""
+
+    def __init__(self, session: Session, node: int) -> None:
+        self.records = PostgresRecords(session, node)
+        self._session = session
+
+    def apply(self, command: Command[R]) -> R:
+        """Run a command as part of the transaction."""
+        lock(self._session, (command,))
+        return HANDLERS[type(command)](self._session, (command,))[0]
+
+    @property
+    def session(self) -> Session:
+        """The session, for the store's own work (`wipe.py`)."""
+        return self._session
+
+
+class Settings:
+    """What the writers of a node share."""
+
+    def __init__(self, connect: Callable[[], Connection], schema: str, wait_seconds: float, node: int) -> None:
+        self.connect = connect
+        self.schema = schema
+        # How long a request waits for a lost connection to come back.
+        self.wait_seconds = wait_seconds
+        # Names this process to the others that share the database.
+        self.node = node
+        self.ids = Ids()
+        # Set when the node stops: nobody waits for the database any more.
+        self.stopping = threading.Event()
+
+    def pause(self, seconds: float = 0.1) -> bool:
+        """Wait about that long; return whether the node stops."""
+        return self.stopping.wait(self.ids.uniform(seconds / 2, seconds))
+
+
+class Writer:
+    """Runs submissions in its own thread and delivers them, done or failed, on the loop.
+
+    `between` is called in the thread between two commits, when `poke` has asked for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Deliver,
+        between: Callable[[Session], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._deliver = deliver
+        self._between = between
+        self._news = News()
+        self._session: Session | None = None
+        self._inbox: SimpleQueue[Submission | None] = SimpleQueue()
+        self._is_poked = False
+        self._is_closing = False
+        # A daemon, so that a node that dies without closing does not hang on it.
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.put = self._inbox.put
+
+    def start(self) -> None:
+        """Connect and begin to work.
+
+        Raises:
+            ConnectionLost: the server cannot be reached.
+        """
+        self._session = self._new_session(self._settings.connect())
+        self.thread.start()
+
+    def poke(self) -> None:
+        """Let `between` be called soon."""
+        if not self._is_poked:
+            self._is_poked = True
+            self._inbox.put(_POKE)
+
+    def close(self) -> None:
+        """Let the thread end when it has done what was put before."""
+        self._settings.stopping.set()
+        self._inbox.put(None)
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            log.exception("store.writer_failed")
+            self._refuse()
+        finally:
+            if self._session is not None:
+                self._session.connection.close()
+
+    def _serve(self) -> None:
+        while not self._is_closing:
+            batch = self._take()
+            if batch:
+                self._commit(batch)
+                if not self._tell(batch):
+                    break
+            if self._is_poked:
+                self._is_poked = False
+                self._spend(self._between)
+            if self._needs_sweep():
+                self._spend(_sweep)
+
+    def _needs_sweep(self) -> bool:
+        return not self._is_closing and self._session is not None and self._session.needs_sweep
+
+    def _refuse(self) -> None:
+        """Answer everything that still comes, so that our own bug in here is an error and not a silence."""
+        while (submission := self._inbox.get()) is not None:
+            submission.error = Unavailable("the store's writer has failed")
+            if not self._tell((submission,)):
+                break
+
+    def _take(self) -> list[Submission]:
+        """Return what has arrived, waiting for it unless there is sweeping to do."""
+        inbox = self._inbox
+        batch: list[Submission] = []
+        try:
+            submission = inbox.get(block=not self._needs_sweep())
+            weight = works = 0
+            while submission is not None:
+                if submission is _POKE:
+                    return batch
+                batch.append(submission)
+                weight += submission.weight
+                works += submission.work is not None
+                if len(batch) >= BATCH_COUNT_MAX or weight >= BATCH_BYTES_MAX or works >= BATCH_WORKS_MAX:
+                    return batch
+                submission = inbox.get_nowait()
+        except Empty:
+            return batch
+        self._is_closing = True
+        return batch
+
+    def _tell(self, batch: Sequence[Submission]) -> bool:
+        """Deliver results on the loop; return False when the loop is gone and nobody is left to tell."""
+        topics, changes = self._news.take()
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, batch, topics, changes)
+        except RuntimeError:
+            return False
+        return True
+
+    def _spend(self, chore: Callable[[Session], None] | None) -> None:
+        """Run a chore for which nobody waits; if it fails, the next occasion is as good."""
+        session = self._session
+        if chore is None or session is None:
+            return
+        try:
+            chore(session)
+        except ConnectionLost:
+            self._drop(session)
+        except StatementFailed as error:
+            log.warning("store.chore_failed", error=str(error))
+            session.needs_sweep = False
+            self._roll_back(session)
+
+    # --- One commit
+
+    def _commit(self, batch: Sequence[Submission]) -> None:
+        """Run a batch in one transaction; if that fails, each submission alone, so that only the guilty one fails."""
+        error = self._attempt(batch)
+        for conflicts in range(_CONFLICTS_MAX):
+            if not (isinstance(error, StatementFailed) and error.is_conflict):
+                break
+            # The others go first; how far, chance decides.
+            self._settings.pause(0.002 * 2**conflicts)
+            error = self._attempt(batch)
+        error = _translate(error)
+        if error is None:
+            return
+        if len(batch) == 1 or isinstance(error, Unavailable):
+            for submission in batch:
+                submission.error = error
+            return
+        for submission in batch:
+            self._commit((submission,))
+
+    def _attempt(self, batch: Sequence[Submission]) -> BaseException | None:
+        """Run a batch, again when it is lost together with the connection; return the error that it met."""
+        deadline = max([submission.queued_at for submission in batch]) + self._settings.wait_seconds
+        known_changes = len(self._news.changes)
+        while (outcome := self._try(batch, deadline)) is not True:
+            del self._news.changes[known_changes:]
+            if isinstance(outcome, BaseException):
+                return outcome
+        return None
+
+    def _try(self, batch: Sequence[Submission], deadline: float) -> BaseException | bool:
+        """Run a batch once; return whether it was committed, or the error that it met."""
+        for submission in batch:
+            submission.error = None
+        try:
+            session = self._session or self._reconnect(deadline, None)[0]
+        except Unavailable as error:
+            return error
+        try:
+            self._execute(session, batch)
+        except ConnectionLost as error:
+            log.warning("store.connection_lost", error=str(error))
+            return self._recover(session, deadline)
+        except Exception as error:  # noqa: BLE001 whatever it is, it becomes the outcome of the submissions
+            self._roll_back(session)
+            return error
+        return True
+
+    def _execute(self, session: Session, batch: Sequence[Submission]) -> None:
+        session.begin()
+        plan = Plan()
+        transaction: WriterTransaction | None = None
+        for submission in batch:
+            if submission.work is None:
+                submission.result = plan.add(submission.commands)
+                continue
+            plan.run(session)
+            plan = Plan()
+            if transaction is None:
+                session.lock_control()
+                transaction = WriterTransaction(session, self._settings.node)
+            self._run_work(session, transaction, submission, is_alone=len(batch) == 1)
+        plan.run(session)
+        if transaction is not None and session.changes:
+            transaction.records.advance()
+        try:
+            session.commit()
+        except StatementFailed as error:
+            if error.code == _DIVISION_BY_ZERO:
+                # The mark is gone, and so this commit was refused: begin anew with another.
+                session.is_committing = False
+                raise ConnectionLost("this connection was barred by a successor") from error
+            raise
+
+    def _run_work(
+        self, session: Session, transaction: WriterTransaction, submission: Submission, *, is_alone: bool
+    ) -> None:
+        """Run a transaction's function; its exception undoes what it did and nothing else."""
+        assert submission.work is not None
+        if is_alone:
+            submission.result = submission.work(transaction)
+            return
+        session.flush()
+        known_changes = len(session.changes)
+        session.send(_SAVEPOINT)
+        try:
+            submission.result = submission.work(transaction)
+            session.flush()
+        except (ConnectionLost, StatementFailed):
+            raise
+        except Exception as error:  # noqa: BLE001 it goes to the caller
+            session.send(_ROLLBACK_TO)
+            session.forget_counts()
+            del session.changes[known_changes:]
+            submission.error = error
+        session.send(_RELEASE)
+
+    # --- Connections
+
+    def _new_session(self, connection: Connection) -> Session:
+        return Session(connection, self._settings.schema, monotonic, self._news)
+
+    def _roll_back(self, session: Session) -> None:
+        try:
+            session.rollback()
+        except (ConnectionLost, StatementFailed):
+            self._drop(session)
+
+    def _drop(self, session: Session) -> None:
+        session.connection.close()
+        if self._session is session:
+            self._session = None
+
+    def _recover(self, lost: Session, deadline: float) -> BaseException | bool:
+        """Connect anew; return whether the batch was committed (if not, it is to run again), or why nobody knows."""
+        self._drop(lost)
+        is_unknown = lost.is_committing
+        try:
+            _, committed = self._reconnect(deadline, lost)
+        except Unavailable as error:
+            return Unavailable(f"it is not known whether the commit was done: {error}") if is_unknown else error
+        if not is_unknown:
+            return False
+        if committed is None:
+            log.error("store.commit_unknown")
+            return Unavailable("it is not known whether the commit was done: its mark is gone")
+        log.warning("store.commit_resolved", is_committed=committed == lost.batch)
+        return committed == lost.batch
+
+    def _reconnect(self, deadline: float, lost: Session | None) -> tuple[Session, int | None]:
+        """Connect, trying until a deadline; return also the last batch that the lost session has committed."""
+        pause = _RECONNECT_SECONDS_MIN
+        while True:
+            connection = None
+            try:
+                connection = self._settings.connect()
+                committed = resolve(connection, lost.mark) if lost is not None else None
+                session = self._session = self._new_session(connection)
+                return session, committed
+            except (ConnectionLost, StatementFailed) as error:
+                if connection is not None:
+                    connection.close()
+                if monotonic() + pause >= deadline or self._settings.pause(pause):
+                    raise Unavailable(f"the store cannot be reached: {error}") from error
+                pause = min(pause * 2, _RECONNECT_SECONDS_MAX)
+
+
+def _translate(error: BaseException | None) -> BaseException | None:
+    """Return what callers are told of an error of the server's."""
+    if isinstance(error, StatementFailed):
+        if error.is_unavailable:
+            return Unavailable(f"the store cannot write: {error}")
+        if error.is_conflict:
+            return Conflict(f"other transactions were in the way: {error}")
+    return error
+
+
+def _sweep(session: Session) -> None:
+    """Delete some of the rows that purges and drops have left."""
+    session.begin()
+    session.needs_sweep = messages.sweep(session) or logs.sweep(session)
+    session.commit()
