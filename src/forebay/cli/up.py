@@ -63,11 +63,19 @@ class Session:
         self.failure: click.ClickException | None = None
         self._order = order
         self._demo = demo
+        self._changed = asyncio.Event()
 
     async def run(self, node: Node, stopping: asyncio.Event) -> None:
         """Deploy, demonstrate, then follow events, logs and files until it is time to stop."""
         endpoint = Endpoint(node.url, self.config.region, self.config.account)
         _say(f"{click.style('Forebay', bold=True)} serves on {node.url} (data in {self.config.data})")
+        async with asyncio.TaskGroup() as group:
+            if self.stays and self.watches:
+                # From the start, so that a file that is saved during the first deploy is noticed, too.
+                group.create_task(self._watch())
+            await self._begin(endpoint, stopping)
+
+    async def _begin(self, endpoint: Endpoint, stopping: asyncio.Event) -> None:
         try:
             deployed = await self._deploy(endpoint)
             if self._demo is not None:
@@ -91,7 +99,7 @@ class Session:
             group.create_task(_follow_pages(endpoint, "events", "events", arrival_line))
             group.create_task(_follow_pages(endpoint, "lambda/tail", "lines", _log_line))
             if self.watches:
-                group.create_task(self._watch(endpoint))
+                group.create_task(self._redeploy(endpoint))
 
     async def _deploy(self, endpoint: Endpoint) -> Deployed:
         _say(f"Deploying {self._order.template} as stack {self._order.stack} ...")
@@ -100,7 +108,7 @@ class Session:
             _say(line)
         return deployed
 
-    async def _watch(self, endpoint: Endpoint) -> None:
+    async def _watch(self) -> None:
         import watchfiles  # noqa: PLC0415 - only a session that stays needs it
 
         ignored = (*watchfiles.DefaultFilter.ignore_dirs, ".forebay", ".aws-sam", self.config.data.name)
@@ -108,6 +116,12 @@ class Session:
         async for _ in cast("Any", watchfiles).awatch(
             folder, watch_filter=watchfiles.DefaultFilter(ignore_dirs=ignored)
         ):
+            self._changed.set()
+
+    async def _redeploy(self, endpoint: Endpoint) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
             try:
                 await self._deploy(endpoint)
             except click.ClickException as failure:
