@@ -3,13 +3,15 @@
     .venv/bin/python -m tests.fault.kill --rounds 50
 
 Several clients send messages, put events, receive and delete, and create resources, each noting what the node has
-acknowledged. After each kill the node starts again on the same data, and everything is held against the notes:
-every acknowledged message is in its queue unless its delete was acknowledged, every event has reached its queue, every
-resource is there, and nothing that was deleted comes back.
+acknowledged. After each kill the node starts again on the same data, and everything is held against the notes: every
+acknowledged message (sent, or posted through an HTTP API) is in its queue unless its delete was acknowledged, every
+event has reached its queue or has been run by its function, every resource is there, and nothing that was deleted
+comes back.
 """
 
 import argparse
 import http.client
+import io
 import json
 import random
 import signal
@@ -18,11 +20,14 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 ACCOUNT = "000000000000"
 _AUTHORIZATION = (
@@ -30,6 +35,19 @@ _AUTHORIZATION = (
     + "0" * 64
 )
 _START_SECONDS = 20.0
+_RUN_SECONDS = 60.0
+
+QUEUES = ("messages", "events", "ran")
+
+# Says on a queue that it has run, with nothing but the standard library, so that it starts fast.
+_FUNCTION = """
+import json, os, urllib.request
+
+def handler(event, context):
+    body = json.dumps({"QueueUrl": "ran", "MessageBody": event["detail"]["name"]}).encode()
+    headers = {"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": "application/x-amz-json-1.0"}
+    urllib.request.urlopen(urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, headers), timeout=10).read()
+"""
 
 
 class NotAcknowledged(Exception):
@@ -45,23 +63,27 @@ class Client:
 
     def call(self, target: str, **members: Any) -> dict[str, Any]:
         """Run an operation and return its acknowledged answer."""
-        body = json.dumps(members)
         headers = {
             "X-Amz-Target": target,
             "Content-Type": "application/x-amz-json-1.0",
             "Authorization": _AUTHORIZATION,
         }
+        text = self.post("/", json.dumps(members), headers)
+        return json.loads(text) if text else {}
+
+    def post(self, path: str, body: str, headers: dict[str, str]) -> bytes:
+        """Post a body and return the acknowledged answer."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         try:
-            self._connection.request("POST", "/", body, headers)
+            self._connection.request("POST", path, body, headers)
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise NotAcknowledged(str(error)) from None
-        assert answer.status == 200, f"{target} was answered {answer.status}: {text!r}"
-        return json.loads(text) if text else {}
+        assert answer.status == 200, f"{path} {headers} was answered {answer.status}: {text!r}"
+        return text
 
     def close(self) -> None:
         """Close the connection; the next call makes a new one."""
@@ -76,11 +98,14 @@ class Notes:
 
     sent: set[str] = field(default_factory=set)
     put: set[str] = field(default_factory=set)
+    # Events whose target is a function.
+    put_to_function: set[str] = field(default_factory=set)
     received: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     # Deletes under way when the node died: done or not, either is right.
     maybe_deleted: set[str] = field(default_factory=set)
     created: set[str] = field(default_factory=set)
+    api_path: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, where: set[str], what: str) -> None:
@@ -112,6 +137,11 @@ class Node:
                 assert time.monotonic() - began < _START_SECONDS, "the node did not answer"
                 time.sleep(0.01)
 
+    def advance(self, seconds: float) -> None:
+        """Move the node's clock forward."""
+        with closing(Client(self.port)) as client:
+            client.post("/_forebay/clock", json.dumps({"advance": seconds}), {})
+
     def kill(self) -> None:
         """End the process without warning."""
         assert self._process is not None
@@ -136,7 +166,7 @@ class Load:
         self._round = round_number
         self._stopping = threading.Event()
         works: list[Callable[[Client, int], None]] = [self._send, self._send_batch, self._put, self._put, self._drain]
-        works.append(self._create)
+        works += [self._create, self._post, self._put_to_function]
         self._threads = [
             threading.Thread(target=self._run, args=(work, number), daemon=True) for number, work in enumerate(works)
         ]
@@ -185,8 +215,22 @@ class Load:
         assert answer["FailedEntryCount"] == 0, answer
         self._notes.note(self._notes.put, name)
 
+    def _put_to_function(self, client: Client, step: int) -> None:
+        name = f"function event {self._round} {step}"
+        entry = {"Source": "run", "DetailType": "t", "Detail": json.dumps({"name": name}), "EventBusName": "bus"}
+        answer = client.call("AWSEvents.PutEvents", Entries=[entry])
+        assert answer["FailedEntryCount"] == 0, answer
+        self._notes.note(self._notes.put_to_function, name)
+        # Functions run slower than events arrive; each round has to see them all run.
+        self._stopping.wait(0.02)
+
+    def _post(self, client: Client, step: int) -> None:
+        body = f"posted {self._round} {step}"
+        client.post(self._notes.api_path, body, {"Content-Type": "text/plain"})
+        self._notes.note(self._notes.sent, body)
+
     def _drain(self, client: Client, step: int) -> None:
-        drain_once(client, ("messages", "events")[step % 2], self._notes)
+        drain_once(client, QUEUES[step % 3], self._notes)
 
     def _create(self, client: Client, step: int) -> None:
         name = f"made-{self._round}-{step}"
@@ -205,7 +249,8 @@ def drain_once(client: Client, queue: str, notes: Notes, wait_seconds: int = 0) 
     found = answer.get("Messages", [])
     for message in found:
         name = name_of(message["Body"])
-        assert name not in notes.deleted, f"came back after its delete was acknowledged: {name}"
+        # A function may run an event twice, and so says so twice.
+        assert queue == "ran" or name not in notes.deleted, f"came back after its delete was acknowledged: {name}"
         notes.note(notes.received, name)
         notes.note(notes.maybe_deleted, name)
         client.call("AmazonSQS.DeleteMessage", QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -218,19 +263,57 @@ def name_of(body: str) -> str:
     return json.loads(body)["detail"]["name"] if body.startswith("{") else body
 
 
-def set_up(node: Node) -> None:
-    """Create the queues, the bus and the rule that the load uses."""
-    with closing(Client(node.port)) as client:
-        _create_routes(client)
+def set_up(node: Node, notes: Notes) -> None:
+    """Create the queues, the bus, the rules, the function and the API that the load uses."""
+
+    def client(service: str) -> Any:
+        keys = {"aws_access_key_id": ACCOUNT, "aws_secret_access_key": "kill"}
+        return boto3.client(service, endpoint_url=f"http://127.0.0.1:{node.port}", region_name="us-east-1", **keys)
+
+    sqs, events = client("sqs"), client("events")
+    for queue in QUEUES:
+        sqs.create_queue(QueueName=queue, Attributes={"VisibilityTimeout": "1"})
+    role = client("iam").create_role(RoleName="role", AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
+    function = client("lambda").create_function(
+        FunctionName="function", Runtime="python3.11", Handler="index.handler", Role=role, Code={"ZipFile": _archive()}
+    )["FunctionArn"]
+    events.create_event_bus(Name="bus")
+    for source, target in (("kill", f"arn:aws:sqs:us-east-1:{ACCOUNT}:events"), ("run", function)):
+        events.put_rule(Name=source, EventBusName="bus", EventPattern=json.dumps({"source": [source]}))
+        events.put_targets(Rule=source, EventBusName="bus", Targets=[{"Id": "target", "Arn": target}])
+    apis = client("apigatewayv2")
+    api = apis.create_api(Name="api", ProtocolType="HTTP")["ApiId"]
+    integration = apis.create_integration(
+        ApiId=api,
+        IntegrationType="AWS_PROXY",
+        IntegrationSubtype="SQS-SendMessage",
+        PayloadFormatVersion="1.0",
+        CredentialsArn=role,
+        RequestParameters={
+            "QueueUrl": sqs.get_queue_url(QueueName="messages")["QueueUrl"],
+            "MessageBody": "$request.body",
+        },
+    )["IntegrationId"]
+    apis.create_route(ApiId=api, RouteKey="POST /messages", Target=f"integrations/{integration}")
+    apis.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    notes.api_path = f"/_aws/execute-api/{api}/messages"
 
 
-def _create_routes(client: Client) -> None:
-    for queue in ("messages", "events"):
-        client.call("AmazonSQS.CreateQueue", QueueName=queue, Attributes={"VisibilityTimeout": "1"})
-    client.call("AWSEvents.CreateEventBus", Name="bus")
-    client.call("AWSEvents.PutRule", Name="all", EventBusName="bus", EventPattern='{"source":["kill"]}')
-    target = {"Id": "queue", "Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:events"}
-    client.call("AWSEvents.PutTargets", Rule="all", EventBusName="bus", Targets=[target])
+_TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
+
+
+def _archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("index.py", _FUNCTION)
+    return buffer.getvalue()
 
 
 def check(node: Node, notes: Notes) -> None:
@@ -246,8 +329,17 @@ def _check(client: Client, notes: Notes) -> None:
             pass
     lost = (notes.sent | notes.put) - notes.deleted - notes.maybe_deleted
     assert not lost, f"{len(lost)} acknowledged but lost, such as {sorted(lost)[:3]}"
+    _check_runs(client, notes)
     missing = notes.created - existing(client)
     assert not missing, f"{len(missing)} resources are missing, such as {sorted(missing)[:3]}"
+
+
+def _check_runs(client: Client, notes: Notes) -> None:
+    """Wait until every event for the function has been run, once at least."""
+    deadline = time.monotonic() + _RUN_SECONDS
+    while waiting := notes.put_to_function - notes.received:
+        assert time.monotonic() < deadline, f"{len(waiting)} events were never run, such as {sorted(waiting)[:3]}"
+        drain_once(client, "ran", notes, wait_seconds=1)
 
 
 def existing(client: Client) -> set[str]:
@@ -274,7 +366,7 @@ def run_rounds(data: Path, rounds: int, seed: int, report: Callable[[str], None]
     chance = random.Random(seed)
     node, notes = Node(data), Notes()
     node.start()
-    set_up(node)
+    set_up(node, notes)
     try:
         for number in range(1, rounds + 1):
             load = Load(node.port, notes, number)
@@ -283,10 +375,14 @@ def run_rounds(data: Path, rounds: int, seed: int, report: Callable[[str], None]
             node.kill()
             load.stop()
             seconds = node.start()
+            # An invocation that died with the node is leased for a minute, which nobody need wait for. A node starts
+            # with real time, and time that has once been left behind stays so.
+            node.advance(61.0 * number)
             check(node, notes)
             report(
-                f"round {number}: {len(notes.sent)} sent, {len(notes.put)} events, {len(notes.deleted)} deleted, "
-                f"{len(notes.created)} created; up again in {seconds:.2f} s; nothing lost"
+                f"round {number}: {len(notes.sent)} sent, {len(notes.put)} events, "
+                f"{len(notes.put_to_function)} run, {len(notes.deleted)} deleted, {len(notes.created)} created; "
+                f"up again in {seconds:.2f} s; nothing lost"
             )
     finally:
         node.stop()
@@ -309,7 +405,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run_rounds(Path(folder) / "data", arguments.rounds, arguments.seed, lambda line: print(line, flush=True))  # noqa: T201 - a command
+        run_rounds(Path(folder) / "data", arguments.rounds, arguments.seed, _print)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a command
 
 
 if __name__ == "__main__":
