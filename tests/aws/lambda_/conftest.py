@@ -3,9 +3,12 @@
 import io
 import json
 import textwrap
+import urllib.error
+import urllib.request
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from email.message import Message
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,6 +26,26 @@ def packed(files: Mapping[str, str], modes: Mapping[str, int] | None = None) -> 
             entry.external_attr = (modes or {}).get(name, 0o644) << 16
             archive.writestr(entry, textwrap.dedent(text))
     return data.getvalue()
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def fetch(url: str, method: str | None = None, data: bytes | None = None, **headers: str) -> Answer:
+    """Send a request and return its answer, whatever the status; `_` in header names stands for `-`."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data=data, headers=given, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
 
 
 class Functions:

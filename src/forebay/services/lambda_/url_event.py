@@ -7,7 +7,6 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
@@ -115,8 +114,10 @@ def preflight(cors: api.Cors, headers: Mapping[str, str]) -> Response:
 
 def _from_members(answer: dict[str, Any]) -> Response:
     try:
-        status = HTTPStatus(int(answer["statusCode"]))
-    except (ValueError, TypeError):
+        status = int(answer["statusCode"])
+    except (ValueError, TypeError, OverflowError):
+        return BAD_GATEWAY
+    if not 200 <= status <= 599:
         return BAD_GATEWAY
     given: object = answer.get("headers") or {}
     body = answer.get("body")
