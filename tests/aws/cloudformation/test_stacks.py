@@ -233,3 +233,15 @@ def test_pseudo_parameters_are_known(node: RunningNode) -> None:
     text = "${AWS::AccountId} ${AWS::Region} ${AWS::StackName} ${AWS::Partition} ${AWS::URLSuffix}"
     stack = create(client, "one", {"A": queue()}, Outputs={"O": {"Value": {"Fn::Sub": text}}})
     assert outputs(stack)["O"] == "111122223333 eu-west-1 one aws amazonaws.com"
+
+
+def test_missing_nested_property_fails_its_resource(node: RunningNode) -> None:
+    client = node.client("cloudformation")
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}]}
+    role = {"AssumeRolePolicyDocument": trust, "Policies": [{"PolicyDocument": {}}]}
+    resources = {"R": {"Type": "AWS::IAM::Role", "Properties": role}}
+    stack = create(client, "one", resources, Capabilities=["CAPABILITY_IAM"])
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    reasons = [reason for name, status, reason in events(client, "one") if (name, status) == ("R", "CREATE_FAILED")]
+    assert "PolicyName" in str(reasons)
+    assert node.client("iam").list_roles()["Roles"] == []

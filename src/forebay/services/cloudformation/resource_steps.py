@@ -19,7 +19,7 @@ from forebay.services.cloudformation.resources.names import NameRule, physical_n
 from forebay.services.cloudformation.resources.registry import Registered, find_type
 from forebay.services.cloudformation.resources.schema import coerce
 from forebay.services.cloudformation.scope import StackScope
-from forebay.services.cloudformation.site import CANCELLED_TEXTS, Cancelled, StackSite, failure_reason
+from forebay.services.cloudformation.site import CANCELLED_TEXTS, Cancelled, StackSite, attempt, failure_reason
 from forebay.services.cloudformation.stack import Snapshot, StackResource
 from forebay.services.cloudformation.template.references import references_in
 from forebay.services.cloudformation.template.sections import Resource
@@ -140,9 +140,8 @@ class ResourceSteps:
                 made = Made(resource.name)
             else:
                 real = await resolve_dynamic_references(site, properties)
-                made = await self._act(
-                    registered, site, self._progress.resources[resource.logical_id], real, is_resumed=is_resumed
-                )
+                current = self._progress.resources[resource.logical_id]
+                made = await attempt(self._act(registered, site, current, real, is_resumed=is_resumed))
         except ServiceError as error:
             current = self._progress.resources[resource.logical_id]
             failed = replace(current, status=_FAILED[resource.action], reason=failure_reason(error, site))
@@ -241,7 +240,7 @@ class ResourceSteps:
                 now = resource.properties if resource.pending is None else resource.pending
                 existing = Existing(previous.physical_id, now, resource.attributes)
                 real = await resolve_dynamic_references(site, previous.properties)
-                attributes = (await registered.type.update(site, existing, real)).attributes
+                attributes = (await attempt(registered.type.update(site, existing, real))).attributes
         except ServiceError as error:
             failed = replace(in_progress, status="UPDATE_FAILED", reason=failure_reason(error, site))
             await self._progress.put_resource(failed)
@@ -314,7 +313,7 @@ class ResourceSteps:
             return None
         site = self.site(resource)
         try:
-            await registered.type.delete(site, _existing(physical))
+            await attempt(registered.type.delete(site, _existing(physical)))
         except ServiceError as error:
             return failure_reason(error, site)
         return None

@@ -1,7 +1,7 @@
 """The way from a resource's steps to the services: the operation table, as the caller who asked for the deployment."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -10,6 +10,8 @@ from forebay.services.cloudformation.progress import Progress
 from forebay.services.cloudformation.resources.contract import Made, Place, is_existing, is_not_found
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 CANCELLED_TEXTS = {"create": "Resource creation cancelled", "delete": "Resource deletion cancelled"}
 
@@ -67,6 +69,19 @@ class StackSite:
         if await self._progress.is_cancelled():
             raise Cancelled
         await self._progress.platform.clock.sleep(seconds)
+
+
+async def attempt(step: Awaitable[T]) -> T:
+    """Run a step of a resource type; what its code stumbles over is the properties' fault and fails the resource.
+
+    Schemas say which properties there are, but not which of the nested ones must be given.
+    """
+    try:
+        return await step
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        log.exception("deployment.step_failed")
+        what = f"{type(error).__name__}: {error}"
+        raise ServiceError.of("InvalidRequest", f"A property is missing or malformed ({what})") from None
 
 
 class Cancelled(ServiceError):

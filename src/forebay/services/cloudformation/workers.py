@@ -30,7 +30,7 @@ DEPLOY = "cloudformation.deploy"
 """The timers' kind: one row for each stack that something is to be done for; its key is the stack's."""
 
 _DEPLOYMENTS_MAX = 16
-_LEASE_SECONDS = 10.0
+_LEASE_SECONDS = 6.0
 _LOOK_AGAIN_SECONDS = 0.5
 
 
