@@ -13,7 +13,8 @@ import json, time
 def echo(event, context):
     return {"got": event}
 def full(event, context):
-    return {"statusCode": 201, "headers": {"X-A": "1"}, "cookies": ["a=1"], "body": json.dumps(event["path" if "path" in event else "rawPath"])}
+    path = event["path" if "path" in event else "rawPath"]
+    return {"statusCode": 201, "headers": {"X-A": "1"}, "cookies": ["a=1"], "body": json.dumps(path)}
 def slow(event, context):
     time.sleep(3)
 def fail(event, context):
@@ -24,10 +25,13 @@ calls = 0
 def guard(event, context):
     global calls
     calls += 1
-    return {"isAuthorized": event["headers"].get("auth") == "yes", "context": {"calls": calls, "arn": event["routeArn"]}}
+    context = {"calls": calls, "arn": event["routeArn"]}
+    return {"isAuthorized": event["headers"].get("auth") == "yes", "context": context}
 def policy(event, context):
-    return {"principalId": "me", "context": {"k": "v"}, "policyDocument": {"Version": "2012-10-17", "Statement": [
-        {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"].rsplit("/", 1)[0] + "/open"}]}}
+    allowed = event["methodArn"].rsplit("/", 1)[0] + "/open"
+    statement = {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": allowed}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    return {"principalId": "me", "context": {"k": "v"}, "policyDocument": document}
 """
 
 

@@ -1,6 +1,7 @@
 """First-class integrations: requests that become operations of other services."""
 
 import json
+import urllib.parse
 import urllib.request
 from xml.etree import ElementTree as ET
 
@@ -8,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.aws.apigatewayv2.conftest import ROLE, Apis
+from tests.harness import wait_until
 
 NS = "{http://queue.amazonaws.com/doc/2012-11-05/}"
 
@@ -63,9 +65,7 @@ def test_message_is_put_together_from_the_request(apis: Apis, queue: str):
 def test_receive_delete_and_purge(apis: Apis, queue: str):
     api_id = apis.api()
     apis.service(api_id, "GET /m", "SQS-ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages="2", AttributeNames="All")
-    apis.service(
-        api_id, "DELETE /m", "SQS-DeleteMessage", QueueUrl=queue, ReceiptHandle="$request.querystring.handle"
-    )
+    apis.service(api_id, "DELETE /m", "SQS-DeleteMessage", QueueUrl=queue, ReceiptHandle="$request.querystring.handle")
     apis.service(api_id, "POST /purge", "SQS-PurgeQueue", QueueUrl=queue)
     apis.node.client("sqs").send_message(QueueUrl=queue, MessageBody='<a & "b">')
     received = ET.fromstring(apis.ask("GET", api_id, "/m").body)
@@ -185,8 +185,6 @@ def test_access_log_goes_to_the_log_group(apis: Apis, queue: str):
     def lines():
         found = logs.filter_log_events(logGroupName="access")["events"]
         return [json.loads(item["message"]) for item in found] if len(found) == 2 else None
-
-    from tests.harness import wait_until
 
     first, second = sorted(wait_until(lines), key=lambda line: line["status"])
     assert first == {

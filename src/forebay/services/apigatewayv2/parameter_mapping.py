@@ -15,6 +15,8 @@ import msgspec
 from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 
 _SELECTION = re.compile(r"\$\{([^}]*)\}")
+# Names of context and stage variables ("Only the special characters . and _ are supported").
+_VARIABLE = re.compile(r"[A-Za-z0-9._-]+")
 _CHANGE = re.compile(r"(append|overwrite|remove):(header|querystring)\.(.+)")
 
 # Headers that no mapping may touch; a star ends a prefix.
@@ -180,9 +182,9 @@ def _select(selection: str) -> Value:
             return _select_request(rest)
         case "response", _:
             return _select_response(rest)
-        case "context", _ if rest:
+        case "context", _ if _VARIABLE.fullmatch(rest):
             return lambda source: source.context(rest)
-        case "stageVariables", _ if rest:
+        case "stageVariables", _ if _VARIABLE.fullmatch(rest):
             return lambda source: source.stage_variable(rest)
         case _:
             raise InvalidMapping(f"Invalid mapping expression specified: ${selection}")

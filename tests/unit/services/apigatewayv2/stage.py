@@ -16,7 +16,9 @@ def exchange(method="GET", path="/", query="", headers=None, body=b"", stage="$d
         secure=False,
     )
     place = Place("123456789012", "eu-west-1", "a1b2c3d4e5", stage, variables or {}, "a1b2c3d4e5.execute-api.localhost")
-    made = Exchange(request, place, path=path, raw_path=raw_path or path, request_id="R3qu35tId000000=", at=1_583_348_638.39)
+    made = Exchange(
+        request, place, path=path, raw_path=raw_path or path, request_id="R3qu35tId000000=", at=1_583_348_638.39
+    )
     made.route_key = f"{method} {path}"
     made.resource = path
     return made

@@ -24,7 +24,12 @@ def asked():
         "POST",
         "/my/path",
         "parameter1=value1&parameter1=value2&parameter2=value",
-        {"header1": "value1", "header2": "value1,value2", "cookie": "cookie1=a; cookie2=b", "content-type": "text/plain"},
+        {
+            "header1": "value1",
+            "header2": "value1,value2",
+            "cookie": "cookie1=a; cookie2=b",
+            "content-type": "text/plain",
+        },
         b"Hello from client!",
         stage="dev",
         variables={"v": "1"},
@@ -106,7 +111,13 @@ def test_event_of_format_1_has_every_member():
     assert event["body"] == "Hello from client!"
     empty = exchange("GET", "/")
     event = event_v1(empty, outgoing(empty, ()), TRACE)
-    for name in ("queryStringParameters", "multiValueQueryStringParameters", "pathParameters", "stageVariables", "body"):
+    for name in (
+        "queryStringParameters",
+        "multiValueQueryStringParameters",
+        "pathParameters",
+        "stageVariables",
+        "body",
+    ):
         assert event[name] is None
 
 
@@ -192,7 +203,9 @@ def test_malformed_answers_are_refused(payload):
         answer_v2(payload)
 
 
-@pytest.mark.parametrize("payload", [b'"text"', b"{}", b"null", b'{"statusCode": 200, "multiValueHeaders": {"a": "b"}}'])
+@pytest.mark.parametrize(
+    "payload", [b'"text"', b"{}", b"null", b'{"statusCode": 200, "multiValueHeaders": {"a": "b"}}']
+)
 def test_format_1_infers_nothing(payload):
     with pytest.raises(MalformedAnswer):
         answer_v1(payload)

@@ -74,7 +74,16 @@ def test_value_is_taken_from_the_request(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["$request.foo", "$request.header.", "$foo.bar", "$context", "$stageVariables.", "$request.body..a", "a${b}c"],
+    [
+        "$request.foo",
+        "$request.header.",
+        "$foo.bar",
+        "$context",
+        "$stageVariables.",
+        "$request.body..a",
+        "a${b}c",
+        "$context.a b",
+    ],
 )
 def test_unknown_selection_is_refused(text):
     with pytest.raises(InvalidMapping, match="Invalid mapping expression specified"):
@@ -142,13 +151,17 @@ def test_changes_of_an_answer():
     assert changed.body == given.body
 
 
-@pytest.mark.parametrize("name", ["Authorization", "x-amz-date", "Access-Control-Allow-Origin", "Via", "content-length"])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "x-amz-date", "Access-Control-Allow-Origin", "Via", "content-length"]
+)
 def test_reserved_headers_are_refused(name):
     with pytest.raises(InvalidMapping, match="restricted"):
         compile_request_changes({f"overwrite:header.{name}": "x"})
 
 
-@pytest.mark.parametrize("key", ["header.x", "replace:header.x", "append:path", "overwrite:statuscode", "append:body.x"])
+@pytest.mark.parametrize(
+    "key", ["header.x", "replace:header.x", "append:path", "overwrite:statuscode", "append:body.x"]
+)
 def test_unknown_keys_of_requests_are_refused(key):
     with pytest.raises(InvalidMapping):
         compile_request_changes({key: "x"})

@@ -71,7 +71,18 @@ def test_longer_way_to_greedy_wins():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "GET", "GET pets", "get /pets", "FETCH /pets", "GET /{a+}/b", "GET /{a}/{a}", "GET /{}", "GET /a{b}", "default"],
+    [
+        "",
+        "GET",
+        "GET pets",
+        "get /pets",
+        "FETCH /pets",
+        "GET /{a+}/b",
+        "GET /{a}/{a}",
+        "GET /{}",
+        "GET /a{b}",
+        "default",
+    ],
 )
 def test_other_texts_are_no_route_keys(text):
     with pytest.raises(InvalidRouteKey):
