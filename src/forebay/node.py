@@ -72,6 +72,7 @@ class Node:
     """One running node."""
 
     def __init__(self, platform: Platform, supervisor: Supervisor, metrics: Metrics) -> None:
+        self.control = Control(platform, forebay.__version__, lambda: self.is_ready, self.mark_loaded)
         self.platform = platform
         self.supervisor = supervisor
         self.metrics = metrics
@@ -125,6 +126,13 @@ class Node:
             if name in CATALOG:
                 await self.platform.table.load(name)
 
+    def drain(self) -> None:
+        """Answer whoever waits for something to come, so that the last requests end now."""
+        self.control.drain()
+        for parts in self._parts.values():
+            for end_waiting in parts.drain:
+                end_waiting()
+
     async def close_parts(self) -> None:
         """Close what services hold open (function pools), after the workers have stopped."""
         for parts in self._parts.values():
@@ -165,6 +173,7 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
                 yield node
             finally:
                 node.is_ready = False
+                node.drain()
                 await server.drain(config.shutdown_seconds)
                 await node.supervisor.stop(config.shutdown_seconds)
                 await supervising
@@ -200,7 +209,6 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
     table.start(platform, node.take_in)
     supervisor.start(Dispatcher(store, clock, ids, deliveries, supervisor.spawn), [("timers", DELIVERY)])
     supervisor.start(LogExpiry(store, clock))
-    control = Control(platform, forebay.__version__, lambda: node.is_ready, node.mark_loaded)
     application = Application(
         table,
         _authenticator(config, store),
@@ -208,7 +216,7 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
         ids,
         default_region=config.region,
         public_url=config.public_url,
-        specials={"_forebay": control.handle, "metrics": MetricsPage(metrics).handle},
+        specials={"_forebay": node.control.handle, "metrics": MetricsPage(metrics).handle},
         find_ingress=node.find_ingress,
         hosts=platform.hosts,
     )

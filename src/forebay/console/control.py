@@ -54,6 +54,8 @@ class Control:
         self._platform = platform
         self._version = version
         self._is_ready = is_ready
+        self._followers: set[asyncio.Event] = set()
+        self._is_draining = False
         self._on_wiped = on_wiped
         self._open: Mapping[str, Handle] = {"health": self._health, "ready": self._ready, "version": self._show_version}
         self._local: Mapping[str, Handle] = {
@@ -62,6 +64,12 @@ class Control:
             "trace": self._trace,
             "events": self._events,
         }
+
+    def drain(self) -> None:
+        """Answer whoever follows events now: the node is about to stop."""
+        self._is_draining = True
+        for arrived in self._followers:
+            arrived.set()
 
     async def handle(self, request: Request) -> Response:
         """Answer a request to the node's own API."""
@@ -155,16 +163,22 @@ class Control:
         after = _number(query["after"])
         arrived = asyncio.Event()
         end = store.listen(("log", ARRIVALS), arrived.set)
+        self._followers.add(arrived)
         try:
             ask = ReadLog(ARRIVALS, limit=_ARRIVALS_MAX, after=after)
             entries = await store.view(lambda view: view.ask(ask))
-            if not entries and (wait_seconds := min(_number(query.get("wait", "0")), _WAIT_SECONDS_MAX)):
+            if (
+                not entries
+                and not self._is_draining
+                and (wait_seconds := min(_number(query.get("wait", "0")), _WAIT_SECONDS_MAX))
+            ):
                 # Real time: a frozen clock must not leave a client waiting for ever.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(arrived.wait(), wait_seconds)
                 entries = await store.view(lambda view: view.ask(ask))
         finally:
             end()
+            self._followers.discard(arrived)
         events = [{"at": entry.at_ms / 1000, **msgspec.json.decode(entry.data)} for entry in entries]
         return {"next": entries[-1].position if entries else after, "events": events}
 

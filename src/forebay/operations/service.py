@@ -99,6 +99,8 @@ class Parts:
     shared: Sequence[object] = ()
     # What AWS has no operation for (peeking into a queue): `/_forebay/<service>/<name>`, in local mode only.
     controls: Mapping[str, Control] = field(default_factory=dict[str, Control])
+    # Called when the node begins to stop: whoever waits for something to come is answered now, with nothing.
+    drain: Sequence[Callable[[], None]] = ()
     # Run after the workers have stopped.
     close: Sequence[Callable[[], Awaitable[None]]] = ()
 

@@ -6,7 +6,7 @@ Reading order: `function` and `address` (what is kept, how it is named), `config
 wait for their function, and where results go); `mapping`, `mappings`, `event_source_mappings` (draining queues);
 `function_url`, `urls`, `url_event`, `ingress`, `code_links` (plain HTTP); `logs`; `credentials`.
 
-Left out, and answered with an error that says so: container images, sources of mappings other than standard queues,
+Left out, and answered with an error that says so: container images, sources of mappings other than queues,
 streamed answers, provisioned concurrency, code signing, durable executions. Kept and shown, but without effect:
 resource policies, VPC and tracing settings, SnapStart, file systems, KMS keys, recursion settings.
 """
@@ -67,6 +67,7 @@ async def _build(platform: Platform) -> Parts:
         duties=[Duty(pool)],
         shared=[pool, code, links, runner, mappings],
         controls={"tail": logs.tail},
+        drain=[logs.drain],
         close=[close],
     )
 

@@ -57,6 +57,7 @@ class LogShipper:
         self._tail: deque[TailLine] = deque(maxlen=limits.TAIL_LINES_MAX)
         self._next_number = 1
         self._followers: set[asyncio.Event] = set()
+        self._is_draining = False
         self._is_resting = True
         self.duty: Duty | None = None
 
@@ -163,7 +164,15 @@ class LogShipper:
     def _has_after(self, after: int) -> bool:
         return self._next_number - 1 > after
 
+    def drain(self) -> None:
+        """Answer whoever follows lines now: the node is about to stop."""
+        self._is_draining = True
+        for arrived in self._followers:
+            arrived.set()
+
     async def _follow(self, wait_seconds: float) -> None:
+        if self._is_draining:
+            return
         arrived = asyncio.Event()
         self._followers.add(arrived)
         try:

@@ -1,8 +1,9 @@
 """SQS: standard and FIFO queues.
 
 Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
-(operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share), `target` and
-`source` (queues as ends of deliveries and pollers), `workers`. `tags`, `permissions` and `controls` stand apart.
+(operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share),
+`target` and `source` (queues as ends of deliveries and pollers), `workers`. `tags`, `permissions` and `controls`
+stand apart.
 
 Left out, and answered with an error that says so: message move tasks. Kept and shown, but without
 effect: policies, KMS keys. Not done: the order that fair queues give to tenants (message groups are kept and shown).
@@ -29,6 +30,7 @@ async def _build(platform: Platform) -> Parts:
         duties=[Duty(MessageExpiry(store, clock)), Duty(QueueJanitor(store, clock))],
         shared=[waiting_room],
         controls={"peek": controls.peek, "redrive": controls.redrive},
+        drain=[waiting_room.drain],
     )
 
 

@@ -86,6 +86,14 @@ class WaitingRoom:
         self._store = store
         self._clock = clock
         self._lines: dict[int, _Line] = {}
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """Answer everyone who waits, with nothing: the node is about to stop."""
+        self._is_draining = True
+        for line in self._lines.values():
+            for waiter in line.waiters:
+                waiter.awake.set()
 
     async def receive(self, queue: int, prepare: Prepare, wait_seconds: float) -> Received:
         """Return what a queue has, waiting up to `wait_seconds` for the first message.
@@ -98,6 +106,8 @@ class WaitingRoom:
             received = await self._attempt(await prepare())
             if received.messages or received.is_over_limit or wait_seconds <= 0:
                 return received
+        if self._is_draining:
+            return _NOTHING
         return await self._wait(queue, prepare, self._clock.now() + wait_seconds)
 
     def waiting_count(self, queue: int) -> int:
@@ -128,6 +138,8 @@ class WaitingRoom:
             await self._clock.wait(waiter.awake, look_at - now)
             waiter.awake.clear()
             now = self._clock.now()
+            if self._is_draining and not waiter.is_called:
+                return _NOTHING
             if not waiter.is_called and now < look_at:
                 # The one ahead has left, and this one watches the clock now.
                 continue
