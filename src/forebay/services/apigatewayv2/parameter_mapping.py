@@ -1,9 +1,9 @@
 """Parameter mapping: the small language by which integrations take values from requests, answers and context.
 
 A value is a selection (`$request.header.name`, `$request.body.a.b`, `$context.requestId`, ...), a text with selections
-in braces (`${request.path.id}`), or static text. A key of an HTTP integration says what to change and how
-(`append:header.x`, `overwrite:path`, `remove:querystring.q`). Everything is read once, at deployment. See AWS's
-developer guide, "Transform API requests and responses for HTTP APIs".
+in it, in braces (`${request.path.id}`) or not (`com.example.$request.path.id`), or static text. A key of an HTTP
+integration says what to change and how (`append:header.x`, `overwrite:path`, `remove:querystring.q`). Everything is
+read once, at deployment. See AWS's developer guide, "Transform API requests and responses for HTTP APIs".
 """
 
 import re
@@ -14,7 +14,11 @@ import msgspec
 
 from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 
-_SELECTION = re.compile(r"\$\{([^}]*)\}")
+# A text that is one selection, and selections inside a text.
+_WHOLE = re.compile(r"\$[^\s$/{}]+|\$\{[^}]*\}")
+_INSIDE = re.compile(
+    r"\$\{([^}]*)\}|\$((?:request|response|context|stageVariables)\.[A-Za-z0-9._\-\[\]]*[A-Za-z0-9_\]])"
+)
 # Names of context and stage variables ("Only the special characters . and _ are supported").
 _VARIABLE = re.compile(r"[A-Za-z0-9._-]+")
 _CHANGE = re.compile(r"(append|overwrite|remove):(header|querystring)\.(.+)")
@@ -119,15 +123,16 @@ def compile_value(text: str) -> Value:
     Raises:
         InvalidMapping: it selects something that there is not.
     """
-    if text.startswith("$") and not text.startswith("${"):
-        return _select(text[1:])
-    if "${" not in text:
-        return lambda _source: text
-    parts = _SELECTION.split(text)
-    # Splitting by a pattern with one group puts what it caught at the odd places.
-    values = [_select(part) if at % 2 else _static(part) for at, part in enumerate(parts)]
-    if len(values) == 3 and not parts[0] and not parts[2]:
-        return values[1]
+    if _WHOLE.fullmatch(text):
+        return _select(text.strip("${}"))
+    values: list[Value] = []
+    at = 0
+    for match in _INSIDE.finditer(text):
+        values += (_static(text[at : match.start()]), _select(match[1] or match[2] or ""))
+        at = match.end()
+    if not values:
+        return _static(text)
+    values.append(_static(text[at:]))
     return lambda source: "".join(value(source) or "" for value in values)
 
 

@@ -61,7 +61,10 @@ def asked(**given):
         ("$stageVariables.env", "test"),
         ("$stageVariables.absent", None),
         ("static", "static"),
-        ("not $request.body here", "not $request.body here"),
+        ("costs $5", "costs $5"),
+        ("com.mycompany.$request.path.id", "com.mycompany.7"),
+        ("/v2/$request.path.id/x, $context.stage.", "/v2/7/x, dev."),
+        ("$request.path.id/x", "7/x"),
         ("${request.path.id}", "7"),
         ("pets/${request.path.id}?by=${request.header.x-one}${request.header.absent}!", "pets/7?by=1!"),
         ("${request.body.absent}", None),
@@ -82,7 +85,6 @@ def test_value_is_taken_from_the_request(text, value):
         "$stageVariables.",
         "$request.body..a",
         "a${b}c",
-        "$context.a b",
     ],
 )
 def test_unknown_selection_is_refused(text):
