@@ -17,7 +17,8 @@ from forebay.cli.settings import config_from, setting_options
 from forebay.config import Config
 from forebay.node import Node
 
-_WAIT_SECONDS = 20
+# Short, as a node that stops waits for the requests under way, and these are its own.
+_WAIT_SECONDS = 1
 _RETRY_SECONDS = 1.0
 
 
