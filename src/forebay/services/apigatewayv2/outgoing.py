@@ -41,6 +41,8 @@ def outgoing(exchange: Exchange, changes: Sequence[Change]) -> Outgoing:
 def changed_response(exchange: Exchange, response: Response, changes: Sequence[Change]) -> Response:
     """Return an integration's answer with the changes for its status."""
     exchange.answer = response
+    if not changes:
+        return response
     status, headers = response.status, list(response.headers)
     for change in changes:
         value = None if change.action == "remove" else change.value(exchange)

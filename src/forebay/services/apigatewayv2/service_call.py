@@ -172,21 +172,32 @@ def _invalid(name: str, text: str) -> ServiceError:
 def _answered(exchange: Exchange, subtype: Subtype, output: Shape | None) -> Response:
     if subtype.service != "sqs":
         return Response(200, _JSON, b"{}" if output is None else msgspec.json.encode(output))
-    result = ""
     if isinstance(output, sqs_api.SendMessageResult):
-        result = _element(
-            "SendMessageResult",
-            _leaf("MessageId", output.message_id)
-            + _leaf("MD5OfMessageBody", output.md5_of_message_body)
-            + _leaf("MD5OfMessageAttributes", output.md5_of_message_attributes)
-            + _leaf("MD5OfMessageSystemAttributes", output.md5_of_message_system_attributes),
-        )
-    elif isinstance(output, sqs_api.ReceiveMessageResult):
+        return Response(200, _XML, _sent(output, exchange.request_id))
+    result = ""
+    if isinstance(output, sqs_api.ReceiveMessageResult):
         result = _element("ReceiveMessageResult", "".join(map(_message, output.messages or ())))
     metadata = _element("ResponseMetadata", _leaf("RequestId", exchange.request_id))
     name = f"{subtype.operation}Response"
     text = f'<?xml version="1.0"?><{name} xmlns="{_XMLNS}">{result}{metadata}</{name}>'
     return Response(200, _XML, text.encode())
+
+
+def _sent(output: sqs_api.SendMessageResult, request_id: str) -> bytes:
+    """Return the answer of the hot path; ids and digests need no escaping."""
+    further = ""
+    if output.md5_of_message_attributes is not None:
+        further += _leaf("MD5OfMessageAttributes", output.md5_of_message_attributes)
+    if output.md5_of_message_system_attributes is not None:
+        further += _leaf("MD5OfMessageSystemAttributes", output.md5_of_message_system_attributes)
+    if output.sequence_number is not None:
+        further += _leaf("SequenceNumber", output.sequence_number)
+    return (
+        f'<?xml version="1.0"?><SendMessageResponse xmlns="{_XMLNS}"><SendMessageResult>'
+        f"<MessageId>{output.message_id}</MessageId><MD5OfMessageBody>{output.md5_of_message_body}</MD5OfMessageBody>"
+        f"{further}</SendMessageResult><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        "</SendMessageResponse>"
+    ).encode()
 
 
 def _failed(exchange: Exchange, subtype: Subtype, error: ServiceError) -> Response:
