@@ -111,6 +111,15 @@ class MessageCounts(msgspec.Struct, frozen=True, gc=False):
     delayed: int
 
 
+# A standard queue's messages with a group belong to a tenant of that name. A tenant turns noisy when a receive leaves
+# it with at least this many messages in flight, which are more than this share of all the queue's messages in flight.
+# It is quiet again when none of its messages waits (visible or delayed) or when it has sent nothing for this long.
+# (SQS developer guide, "Amazon SQS fair queues".)
+NOISY_IN_FLIGHT_MIN = 30
+NOISY_SHARE_PERCENT = 10
+QUIET_AFTER_MS = 300_000
+
+
 class SendMessages(Command[tuple[SentMessage, ...]], frozen=True, gc=False):
     """Put messages on a queue, in order. Wakes `("queue", queue)`.
 
@@ -129,6 +138,9 @@ class ReceiveMessages(Command[Received], frozen=True, gc=False):
 
     Messages that are expired at `now_ms` are never returned. Those that `dead_letter` applies to move to its queue in
     the same commit and are not returned; they keep `message_id`, body, attributes and `sent_at_ms`.
+
+    While a standard queue has noisy tenants (see above), messages of all others come first, oldest first; then those of
+    the noisy tenant with the fewest messages in flight (of equals, the first by name), one after another.
 
     On a FIFO queue the open group whose first visible message is the oldest comes first, with as many of its messages
     as fit, then the next group. Dead letters keep their group and their order in it.

@@ -76,8 +76,8 @@ def test_what_a_message_must_have(sqs, make_fifo, refused):
     assert refused(sqs.send_message, **base, MessageGroupId="g", MessageDeduplicationId="a b") == (
         INVALID,
         (
-            "Value a b for parameter MessageDeduplicationId is invalid. Reason: MessageDeduplicationId can only include "
-            "alphanumeric and punctuation characters. 1 to 128 in length."
+            "Value a b for parameter MessageDeduplicationId is invalid. Reason: MessageDeduplicationId can only "
+            "include alphanumeric and punctuation characters. 1 to 128 in length."
         ),
     )
     assert refused(sqs.send_message, **base, MessageGroupId="g g", MessageDeduplicationId="a") == (

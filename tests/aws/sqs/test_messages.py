@@ -321,3 +321,22 @@ def test_too_many_in_flight(node, sqs, make_queue, refused, monkeypatch):
         sqs.send_message(QueueUrl=url, MessageBody="x")
     assert len(receive(sqs, url, MaxNumberOfMessages=10)) == 2
     assert refused(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)[0] == "OverLimit"
+
+
+def test_a_noisy_tenant_lets_quiet_ones_go_first(sqs, make_queue):
+    url = make_queue(VisibilityTimeout="600")
+
+    def send(tenant, count):
+        for start in range(0, count, 10):
+            entries = [
+                {"Id": str(i), "MessageBody": tenant, "MessageGroupId": tenant} for i in range(start, start + 10)
+            ]
+            sqs.send_message_batch(QueueUrl=url, Entries=entries[: count - start])
+
+    send("noisy", 60)
+    for _ in range(4):
+        assert len(receive(sqs, url, MaxNumberOfMessages=10)) == 10
+    send("quiet", 3)
+    sqs.send_message(QueueUrl=url, MessageBody="alone")
+    bodies = [message["Body"] for message in receive(sqs, url, MaxNumberOfMessages=10)]
+    assert bodies == ["quiet"] * 3 + ["alone"] + ["noisy"] * 6

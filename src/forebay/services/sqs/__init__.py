@@ -6,7 +6,7 @@ Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `que
 stand apart.
 
 Left out, and answered with an error that says so: message move tasks. Kept and shown, but without
-effect: policies, KMS keys. Not done: the order that fair queues give to tenants (message groups are kept and shown).
+effect: policies, KMS keys. The order of FIFO and of fair queues is the store's (`store/commands.py`).
 """
 
 from forebay.api import sqs as api

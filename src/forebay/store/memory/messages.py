@@ -21,6 +21,7 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
+from forebay.store.memory.fair import calm, fair_order, judge, still_noisy
 from forebay.store.memory.state import State, StoredMessage
 
 _RECEIVES_IN_FRONT = 3
@@ -38,6 +39,8 @@ def send(state: State, command: SendMessages) -> tuple[SentMessage, ...]:
         where = "delayed" if new.visible_at_ms > new.sent_at_ms else "ready"
         state.queue(command.queue)[position] = StoredMessage(new, position, where, new.visible_at_ms)
         sent.append(SentMessage(position, new.message_id))
+        if new.group is not None:
+            state.tenants_sent_at[command.queue, new.group] = new.sent_at_ms
         if new.deduplication_key is not None:
             state.duplicates[command.queue, new.deduplication_key] = sent[-1], new.deduplication_until_ms
     state.topics["queue", command.queue] = None
@@ -63,7 +66,8 @@ def receive(state: State, command: ReceiveMessages) -> Received:
         limit = min(limit, command.in_flight_max - _count_state(queue, "in flight"))
         if limit <= 0 and not command.is_fifo:
             return Received((), is_over_limit=True)
-    ready = _fifo_order(queue) if command.is_fifo else _standard_order(queue)
+    noisy = still_noisy(state, command.queue, command.now_ms)
+    ready = _fifo_order(queue) if command.is_fifo else fair_order(queue, noisy)
     taken: list[ReceivedMessage] = []
     dead_lettered = 0
     while len(taken) < limit and (position := next(ready, None)) is not None:
@@ -78,6 +82,9 @@ def receive(state: State, command: ReceiveMessages) -> Received:
         else:
             queue[position] = _take(state, message, command)
             taken.append(_as_received(position, queue[position]))
+    if not command.is_fifo:
+        judge(state, command.queue, [message.group for message in taken])
+        calm(state, command.queue)
     hidden = [message.visible_at_ms for message in queue.values() if message.state != "ready"]
     _remember(state, command, taken)
     return Received(tuple(taken), min(hidden) if hidden and not taken else None, dead_lettered)
@@ -87,11 +94,6 @@ def _promote(state: State, number: int, now_ms: int) -> None:
     for position, message in state.queue(number).items():
         if message.state != "ready" and message.visible_at_ms <= now_ms:
             state.queue(number)[position] = msgspec.structs.replace(message, state="ready")
-
-
-def _standard_order(queue: Mapping[int, StoredMessage]) -> Iterator[int]:
-    ready = [position for position, message in queue.items() if message.state == "ready"]
-    return iter(sorted(ready, key=lambda position: queue[position].order))
 
 
 def _fifo_order(queue: Mapping[int, StoredMessage]) -> Iterator[int]:
@@ -126,6 +128,8 @@ def _bury(state: State, message: StoredMessage, command: ReceiveMessages) -> Non
     new = msgspec.structs.replace(message.new, sent_at_ms=sent_at_ms, expires_at_ms=sent_at_ms + rule.retention_ms)
     dead = StoredMessage(new, position, "ready", command.now_ms, dead_letter_source=command.queue)
     state.queue(rule.queue)[position] = dead
+    if new.group is not None:
+        state.tenants_sent_at[rule.queue, new.group] = command.now_ms
     state.topics["queue", rule.queue] = None
 
 
@@ -188,6 +192,7 @@ def delete(state: State, command: DeleteMessages) -> tuple[bool, ...]:
             del queue[receipt.position]
             if command.is_fifo:
                 state.topics["queue", command.queue] = None
+    calm(state, command.queue)
     return tuple(results)
 
 
@@ -210,6 +215,7 @@ def change_visibility(state: State, command: ChangeVisibility) -> tuple[bool, ..
 
 def purge(state: State, command: PurgeQueue) -> int:
     """Empty a queue."""
+    state.noisy.pop(command.queue, None)
     return len(state.queues.pop(command.queue, {}))
 
 
@@ -245,6 +251,7 @@ def expire(state: State, command: ExpireMessages) -> int:
     )[: command.limit]
     for _, number, position in expired:
         del state.queues[number][position]
+        calm(state, number)
     return len(expired)
 
 

@@ -49,6 +49,9 @@ class State:
         self.duplicates: dict[tuple[int, str], tuple[SentMessage, int]] = {}
         # By queue and attempt: what was answered, when, and until when it is remembered.
         self.attempts: dict[tuple[int, str], tuple[tuple[Receipt, ...], int, int]] = {}
+        # Of standard queues: the noisy tenants, and when each tenant sent last.
+        self.noisy: dict[int, frozenset[str]] = {}
+        self.tenants_sent_at: dict[tuple[int, str], int] = {}
         self.position = 0
         self.topics: dict[Topic, None] = {}
         self.changes: list[tuple[str, str, object]] = []
@@ -64,6 +67,8 @@ class State:
         copy.timers = dict(self.timers)
         copy.duplicates = dict(self.duplicates)
         copy.attempts = dict(self.attempts)
+        copy.noisy = dict(self.noisy)
+        copy.tenants_sent_at = dict(self.tenants_sent_at)
         copy.position = self.position
         return copy
 

@@ -44,7 +44,7 @@ _REMEMBER = Statements("INSERT OR REPLACE INTO duplicate VALUES {rows}", "(?,?,?
 _OF_MESSAGE = ", ".join(f"message.{name}" for name in MESSAGE_COLUMNS.split(", "))
 _HEADS = (
     f"SELECT {_OF_MESSAGE}, order_key FROM message_group JOIN message ON message.id = head"  # noqa: S608 constants
-    " WHERE message_group.in_flight = 0 AND head BETWEEN ? AND ? ORDER BY head LIMIT ?"
+    " WHERE message_group.in_flight = 0 AND is_noisy IS NULL AND head BETWEEN ? AND ? ORDER BY head LIMIT ?"
 )
 _MORE = (
     f"SELECT {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
@@ -64,7 +64,7 @@ _BURY = (
 _DELETE_HELD = Statements(
     "WITH held (id, receive_count, now) AS (VALUES {rows}) DELETE FROM message WHERE id IN (SELECT message.id FROM held"
     " JOIN message ON message.id = held.id AND message.receive_count = held.receive_count"
-    " WHERE state = 2 AND visible_at > now) RETURNING id, order_key",
+    " WHERE state = 2 AND visible_at > now) RETURNING id, receive_count, order_key",
     "(?,?,?)",
 )
 _DELETE = "DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))"
@@ -382,9 +382,10 @@ def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[b
     for command, rows in zip(commands, wanted, strict=True):
         for row, receipt in zip(rows, command.receipts, strict=True):
             values += (row, receipt.receive_count, command.now_ms)
-    deleted: dict[int, int] = dict(_DELETE_HELD.fetch(session.connection, values))
+    found = _DELETE_HELD.fetch(session.connection, values)
+    deleted: dict[tuple[int, int], int] = {(row, receives): group for row, receives, group in found}
     session.groups.load(set(deleted.values()))
-    for number, count in Counter(row >> QUEUE_SHIFT for row in deleted).items():
+    for number, count in Counter(row >> QUEUE_SHIFT for row, _ in deleted).items():
         session.change_queue(number).in_flight -= count
     for identity in deleted.values():
         group = session.groups.change(identity)
@@ -392,7 +393,13 @@ def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[b
         if group.ready and not group.in_flight:
             session.topics.add(("queue", group.queue))
     # Popped, so that of two receipts for one message only the first deletes it.
-    return [tuple(deleted.pop(row, None) is not None for row in rows) for rows in wanted]
+    return [
+        tuple(
+            deleted.pop((row, receipt.receive_count), None) is not None
+            for row, receipt in zip(rows, command.receipts, strict=True)
+        )
+        for command, rows in zip(commands, wanted, strict=True)
+    ]
 
 
 def forget_duplicates(session: Session, commands: Sequence[ForgetDuplicates]) -> list[int]:

@@ -1,19 +1,20 @@
-"""The message groups of FIFO queues, as the writer knows them: a row each, changed in memory, written once a commit.
+"""Message groups of FIFO queues and tenants of standard ones: a row each, changed in memory, written once a commit.
 
 A group is open while none of its messages is in flight. Open groups stand in an index by their first message, so that
-the next one to be served is found in one step however many there are.
+the next one to be served is found in one step however many there are. What is said of tenants is in `fair.py`.
 """
 
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from forebay.store.sqlite.rows import Statements
 
 # Groups that stay in memory between commits.
 _GROUPS_MAX = 20_000
 
-_COLUMNS = "id, queue, name, ready, delayed, in_flight, head"
+_COLUMNS = "id, queue, name, ready, delayed, in_flight, head, is_noisy, sent_at"
 _BY_NAME = Statements(
     f"WITH wanted (queue, name) AS (VALUES {{rows}}) SELECT {_COLUMNS} FROM wanted"  # noqa: S608 constants
     " CROSS JOIN message_group USING (queue, name)",
@@ -21,24 +22,28 @@ _BY_NAME = Statements(
 )
 _BY_ID = Statements(f"SELECT {_COLUMNS} FROM message_group WHERE id IN ({{rows}})", "?")  # noqa: S608 constants
 # A row of the same name can only be one that a purge has left.
-_CREATE = Statements("INSERT OR REPLACE INTO message_group VALUES {rows}", "(?,?,?,?,?,?,?)")
+_CREATE = Statements("INSERT OR REPLACE INTO message_group VALUES {rows}", "(?,?,?,?,?,?,?,?,?)")
 _UPDATE = Statements(
-    "WITH change (id, ready, delayed, in_flight, head) AS (VALUES {rows}) UPDATE message_group SET"
-    " ready = change.ready, delayed = change.delayed, in_flight = change.in_flight, head = change.head"
-    " FROM change WHERE message_group.id = change.id",
-    "(?,?,?,?,?)",
+    "WITH change (id, ready, delayed, in_flight, head, is_noisy, sent_at) AS (VALUES {rows}) UPDATE message_group SET"
+    " ready = change.ready, delayed = change.delayed, in_flight = change.in_flight, head = change.head,"
+    " is_noisy = change.is_noisy, sent_at = change.sent_at FROM change WHERE message_group.id = change.id",
+    "(?,?,?,?,?,?,?)",
 )
 _FIND_HEADS = Statements(
     "UPDATE message_group SET head = (SELECT message.id FROM message WHERE state < 0 AND order_key = message_group.id"
     " ORDER BY message.id LIMIT 1) WHERE id IN ({rows}) RETURNING id, head",
     "?",
 )
+_NOISY = f"SELECT {_COLUMNS} FROM message_group WHERE queue = ? AND is_noisy = 1"  # noqa: S608 constants
 _DELETE = Statements("DELETE FROM message_group WHERE id IN ({rows})", "?")
 
 
 @dataclass(slots=True)
 class Group:
-    """A group's counters. `head` is right only while the group is open and `is_headless` is not set."""
+    """A group's counters. `head` is right only while the group is open and `is_headless` is not set.
+
+    Tenants have `is_noisy` 0 or 1, groups of FIFO queues None.
+    """
 
     id: int
     queue: int
@@ -47,6 +52,8 @@ class Group:
     delayed: int = 0
     in_flight: int = 0
     head: int | None = None
+    is_noisy: int | None = None
+    sent_at: int = 0
     is_headless: bool = False
     is_new: bool = False
 
@@ -93,6 +100,8 @@ class Groups:
         self._by_id: dict[int, Group] = {}
         self._by_name: dict[tuple[int, str], Group] = {}
         self._changed: dict[int, Group] = {}
+        # Noisy tenants by name, of the queues that were asked for.
+        self._noisy: dict[int, dict[str, Group]] = {}
 
     def load_named(self, names: Iterable[tuple[int, str]]) -> None:
         """Read the groups (by queue and name) that are not known yet, all at once."""
@@ -119,14 +128,41 @@ class Groups:
         group = self._changed[identity] = self._by_id[identity]
         return group
 
-    def create(self, identity: int, queue: int, name: str) -> Group:
+    def create(self, identity: int, queue: int, name: str, is_noisy: int | None = None) -> Group:
         """Return a new group without messages."""
-        group = Group(identity, queue, name, is_new=True)
+        group = Group(identity, queue, name, is_noisy=is_noisy, is_new=True)
         self._by_id[identity] = self._by_name[queue, name] = self._changed[identity] = group
         return group
 
+    def noisy(self, queue: int, first_id: int) -> dict[str, Group]:
+        """Return the noisy tenants of a queue by name."""
+        noisy = self._noisy.get(queue)
+        if noisy is None:
+            noisy = self._noisy[queue] = {}
+            rows = [row for row in self._connection.execute(_NOISY, (queue,)) if row[0] >= first_id]
+            names = [(row[1], row[2]) for row in rows]
+            self._keep(row for row in rows if (row[1], row[2]) not in self._by_name)
+            noisy.update({name: self._by_name[number, name] for number, name in names})
+        return noisy
+
+    def set_noisy(self, group: Group, *, is_noisy: bool) -> None:
+        """Call a loaded tenant noisy or quiet."""
+        group.is_noisy = int(is_noisy)
+        self._changed[group.id] = group
+        noisy = self._noisy.get(group.queue)
+        if noisy is not None and is_noisy:
+            noisy[group.name] = group
+        elif noisy is not None:
+            noisy.pop(group.name, None)
+
+    def calm(self, group: Group) -> None:
+        """Call a tenant quiet of whom nothing waits."""
+        if group.is_noisy and not (group.ready or group.delayed):
+            self.set_noisy(group, is_noisy=False)
+
     def drop(self, queue: int) -> None:
         """Forget the groups of a queue that was purged; their rows are behind its watermark."""
+        self._noisy.pop(queue, None)
         for group in [group for group in self._by_id.values() if group.queue == queue]:
             self._remove(group)
             self._changed.pop(group.id, None)
@@ -147,7 +183,7 @@ class Groups:
                 continue
             if group.lose_head():
                 headless.append(group.id)
-            counters = (group.ready, group.delayed, group.in_flight, group.head)
+            counters = (group.ready, group.delayed, group.in_flight, group.head, group.is_noisy, group.sent_at)
             if group.is_new:
                 group.is_new = False
                 created += (group.id, group.queue, group.name, *counters)
@@ -159,20 +195,20 @@ class Groups:
         _DELETE.run(self._connection, gone)
         self._find_heads(headless)
         if len(self._by_id) > _GROUPS_MAX:
-            self._by_id.clear()
-            self._by_name.clear()
+            self.forget()
 
     def _find_heads(self, ids: Sequence[int]) -> None:
         for identity, head in _FIND_HEADS.fetch(self._connection, ids):
             self._by_id[identity].head = head
 
     def forget(self) -> None:
-        """Forget what a rollback has undone."""
+        """Forget everything: a rollback has undone it, or it is too much."""
+        self._noisy.clear()
         self._by_id.clear()
         self._by_name.clear()
         self._changed.clear()
 
-    def _keep(self, rows: Iterable[tuple[int, int, str, int, int, int, int | None]]) -> None:
+    def _keep(self, rows: Iterable[Sequence[Any]]) -> None:
         for row in rows:
             group = Group(*row)
             self._by_id[group.id] = self._by_name[group.queue, group.name] = group

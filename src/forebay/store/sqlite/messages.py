@@ -21,6 +21,7 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
+from forebay.store.sqlite import fair
 from forebay.store.sqlite.promotion import IS_DUE, promote
 from forebay.store.sqlite.rows import Statements
 from forebay.store.sqlite.session import POSITION_MAX, QUEUE_SHIFT, QueueState, Session
@@ -32,13 +33,15 @@ MESSAGE_COLUMNS = (
     "id, message_id, body, attributes, sent_at, visible_at, expires_at, first_received_at, receive_count, "
     "group_id, deduplication_id, dead_letter_source"
 )
+# The group is '' where there is none, on a queue with tenants.
+_SHOWN_COLUMNS = MESSAGE_COLUMNS.replace("group_id", "nullif(group_id, '')")
 
 INSERT = Statements(
     "INSERT INTO message (id, state, order_key, queue, visible_at, expires_at, receive_count, sent_at, message_id,"
     " group_id, deduplication_id, attributes, body) VALUES {rows}",
     "(?,?,?,?,?,?,0,?,?,?,?,?,?)",
 )
-_DELETE = Statements("DELETE FROM message WHERE id IN ({rows}) RETURNING id, state", "?")
+_DELETE = Statements("DELETE FROM message WHERE id IN ({rows}) RETURNING id, state, group_id", "?")
 _HIDE = Statements(
     "WITH change (id, visible_at) AS (VALUES {rows}) UPDATE message SET visible_at = change.visible_at"
     " FROM change WHERE message.id = change.id",
@@ -46,12 +49,15 @@ _HIDE = Statements(
 )
 _COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {IS_DUE}"
 
+_GONE: tuple[int | None, str | None] = (None, None)
+
 
 def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentMessage, ...]]:
     """Put messages on their queues."""
     position = session.take_positions(sum([len(command.messages) for command in commands]))
     values: list[object] = []
     results: list[tuple[SentMessage, ...]] = []
+    of_tenants = fair.SentMessages(session)
     for command in commands:
         queue = session.change_queue(command.queue)
         shifted = queue.number << QUEUE_SHIFT
@@ -66,6 +72,9 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
             else:
                 state = 0
                 queue.ready += 1
+            group = message.group
+            if group is not None or queue.has_tenants:
+                group = of_tenants.add(queue, group, row, state, message.sent_at_ms)
             values += (
                 row,
                 state,
@@ -75,7 +84,7 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
                 message.expires_at_ms,
                 message.sent_at_ms,
                 message.message_id,
-                message.group,
+                group,
                 message.deduplication,
                 message.attributes,
                 message.body,
@@ -85,24 +94,31 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
         session.topics.add(("queue", queue.number))
         results.append(tuple(sent))
     INSERT.run(session.connection, values)
+    of_tenants.count()
     return results
 
 
 def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[bool, ...]]:
     """Delete messages by their receipts."""
     wanted = [message_rows(session.change_queue(command.queue), command.receipts) for command in commands]
-    states = dict(_DELETE.fetch(session.connection, [row for rows in wanted for row in rows]))
+    deleted = _DELETE.fetch(session.connection, [row for rows in wanted for row in rows])
+    states = {row: (state, tenant) for row, state, tenant in deleted}
+    left: list[fair.Left] = []
     results: list[tuple[bool, ...]] = []
     for command, rows in zip(commands, wanted, strict=True):
         queue = session.change_queue(command.queue)
         found: list[bool] = []
         for row in rows:
             # Popped, so that of two receipts for one message only the first deletes it.
-            state = states.pop(row, None)
+            state, tenant = states.pop(row, _GONE)
             found.append(state is not None)
             if state is not None:
                 queue.count(state, -1)
+                if tenant is not None and queue.has_tenants:
+                    left.append((queue.number, tenant, state))
         results.append(tuple(found))
+    if left:
+        fair.count_left(session, left)
     return results
 
 
@@ -137,7 +153,7 @@ def sweep(session: Session) -> bool:
 
 
 def _sweep_groups(session: Session, queue: QueueState) -> bool:
-    if not queue.is_fifo:
+    if not (queue.is_fifo or queue.has_tenants):
         return False
     swept = session.execute(
         "DELETE FROM message_group WHERE id IN (SELECT id FROM message_group WHERE id BETWEEN ? AND ? LIMIT ?)",
@@ -152,7 +168,7 @@ def peek(connection: sqlite3.Connection, query: PeekMessages) -> tuple[ReceivedM
     after = max(query.after, row[0] if row else 0)
     shifted = query.queue << QUEUE_SHIFT
     rows = connection.execute(
-        f"SELECT {MESSAGE_COLUMNS} FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",  # noqa: S608 constants
+        f"SELECT {_SHOWN_COLUMNS} FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",  # noqa: S608 constants
         (shifted + after + 1, shifted | POSITION_MAX, query.limit),
     ).fetchall()
     return tuple(ReceivedMessage(row[0] & POSITION_MAX, *row[1:]) for row in rows)
@@ -229,27 +245,33 @@ def _purge(session: Session, number: int) -> int:
     queue.is_swept = False
     session.needs_sweep = True
     queue.next_due = None
-    if queue.is_fifo:
+    if queue.is_fifo or queue.has_tenants:
         session.groups.drop(number)
     return purged
 
 
 def _expire(session: Session, command: ExpireMessages) -> int:
     rows = session.execute(
-        "SELECT id, state, order_key FROM message WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+        "SELECT id, state, order_key, group_id FROM message WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
         (command.now_ms, command.limit),
     ).fetchall()
     _leave_groups(session, rows)
-    return delete_rows(session, [(row, state) for row, state, _ in rows])
+    return delete_rows(session, [(row, state) for row, state, *_ in rows])
 
 
-def _leave_groups(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
+def _leave_groups(session: Session, rows: Sequence[tuple[int, int, int, str | None]]) -> None:
     """Count messages out of their groups, those that have one and were not purged."""
     left: list[tuple[int, int]] = []
-    for row, state, group in rows:
+    of_tenants: list[fair.Left] = []
+    for row, state, group, tenant in rows:
         queue = session.queue(row >> QUEUE_SHIFT)
-        if queue.is_fifo and row >= queue.first_id:
+        if row < queue.first_id:
+            continue
+        if queue.is_fifo:
             left.append((group, state))
+        elif queue.has_tenants and tenant is not None:
+            of_tenants.append((queue.number, tenant, state))
+    fair.count_left(session, of_tenants)
     session.groups.load({group for group, _ in left})
     for identity, state in left:
         group = session.groups.change(identity)

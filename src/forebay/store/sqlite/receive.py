@@ -1,9 +1,11 @@
 """Receiving messages: those that are ready are hidden, counted, and handed out; the hopeless go to the dead letters."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from forebay.store.commands import DeadLetterRule, Received, ReceivedMessage, ReceiveMessages
+from forebay.store.sqlite import fair
 from forebay.store.sqlite.messages import MESSAGE_COLUMNS, delete_rows
 from forebay.store.sqlite.promotion import promote
 from forebay.store.sqlite.rows import Statements
@@ -19,10 +21,8 @@ _PASSED_MAX = 1000
 _FETCHED_MAX = 256
 _FETCHED_CHARACTERS_MAX = 4 * 1024 * 1024
 
-_SELECT = (
-    f"SELECT {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
-    " WHERE state = 0 AND order_key BETWEEN ? AND ? ORDER BY order_key LIMIT ?"
-)
+_READY = f"SELECT {MESSAGE_COLUMNS}, order_key FROM message WHERE state = 0"  # noqa: S608 constants
+_SELECT = f"{_READY} AND order_key BETWEEN ? AND ? ORDER BY order_key LIMIT ?"
 _HIDE = Statements(
     "WITH change (id, visible_at, order_key, first_received_at) AS (VALUES {rows})"
     " UPDATE message SET state = 2, visible_at = change.visible_at, order_key = change.order_key,"
@@ -31,7 +31,7 @@ _HIDE = Statements(
     "(?,?,?,?)",
 )
 _BURY = (
-    "INSERT INTO message SELECT ?, 0, ?, ?, ?, sent_at + ?, 0, NULL, sent_at, ?, message_id, group_id,"
+    "INSERT INTO message SELECT ?, 0, ?, ?, ?, sent_at + ?, 0, NULL, sent_at, ?, message_id, ?,"
     " deduplication_id, attributes, body FROM message WHERE id = ?"
 )
 
@@ -54,6 +54,13 @@ class _Supply:
         if not self._rows:
             self._fetch(count)
         return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+
+    def take_fairly(self, noisy: set[str], count: int) -> list[_Row]:
+        """Return up to `count` rows, noisy tenants' last; the caller hides or deletes them all."""
+        _hide(self._session, self._hidden)
+        self._session.groups.flush()
+        self._rows.clear()
+        return fair.next_rows(self._session, self._queue, noisy, _READY, count)
 
     def _fetch(self, count: int) -> None:
         # What was handed out before must be hidden, or it would be found again.
@@ -97,7 +104,13 @@ def _receive(session: Session, command: ReceiveMessages, supply: _Supply, hidden
         limit = min(limit, command.in_flight_max - queue.in_flight)
         if limit <= 0:
             return Received((), is_over_limit=True)
-    taken, buried = _collect(session, command, supply, limit, hidden)
+    if queue.has_tenants:
+        noisy = fair.find_noisy(session, queue, command.now_ms)
+        take = partial(supply.take_fairly, noisy) if noisy else supply.take
+        taken, buried = _collect(session, command, take, limit, hidden)
+        fair.judge(session, queue, [message.group for message in taken])
+    else:
+        taken, buried = _collect(session, command, supply.take, limit, hidden)
     next_visible_at = None
     if not taken and queue.next_due is not None:
         _hide(session, hidden)
@@ -106,15 +119,14 @@ def _receive(session: Session, command: ReceiveMessages, supply: _Supply, hidden
 
 
 def _collect(
-    session: Session, command: ReceiveMessages, supply: _Supply, limit: int, hidden: list[object]
+    session: Session, command: ReceiveMessages, take: Callable[[int], list[_Row]], limit: int, hidden: list[object]
 ) -> tuple[list[ReceivedMessage], int]:
     """Return up to `limit` messages, and how many went to the dead letters on the way."""
     queue = session.queue(command.queue)
     taken: list[ReceivedMessage] = []
     passed = buried = 0
     while queue.ready and len(taken) < limit and passed < _PASSED_MAX:
-        rows = supply.take(limit - len(taken))
-        found = len(rows)
+        rows = found = take(limit - len(taken))
         if not found:
             # Only a wrong counter can lead here; a receive must end all the same.
             break
@@ -129,7 +141,9 @@ def _collect(
             rows = [row for row in rows if row[8] < rule.receives_max]
             buried += len(dead)
         taken += _take(session, queue, rows, command, hidden)
-        passed += found - len(rows)
+        passed += len(found) - len(rows)
+        if queue.has_tenants:
+            fair.count_received(session, queue, found, {row[0] for row in rows})
     return taken, buried
 
 
@@ -174,7 +188,8 @@ def _take(
                 expires_at,
                 first_at,
                 receives,
-                group,
+                # '' where there is none, on a queue with tenants.
+                group or None,
                 dedup,
                 source,
             )
@@ -190,9 +205,15 @@ def _bury(session: Session, queue: QueueState, rows: Sequence[_Row], rule: DeadL
         return
     grave = session.change_queue(rule.queue)
     shifted = grave.number << QUEUE_SHIFT
+    of_tenants = fair.SentMessages(session)
     for row in rows:
         identity = shifted | session.take_positions(1)
-        session.execute(_BURY, (identity, identity, grave.number, now_ms, rule.retention_ms, queue.number, row[0]))
+        group = row[9] or None
+        if group or grave.has_tenants:
+            group = of_tenants.add(grave, group, identity, 0, now_ms)
+        values = (identity, identity, grave.number, now_ms, rule.retention_ms, queue.number, group, row[0])
+        session.execute(_BURY, values)
+    of_tenants.count()
     grave.ready += len(rows)
     delete_rows(session, [(row[0], 0) for row in rows])
     session.topics.add(("queue", grave.number))

@@ -24,7 +24,7 @@ _POSITIONS_RESERVED = 1 << 16
 # Queues whose counters stay in memory between commits.
 _QUEUES_MAX = 50_000
 
-_SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?,?)")
+_SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?,?,?)")
 
 
 @dataclass(slots=True)
@@ -38,6 +38,7 @@ class QueueState:
     purged_through: int = 0
     is_swept: bool = True
     is_fifo: bool = False
+    has_tenants: bool = False
     next_due: int | None = None
 
     @property
@@ -128,6 +129,7 @@ class Session:
                     state.purged_through,
                     state.is_swept,
                     state.is_fifo,
+                    state.has_tenants,
                 )
             _SAVE_QUEUES.run(self.connection, values)
             self._dirty.clear()
