@@ -153,7 +153,7 @@ def parse_verdict(payload: bytes, *, is_simple: bool) -> Verdict:
     """
     try:
         value: Any = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise _malformed()

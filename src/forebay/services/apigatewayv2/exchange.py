@@ -173,7 +173,7 @@ def _parse(body: bytes) -> Any:
         return MISSING
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return MISSING
 
 

@@ -114,5 +114,5 @@ def _text(value: object) -> str:
 def _decode(payload: bytes) -> object:
     try:
         return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedAnswer("the function's answer is not JSON") from None

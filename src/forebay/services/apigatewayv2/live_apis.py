@@ -102,6 +102,8 @@ class LiveApis:
         api_id = key_parts(key)[-1]
         if record is None:
             self._apis.pop(api_id, None)
+            if not self._stages.get(api_id):
+                self._stages.pop(api_id, None)
             return
         live = self._apis.get(api_id)
         if live is None:

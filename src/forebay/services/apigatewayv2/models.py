@@ -64,7 +64,7 @@ def _put(call: Call, api_id: str, draft: api.Model) -> api.Model:
         raise bad_request("Model name must be alphanumeric: " + model.name)
     try:
         json.loads(model.schema or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise bad_request("Invalid model schema specified") from None
     for other in list_children(call, MODEL, api_id):
         if other.name == model.name and other.model_id != model.model_id:

@@ -26,6 +26,7 @@ _METHODS = {
     "patch": "PATCH",
     "x-amazon-apigateway-any-method": "ANY",
 }
+_DIGITS_MAX = 10
 _BASE_PATHS = ("ignore", "prepend", "split")
 
 
@@ -87,11 +88,11 @@ class _Importer:
             routes += self._path(path, _node(item, path))
         endpoint = _node(self._document.get("x-amazon-apigateway-endpoint-configuration"), "endpoint configuration")
         made = api.Api(
-            name=str(info["title"]),
+            name=_text(info["title"]),
             protocol_type="HTTP",
             route_selection_expression="",
-            description=None if info.get("description") is None else str(info["description"]),
-            version=None if info.get("version") is None else str(info["version"]),
+            description=None if info.get("description") is None else _text(info["description"]),
+            version=None if info.get("version") is None else _text(info["version"]),
             cors_configuration=_cors(self._document.get("x-amazon-apigateway-cors")),
             disable_execute_api_endpoint=bool(endpoint.get("disableExecuteApiEndpoint")) or None,
             tags=self._tags() or None,
@@ -131,7 +132,6 @@ class _Importer:
             else:
                 mappings[name] = _text(value)
         tls = _node(raw.get("tlsConfig"), key)
-        timeout = raw.get("timeoutInMillis")
         uri = raw.get("uri")
         return api.Integration(
             integration_type=kind,
@@ -145,8 +145,8 @@ class _Importer:
             payload_format_version=_optional(raw.get("payloadFormatVersion")),
             request_parameters=mappings or None,
             response_parameters=_responses(raw, key),
-            timeout_in_millis=None if timeout is None else int(timeout),
-            tls_config=api.TlsConfig(server_name_to_verify=tls.get("serverNameToVerify")) if tls else None,
+            timeout_in_millis=_integer(raw, "timeoutInMillis"),
+            tls_config=api.TlsConfig(server_name_to_verify=_optional(tls.get("serverNameToVerify"))) if tls else None,
         )
 
     def _resolve(self, raw: Node) -> Node:
@@ -159,7 +159,7 @@ class _Importer:
             node = cast("Node", node).get(name) if isinstance(node, Mapping) else None
         if not isinstance(node, Mapping):
             raise InvalidDefinition(f"Unable to resolve reference {reference}")
-        return cast("Node", node)
+        return _node(cast("Node", node), str(reference))
 
     def _read_scheme(self, name: str, scheme: Node) -> None:
         if str(scheme.get("x-amazon-apigateway-authtype", "")).lower() == "awssigv4":
@@ -172,18 +172,19 @@ class _Importer:
         source = node.get("identitySource")
         if isinstance(source, str):
             source = [part.strip() for part in source.split(",")]
-        ttl = node.get("authorizerResultTtlInSeconds")
         self._authorizers[name] = api.Authorizer(
             name=name,
             authorizer_type=str(node.get("type", "")).upper(),
             authorizer_uri=_optional(node.get("authorizerUri")),
             authorizer_credentials_arn=_optional(node.get("authorizerCredentials")),
             authorizer_payload_format_version=_optional(node.get("authorizerPayloadFormatVersion")),
-            authorizer_result_ttl_in_seconds=None if ttl is None else int(ttl),
-            enable_simple_responses=node.get("enableSimpleResponses"),
-            identity_source=source,
+            authorizer_result_ttl_in_seconds=_integer(node, "authorizerResultTtlInSeconds"),
+            enable_simple_responses=_flag(node, "enableSimpleResponses"),
+            identity_source=_texts(source),
             jwt_configuration=(
-                api.JWTConfiguration(audience=jwt.get("audience"), issuer=jwt.get("issuer")) if jwt else None
+                api.JWTConfiguration(audience=_texts(jwt.get("audience")), issuer=_optional(jwt.get("issuer")))
+                if jwt
+                else None
             ),
         )
 
@@ -192,40 +193,47 @@ class _Importer:
         own = _node(operation.get("x-amazon-apigateway-auth"), "x-amazon-apigateway-auth")
         if own.get("type"):
             return str(own["type"]).upper(), None, []
-        requirements: list[Any] = operation.get("security", self._document.get("security")) or []
-        for requirement in requirements:
+        requirements = operation.get("security", self._document.get("security"))
+        for requirement in _list(requirements, "security"):
             for name, scopes in _node(requirement, "security").items():
                 if name in self._iam:
                     return "AWS_IAM", None, []
                 authorizer = self._authorizers.get(name)
                 if authorizer is not None:
                     kind = "JWT" if authorizer.authorizer_type == "JWT" else "CUSTOM"
-                    return kind, name, [str(scope) for scope in scopes or ()]
+                    return kind, name, _texts(scopes) or []
                 self._warnings.append(f"Security scheme {name} has no authorizer: it is ignored")
         return "NONE", None, []
 
     def _tags(self) -> dict[str, str]:
-        tags: list[Any] = self._document.get("tags") or []
-        nodes = [_node(tag, "tags") for tag in tags]
+        nodes = [_node(tag, "tags") for tag in _list(self._document.get("tags"), "tags")]
         value = "x-amazon-apigateway-tag-value"
         return {str(node["name"]): str(node[value]) for node in nodes if value in node and "name" in node}
 
 
 def _load(text: str) -> Node:
     try:
-        document = json.loads(text)
-    except ValueError:
         try:
+            document = json.loads(text)
+        except ValueError:
             document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a loader that only knows plain values
-        except yaml.YAMLError:
-            raise InvalidDefinition("Unable to parse API definition: it is neither JSON nor YAML") from None
-    if not isinstance(document, Mapping):
-        raise InvalidDefinition("Unable to parse API definition because of a malformed integration or document")
-    return cast("Node", document)
+    except InvalidDefinition:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise InvalidDefinition("Unable to parse API definition: it is neither JSON nor YAML") from None
+    return _node(document, "the definition")
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values; what looks like a date stays text, as in JSON."""
+    """Plain values; what looks like a date stays text, as in JSON.
+
+    Aliases are refused: a few of them inside each other stand for more than any memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # pyright: ignore[reportUnknownMemberType] - its stub lacks types
+            raise InvalidDefinition("Unable to parse API definition: YAML aliases are not supported")
+        return super().compose_node(parent, index)
 
 
 _Loader.add_constructor(
@@ -236,7 +244,7 @@ _Loader.add_constructor(
 def _prefix(document: Node, base_path: str) -> str:
     if base_path == "ignore":
         return ""
-    servers: list[Any] = document.get("servers") or []
+    servers = _list(document.get("servers"), "servers")
     if not servers:
         return ""
     server = _node(servers[0], "servers")
@@ -256,14 +264,13 @@ def _cors(raw: object) -> api.Cors | None:
     if raw is None:
         return None
     node = _node(raw, "x-amazon-apigateway-cors")
-    age = node.get("maxAge")
     return api.Cors(
-        allow_credentials=node.get("allowCredentials"),
+        allow_credentials=_flag(node, "allowCredentials"),
         allow_headers=_texts(node.get("allowHeaders")),
         allow_methods=_texts(node.get("allowMethods")),
         allow_origins=_texts(node.get("allowOrigins")),
         expose_headers=_texts(node.get("exposeHeaders")),
-        max_age=None if age is None else int(age),
+        max_age=_integer(node, "maxAge"),
     )
 
 
@@ -280,13 +287,42 @@ def _node(value: object, where: str) -> Node:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidDefinition(f"Unable to parse API definition: {where} must be an object")
-    return cast("Node", value)
+    # YAML's keys can be numbers (200) or nothing at all.
+    return {str(name): item for name, item in cast("dict[object, Any]", value).items()}
+
+
+def _list(value: object, where: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidDefinition(f"Unable to parse API definition: {where} must be an array")
+    return cast("list[Any]", value)
+
+
+def _integer(node: Node, name: str) -> int | None:
+    value = node.get(name)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
+        return int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**_DIGITS_MAX:
+        raise InvalidDefinition(f"Unable to parse API definition: {name} must be a number")
+    return value
+
+
+def _flag(node: Node, name: str) -> bool | None:
+    value = node.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise InvalidDefinition(f"Unable to parse API definition: {name} must be a boolean")
 
 
 def _texts(value: object) -> list[str] | None:
     if value is None:
         return None
-    return [str(item) for item in cast("list[Any]", value)] if isinstance(value, list) else [str(value)]
+    return [_text(item) for item in cast("list[Any]", value)] if isinstance(value, list) else [_text(value)]
 
 
 def _optional(value: object) -> str | None:
@@ -296,4 +332,4 @@ def _optional(value: object) -> str | None:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+    return json.dumps(value, default=str) if isinstance(value, (dict, list)) else str(value)

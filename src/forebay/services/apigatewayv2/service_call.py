@@ -147,7 +147,7 @@ def _map(name: str, text: str) -> Any:
 def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid(name, text) from None
 
 

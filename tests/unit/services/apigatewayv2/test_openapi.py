@@ -1,9 +1,14 @@
 """Definitions, and what is made of them."""
 
+import copy
 import json
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from forebay.services.apigatewayv2.http_api import API, AUTHORIZER, INTEGRATION, ROUTE
 from forebay.services.apigatewayv2.openapi import InvalidDefinition, parse_definition
 
 YAML = """
@@ -147,3 +152,53 @@ def test_other_texts_are_refused(text):
 def test_yaml_makes_no_objects():
     with pytest.raises(InvalidDefinition):
         parse_definition("!!python/object/apply:os.getcwd []")
+
+
+def test_aliases_are_refused():
+    with pytest.raises(InvalidDefinition, match="aliases"):
+        parse_definition("a: &x [1]\nb: *x")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_deep_nesting_is_refused(text):
+    with pytest.raises(InvalidDefinition):
+        parse_definition(text)
+
+
+WHOLE = yaml.safe_load(YAML.replace("2021-03-31", '"2021"'))
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def places(node, path=()):
+    yield path
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in items:
+        yield from places(value, (*path, name))
+
+
+@given(st.sampled_from(list(places(WHOLE))), ANYTHING)
+def test_any_change_is_read_or_refused(place, value):
+    document = copy.deepcopy(WHOLE)
+    if not place:
+        document = value
+    else:
+        node = document
+        for name in place[:-1]:
+            node = node[name]
+        node[place[-1]] = value
+    try:
+        definition = parse_definition(json.dumps(document))
+    except InvalidDefinition:
+        return
+    # What was read is what can be kept.
+    kept = [(API, definition.draft), *((AUTHORIZER, item) for item in definition.authorizers.values())]
+    for item in definition.routes:
+        kept.append((ROUTE, item.route))
+        if item.integration is not None:
+            kept.append((INTEGRATION, item.integration))
+    for kind, entity in kept:
+        assert kind.decode(kind.encode(entity)) == entity
