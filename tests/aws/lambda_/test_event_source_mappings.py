@@ -310,6 +310,29 @@ def test_settings_are_checked(worker: Functions, settings: dict[str, Any], text:
     assert (error["Code"], error["Message"]) == ("InvalidParameterValueException", text)
 
 
+def test_fifo_queue_is_drained_in_the_order_of_its_groups(worker: Functions, queues: Queues):
+    queues.make("work.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    for number in range(6):
+        group = "odd" if number % 2 else "even"
+        url = queues.url("work.fifo")
+        queues.sqs.send_message(QueueUrl=url, MessageBody=str(number), MessageGroupId=group)
+    given = {"EventSourceArn": arn("work.fifo"), "FunctionName": "worker", "BatchSize": 1}
+    worker.client.create_event_source_mapping(**given)
+    order = [batch[0] for batch in seen_bodies(queues, 6)]
+    wait_until(lambda: queues.counts("work.fifo") == (0, 0))
+    assert [body for body in order if int(body) % 2 == 0] == ["0", "2", "4"]
+    assert [body for body in order if int(body) % 2 == 1] == ["1", "3", "5"]
+
+
+def test_fifo_queue_has_no_window(worker: Functions, queues: Queues):
+    queues.make("work.fifo", FifoQueue="true")
+    with pytest.raises(ClientError) as caught:
+        worker.client.create_event_source_mapping(
+            EventSourceArn=arn("work.fifo"), FunctionName="worker", MaximumBatchingWindowInSeconds=5
+        )
+    assert caught.value.response["Error"]["Message"] == "Batching window is not supported for FIFO queues"
+
+
 def test_visibility_must_outlast_the_function(worker: Functions, queues: Queues):
     queues.sqs.set_queue_attributes(QueueUrl=queues.url("work"), Attributes={"VisibilityTimeout": "5"})
     with pytest.raises(ClientError) as caught:

@@ -118,8 +118,6 @@ def check_source(source: str | None) -> Arn:
         raise invalid("Event source ARN is required.")
     arn = Arn.parse(source)
     if arn.service == "sqs":
-        if arn.resource.endswith(".fifo"):
-            raise not_implemented("FIFO queues are not implemented by Forebay yet, so they cannot be event sources.")
         return arn
     if arn.service in _SOURCES:
         raise not_implemented(f"Event source mappings for {_SOURCES[arn.service]} are not implemented by Forebay yet.")
@@ -170,6 +168,8 @@ def _check_batch(mapping: Mapping) -> None:
     if mapping.batch_size > limits.MAPPING_BATCH_MAX:
         most = f"Member must have value less than or equal to {limits.MAPPING_BATCH_MAX}"
         raise broken_constraint(mapping.batch_size, "batchSize", most)
+    if mapping.source_arn.endswith(".fifo") and mapping.window_seconds > 0:
+        raise invalid("Batching window is not supported for FIFO queues")
     if mapping.batch_size > limits.MAPPING_WINDOWLESS_BATCH_MAX and mapping.window_seconds == 0:
         raise invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10")
 
