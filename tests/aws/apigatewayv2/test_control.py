@@ -347,3 +347,27 @@ def test_what_is_left_out_says_so(apis: Apis):
     code, text = refused(apis.client.export_api, ApiId=apis.api(), Specification="OAS30", OutputType="JSON")
     assert code == "NotImplemented"
     assert "ExportApi" in text
+
+
+def test_domain_names_without_what_they_promise_are_refused(apis: Apis):
+    make = apis.client.create_domain_name
+    assert refused(make, DomainName="a.example.com", RoutingMode="ROUTING_RULE_ONLY")[0] == "NotImplemented"
+    trust = {"TruststoreUri": "s3://bucket/key"}
+    assert refused(make, DomainName="a.example.com", MutualTlsAuthentication=trust)[0] == "NotImplemented"
+    assert refused(make, DomainName="*.example.com")[0] == "BadRequestException"
+    make(DomainName="a.example.com")
+    assert refused(make, DomainName="a.example.com")[0] == "BadRequestException"
+    elsewhere = apis.node.client("apigatewayv2", region="eu-west-1")
+    assert refused(elsewhere.create_domain_name, DomainName="a.example.com")[0] == "BadRequestException"
+
+
+def test_signed_routes_need_a_signature(apis: Apis):
+    queue = apis.node.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    api_id = apis.api()
+    route = apis.service(api_id, "POST /a", "SQS-SendMessage", QueueUrl=queue, MessageBody="x")
+    apis.client.update_route(ApiId=api_id, RouteId=route, AuthorizationType="AWS_IAM")
+    assert apis.ask("POST", api_id, "/a").status == 403
+    signature = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/execute-api/aws4_request, Signature=0"
+    assert apis.ask("POST", api_id, "/a", headers={"Authorization": signature}).status == 200
+    apis.client.update_route(ApiId=api_id, RouteId=route, AuthorizationType="NONE")
+    assert apis.ask("POST", api_id, "/a").status == 200

@@ -13,8 +13,8 @@ An API is reached by path, `/_aws/execute-api/<id>/...` (what its endpoint shows
 Left out, and answered with an error that says so: WebSocket APIs, JWT authorizers, VPC link integrations, routing
 rules, mutual TLS, portals, exports. Kept and shown, but without effect: certificates of domain names, VPC links,
 models, TLS settings of integrations, detailed metrics. Differs from AWS: automatic deployments that no stage serves
-any more are deleted, a mapping on an unknown domain name creates it, and a repeated header has one value in events of
-format 1.0.
+any more are deleted, a mapping on an unknown domain name creates it, a repeated header has one value in events of
+format 1.0, and routes with AWS_IAM take any signature on an open node (on others they are refused).
 """
 
 from forebay.api import apigatewayv2 as api

@@ -7,7 +7,7 @@ import msgspec
 from forebay.api import apigatewayv2 as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
-from forebay.services.apigatewayv2.errors import bad_request
+from forebay.services.apigatewayv2.errors import bad_request, not_implemented
 from forebay.services.apigatewayv2.http_api import (
     API_MAPPING,
     DOMAIN_NAME,
@@ -115,7 +115,7 @@ def put_domain_name(call: Call, draft: api.DomainName) -> api.DomainName:
         routing_mode=draft.routing_mode or "API_MAPPING_ONLY",
     )
     if made.routing_mode != "API_MAPPING_ONLY":
-        raise bad_request("Routing rules are not implemented by Forebay: RoutingMode must be API_MAPPING_ONLY")
+        raise not_implemented("Routing rules are not implemented by Forebay: RoutingMode must be API_MAPPING_ONLY.")
     call.records.put(DOMAIN_NAME, api_key(call, made.domain_name), made)
     return made
 
@@ -133,4 +133,4 @@ def _trust(request: api.CreateDomainNameRequest | api.UpdateDomainNameRequest) -
     given = request.mutual_tls_authentication
     if given is None or not given.truststore_uri:
         return None
-    raise bad_request("Mutual TLS is not implemented by Forebay: a client's certificate would not be checked")
+    raise not_implemented("Mutual TLS is not implemented by Forebay: no client's certificate would be checked.")

@@ -14,7 +14,8 @@ from forebay.operations.platform import Platform
 from forebay.services.apigatewayv2.exchange import Exchange
 from forebay.services.apigatewayv2.refusal import Refusal
 
-_THROTTLED = 429
+# How failures to invoke are told to the client; all others are our error.
+_STATUSES = {413: 413, 429: 503}
 
 
 def caller_of(exchange: Exchange, platform: Platform, role: str | None) -> Caller:
@@ -57,7 +58,7 @@ async def invoke(
         raise Refusal(503, f"The function did not answer within {timeout_seconds:g} s") from None
     except ServiceError as error:
         exchange.integration_status = str(error.status)
-        raise Refusal(503 if error.status == _THROTTLED else 500, f"{error.code}: {error.message}") from None
+        raise Refusal(_STATUSES.get(error.status, 500), f"{error.code}: {error.message}") from None
     assert isinstance(answer, lambda_api.InvocationResponse)
     exchange.integration_status = str(answer.status_code or 200)
     payload = answer.payload or b"null"
