@@ -1,4 +1,4 @@
-"""Books payments. A payment that cannot be booked is reported, so that only it comes again, and in the end is set aside."""
+"""Books payments. One that cannot be booked is reported, so that only it comes again, and in the end is set aside."""
 
 import json
 
