@@ -2,18 +2,19 @@
 
 Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
 (operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share),
-`target` and `source` (queues as ends of deliveries and pollers), `workers`. `tags`, `permissions` and `controls`
-stand apart.
+`target` and `source` (queues as ends of deliveries and pollers), `workers`. `move_task`, `move_tasks` and `mover` are
+one thing; `tags`, `permissions` and `controls` stand apart.
 
-Left out, and answered with an error that says so: message move tasks. Kept and shown, but without
-effect: policies, KMS keys. The order of FIFO and of fair queues is the store's (`store/commands.py`).
+Kept and shown, but without effect: policies, KMS keys. The order of FIFO and of fair queues is the store's (`store/commands.py`).
 """
 
 from forebay.api import sqs as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.sqs import batches, messages, permissions, queues, tags
+from forebay.services.sqs import batches, messages, move_tasks, permissions, queues, tags
 from forebay.services.sqs.controls import QueueControls
+from forebay.services.sqs.move_task import TIMER
+from forebay.services.sqs.mover import MessageMover
 from forebay.services.sqs.source import QueueSources
 from forebay.services.sqs.target import QueueTarget
 from forebay.services.sqs.waiting import WaitingRoom
@@ -27,11 +28,17 @@ async def _build(platform: Platform) -> Parts:
     return Parts(
         target=QueueTarget(store, clock, ids),
         sources=QueueSources(store, clock, waiting_room),
-        duties=[Duty(MessageExpiry(store, clock)), Duty(QueueJanitor(store, clock))],
+        duties=[
+            Duty(MessageExpiry(store, clock)),
+            Duty(QueueJanitor(store, clock)),
+            Duty(MessageMover(store, clock, ids), [("timers", TIMER)]),
+        ],
         shared=[waiting_room],
         controls={"peek": controls.peek, "redrive": controls.redrive},
         drain=[waiting_room.drain],
     )
 
 
-SERVICE = Service(name="sqs", model=api.MODEL, operations=[queues, messages, batches, tags, permissions], build=_build)
+SERVICE = Service(
+    name="sqs", model=api.MODEL, operations=[queues, messages, batches, move_tasks, tags, permissions], build=_build
+)

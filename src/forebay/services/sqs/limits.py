@@ -36,6 +36,9 @@ TAG_KEY_CHARACTERS_MAX = 128
 TAG_VALUE_CHARACTERS_MAX = 256
 PERMISSION_ACTIONS_MAX = 7
 REDRIVE_SOURCES_MAX = 10
+MOVED_PER_SECOND_MAX = 500
+# Tasks of one source that are listed, and so kept.
+MOVE_TASKS_MAX = 10
 
 # --- ours ---
 
@@ -47,3 +50,6 @@ EXPIRE_BATCH = 1_000
 EXPIRE_SECONDS = 10.0
 JANITOR_BATCH = 1_000
 JANITOR_SECONDS = 3600.0
+# Messages that one step of a move task moves, and that it looks at to find them.
+MOVE_BATCH = 100
+MOVE_LOOK_MAX = 1_000
