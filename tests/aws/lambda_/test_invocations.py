@@ -2,6 +2,8 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -202,3 +204,29 @@ def test_functions_survive_a_restart(functions: Functions, node: RunningNode):
     functions.make("echo", ECHO)
     node.restart()
     assert functions.call("echo", {"again": 1})[1]["event"] == {"again": 1}
+
+
+def test_invocations_wait_for_a_free_instance(tmp_path: Path):
+    node = RunningNode(tmp_path / "small", function_instances_max=2).start()
+    try:
+        functions = Functions(node)
+        functions.make("slow", "import time\ndef handler(event, context):\n    time.sleep(0.1)\n    return event\n")
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda n: functions.call("slow", {"n": n}), range(8)))
+        assert [body for _, body in answers] == [{"n": n} for n in range(8)]
+    finally:
+        node.stop()
+
+
+def test_function_that_no_node_of_this_size_can_hold_says_so(tmp_path: Path):
+    node = RunningNode(tmp_path / "small", function_memory_mb_max=256).start()
+    try:
+        functions = Functions(node)
+        functions.make("large", ECHO, MemorySize=512)
+        with pytest.raises(ClientError) as caught:
+            functions.call("large")
+        text = "The function needs 512 MB; this node gives functions 256 MB in all."
+        assert caught.value.response["Error"]["Code"] == "InvalidRuntimeException"
+        assert (caught.value.response.get("Message") or caught.value.response["Error"]["Message"]) == text
+    finally:
+        node.stop()
