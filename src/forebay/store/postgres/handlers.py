@@ -20,6 +20,7 @@ from forebay.store.commands import (
     ExpireLog,
     ExpireMessages,
     ExtendTimers,
+    ForgetDuplicates,
     ListTimers,
     NextTimer,
     PeekMessages,
@@ -31,7 +32,7 @@ from forebay.store.commands import (
     SendMessages,
     SettleTimers,
 )
-from forebay.store.postgres import log, messages, receive, timers
+from forebay.store.postgres import fifo, log, messages, receive, timers
 from forebay.store.postgres.connection import Connection
 from forebay.store.postgres.session import Session
 
@@ -57,13 +58,28 @@ def _asking(ask: Asker) -> Handler:
     return handle
 
 
+def _either(standard: Handler, fifo: Handler) -> Handler:
+    """Return a handler that gives commands on FIFO queues to one, all others to the other."""
+
+    def handle(session: Session, commands: Sequence[Any]) -> Sequence[Any]:
+        of_fifo = [command for command in commands if command.is_fifo]
+        if not of_fifo:
+            return standard(session, commands)
+        of_standard = [command for command in commands if not command.is_fifo]
+        answers = iter(standard(session, of_standard) if of_standard else ())
+        fifo_answers = iter(fifo(session, of_fifo))
+        return [next(fifo_answers if command.is_fifo else answers) for command in commands]
+
+    return handle
+
+
 # In the order in which a commit runs them.
 HANDLERS: Mapping[type[Command[Any]], Handler] = {
-    SendMessages: messages.send,
+    SendMessages: _either(messages.send, fifo.send),
     AppendLog: log.append,
     ChangeVisibility: messages.change_visibility,
-    DeleteMessages: messages.delete,
-    ReceiveMessages: receive.receive,
+    DeleteMessages: _either(messages.delete, fifo.delete),
+    ReceiveMessages: _either(receive.receive, fifo.receive),
     CountMessages: messages.count,
     PutTimers: timers.put,
     ExtendTimers: timers.extend,
@@ -72,6 +88,7 @@ HANDLERS: Mapping[type[Command[Any]], Handler] = {
     ClaimTimers: timers.claim,
     PurgeQueue: messages.purge,
     ExpireMessages: messages.expire,
+    ForgetDuplicates: fifo.forget_duplicates,
     DropLog: log.drop,
     ExpireLog: log.expire,
     **{query: _asking(ask) for query, ask in QUERIES.items()},
@@ -142,9 +159,18 @@ class Plan:
 
 def lock(session: Session, commands: Sequence[Command[Any]]) -> None:
     """Take the locks that commands need."""
-    shared = {queue for command in commands for queue in messages.queues_of(command)}
-    purged = {command.queue for command in commands if isinstance(command, PurgeQueue)}
-    session.lock_queues(shared, purged)
+    shared: set[int] = set()
+    alone: set[int] = set()
+    for command in commands:
+        queues = messages.queues_of(command)
+        is_fifo = getattr(command, "is_fifo", None)
+        if is_fifo is not None:
+            session.is_fifo.update(dict.fromkeys(queues, bool(is_fifo)))
+        for queue in queues:
+            (alone if session.is_fifo.get(queue) else shared).add(queue)
+        if isinstance(command, PurgeQueue):
+            alone.add(command.queue)
+    session.lock_queues(shared - alone, alone)
 
 
 def ask(connection: Connection, query: Query[R]) -> R:

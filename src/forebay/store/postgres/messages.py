@@ -24,10 +24,8 @@ from forebay.store.commands import (
     SentMessage,
 )
 from forebay.store.postgres.connection import Connection, Statement
-from forebay.store.postgres.session import CLOCKS_APART_MS, TIME_MIN, Session
-
-# Due messages that one receive or count promotes at most.
-PROMOTED_MAX = 1000
+from forebay.store.postgres.promotion import promote, promote_fifo
+from forebay.store.postgres.session import TIME_MIN, Session
 
 # Purged rows that one sweep deletes: a few milliseconds, for which the next batch waits.
 SWEPT_MAX = 500
@@ -64,8 +62,8 @@ _DELETE = Statement(
     "int8[]",
 )
 _IN_FLIGHT = Statement(
-    f"SELECT message.queue, message.position, message.visible_at FROM {_WANTED} JOIN message ON {_IS_WANTED}"  # noqa: S608
-    " WHERE message.state = 2 FOR UPDATE OF message",
+    f"SELECT message.queue, message.position, message.visible_at, message.receive_count FROM {_WANTED}"  # noqa: S608
+    f" JOIN message ON {_IS_WANTED} WHERE message.state = 2 FOR UPDATE OF message",
     "int8[]",
     "int8[]",
 )
@@ -75,21 +73,14 @@ _HIDE = Statement(
     " WHERE message.queue = change.queue AND message.position = change.position",
     *["int8[]"] * 3,
 )
-PROMOTE = Statement(
-    "WITH due AS MATERIALIZED (SELECT asked.queue, found.* FROM unnest($1::int8[], $2::int8[], $3::int8[])"  # noqa: S608
-    " AS asked (queue, now, floor) CROSS JOIN LATERAL (SELECT position, state, order_key FROM message"
-    " WHERE queue = asked.queue AND state > 0 AND visible_at >= asked.floor AND visible_at <= asked.now"
-    f" AND position > {_PURGED.format('asked.queue')}"
-    f" ORDER BY visible_at LIMIT {PROMOTED_MAX} FOR UPDATE SKIP LOCKED) AS found),"
-    " promoted AS (UPDATE message SET state = 0 FROM due"
-    " WHERE message.queue = due.queue AND message.position = due.position)"
-    " SELECT queue, count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2), min(order_key)"
-    " FROM due GROUP BY queue",
-    *["int8[]"] * 3,
-)
 COUNTS = Statement(
     "SELECT queue, sum(ready)::int8, sum(delayed)::int8, sum(in_flight)::int8 FROM queue_count"
     " WHERE queue = ANY($1::int8[]) GROUP BY queue",
+    "int8[]",
+)
+_KINDS = Statement(
+    "SELECT asked, coalesce((SELECT is_fifo FROM queue WHERE number = asked), false),"
+    " EXISTS (SELECT FROM queue_count WHERE queue = asked) FROM unnest($1::int8[]) AS asked",
     "int8[]",
 )
 _COUNT_DUE = Statement(
@@ -108,19 +99,20 @@ _RESET_COUNTS = Statement(
     "DELETE FROM queue_count WHERE queue = $1::int8 RETURNING ready + delayed + in_flight", "int8"
 )
 _PURGE = Statement(
-    "INSERT INTO queue VALUES ($1::int8, nextval('position'), false) ON CONFLICT (number)"
+    "INSERT INTO queue VALUES ($1::int8, nextval('position'), false, false) ON CONFLICT (number)"
     " DO UPDATE SET purged_through = excluded.purged_through, is_swept = false",
     "int8",
 )
 _EXPIRED = Statement(
-    "SELECT queue, position FROM message WHERE expires_at <= $1::int8 ORDER BY expires_at LIMIT $2::int8",
+    "SELECT queue, position, coalesce((SELECT is_fifo FROM queue WHERE number = message.queue), false)"
+    " FROM message WHERE expires_at <= $1::int8 ORDER BY expires_at LIMIT $2::int8",
     "int8",
     "int8",
 )
 # Purged ones go too, but are not counted again.
 DELETE_ROWS = Statement(
     f"DELETE FROM message USING {_WANTED} WHERE message.queue = wanted.queue AND message.position = wanted.position"  # noqa: S608
-    " RETURNING message.queue, message.state,"
+    " RETURNING message.queue, message.state, message.order_key,"
     f" message.position > {_PURGED.format('message.queue')}",
     "int8[]",
     "int8[]",
@@ -131,6 +123,13 @@ _SWEEP = Statement(
     " ORDER BY position LIMIT $3::int8 FOR UPDATE SKIP LOCKED)"
     " DELETE FROM message USING purged WHERE queue = $1::int8 AND message.position = purged.position"
     " RETURNING message.position",
+    *["int8"] * 3,
+)
+_SWEEP_GROUPS = Statement(
+    "WITH purged AS MATERIALIZED (SELECT id FROM message_group WHERE queue = $1::int8 AND id <= $2::int8"
+    " ORDER BY id LIMIT $3::int8 FOR UPDATE SKIP LOCKED)"
+    " DELETE FROM message_group USING purged WHERE queue = $1::int8 AND message_group.id = purged.id"
+    " RETURNING message_group.id",
     *["int8"] * 3,
 )
 _SWEPT = Statement("UPDATE queue SET is_swept = true WHERE number = $1::int8", "int8")
@@ -155,7 +154,7 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
             is_delayed = message.visible_at_ms > message.sent_at_ms
             session.count(number, int(is_delayed), 1)
             if is_delayed:
-                lower_hidden(session, number, message.visible_at_ms)
+                session.lower_hidden(number, message.visible_at_ms)
             rows.append(
                 (
                     number,
@@ -201,7 +200,8 @@ def change_visibility(session: Session, commands: Sequence[ChangeVisibility]) ->
     rows = session.fetch(
         _IN_FLIGHT, *_names((command.queue, change.receipt) for command in commands for change in command.changes)
     )
-    until = {(queue, position): visible_at for queue, position, visible_at in rows}
+    until = {(queue, position): visible_at for queue, position, visible_at, _ in rows}
+    receives = {(queue, position): receive_count for queue, position, _, receive_count in rows}
     changed: dict[tuple[int, int], int] = {}
     results: list[tuple[bool, ...]] = []
     for command in commands:
@@ -209,10 +209,12 @@ def change_visibility(session: Session, commands: Sequence[ChangeVisibility]) ->
         for change in command.changes:
             name = (command.queue, change.receipt.position)
             is_in_flight = until.get(name, TIME_MIN) > command.now_ms
+            if command.is_fifo and receives.get(name) != change.receipt.receive_count:
+                is_in_flight = False
             answers.append(is_in_flight)
             if is_in_flight:
                 until[name] = changed[name] = change.visible_at_ms
-                lower_hidden(session, command.queue, change.visible_at_ms)
+                session.lower_hidden(command.queue, change.visible_at_ms)
                 if change.visible_at_ms <= command.now_ms:
                     session.topics.add(("queue", command.queue))
         results.append(tuple(answers))
@@ -227,7 +229,11 @@ def count(session: Session, commands: Sequence[CountMessages]) -> list[MessageCo
     now_ms: dict[int, int] = {}
     for command in commands:
         now_ms[command.queue] = max(command.now_ms, now_ms.get(command.queue, TIME_MIN))
-    unfinished = promote(session, now_ms)
+    _learn_kinds(session, now_ms)
+    unlocked = {queue for queue in now_ms if session.is_fifo.get(queue) and not session.has_alone(queue)}
+    fifo = {queue: now for queue, now in now_ms.items() if session.is_fifo.get(queue) and queue not in unlocked}
+    unfinished = unlocked | promote_fifo(session, fifo)
+    unfinished |= promote(session, {queue: now for queue, now in now_ms.items() if not session.is_fifo.get(queue)})
     stored = stored_counts(session, list(now_ms))
     counted: dict[int, MessageCounts] = {}
     for queue, now in now_ms.items():
@@ -242,6 +248,16 @@ def count(session: Session, commands: Sequence[CountMessages]) -> list[MessageCo
     return [counted[command.queue] for command in commands]
 
 
+def _learn_kinds(session: Session, queues: Iterable[int]) -> None:
+    """Find out which queues are FIFO, where no command has told this node."""
+    unknown = [queue for queue in queues if queue not in session.is_fifo]
+    if unknown:
+        for queue, is_fifo, has_counts in session.fetch(_KINDS, unknown):
+            # Of a queue that never had a message nobody knows.
+            if is_fifo or has_counts:
+                session.is_fifo[queue] = is_fifo
+
+
 def stored_counts(session: Session, queues: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     """Return ready, delayed and in-flight counts, with what this transaction has changed."""
     found = {row[0]: row[1:] for row in session.fetch(COUNTS, queues)}
@@ -254,44 +270,6 @@ def add_counted(session: Session, queue: int, stored: Sequence[int]) -> tuple[in
     return stored[0] + ready, stored[1] + delayed, stored[2] + in_flight
 
 
-def promote(session: Session, now_ms: dict[int, int]) -> set[int]:
-    """Make messages ready whose delay or timeout is over; return the queues that may have more of them."""
-    return count_promoted(session, now_ms, session.fetch_changed(PROMOTE, *promotion(session, now_ms)))
-
-
-def promotion(session: Session, now_ms: dict[int, int]) -> tuple[list[int], list[int], list[int]]:
-    """Return the parameters of `PROMOTE`."""
-    floors: list[int] = []
-    for queue, now in now_ms.items():
-        floor = session.floors(queue).hidden
-        floors.append(min(session.start_at(floor), now - CLOCKS_APART_MS))
-    return list(now_ms), list(now_ms.values()), floors
-
-
-def count_promoted(session: Session, now_ms: dict[int, int], rows: Iterable[Sequence[int]]) -> set[int]:
-    """Count what `PROMOTE` has promoted; return the queues that may have more due messages."""
-    unfinished: set[int] = set()
-    for queue, delayed, in_flight, first in rows:
-        session.count(queue, 0, delayed + in_flight)
-        session.count(queue, 1, -delayed)
-        session.count(queue, 2, -in_flight)
-        ready = session.floors(queue).ready
-        ready.at = min(ready.at, first)
-        if delayed + in_flight == PROMOTED_MAX:
-            unfinished.add(queue)
-    for queue, now in now_ms.items():
-        if queue not in unfinished:
-            hidden = session.floors(queue).hidden
-            hidden.at = max(hidden.at, now - CLOCKS_APART_MS)
-    return unfinished
-
-
-def lower_hidden(session: Session, queue: int, visible_at_ms: int) -> None:
-    """Note that a message becomes visible then."""
-    hidden = session.floors(queue).hidden
-    hidden.at = min(hidden.at, visible_at_ms)
-
-
 def purge(session: Session, commands: Sequence[PurgeQueue]) -> list[int]:
     """Empty queues at once: what stands before a watermark is gone, and `sweep` deletes its rows little by little."""
     results: list[int] = []
@@ -299,6 +277,7 @@ def purge(session: Session, commands: Sequence[PurgeQueue]) -> list[int]:
         session.lock_queues((), (command.queue,))
         unsaved = sum(session.counted(command.queue))
         session.uncount(command.queue)
+        session.groups.drop(command.queue)
         rows = session.fetch(_RESET_COUNTS, command.queue)
         session.change(_PURGE, command.queue)
         session.needs_sweep = True
@@ -312,7 +291,11 @@ def sweep(session: Session) -> bool:
     if not rows:
         return False
     queue, purged_through = rows[0]
-    if len(session.fetch_changed(_SWEEP, queue, purged_through, SWEPT_MAX)) < SWEPT_MAX:
+    swept = session.fetch_changed(_SWEEP, queue, purged_through, SWEPT_MAX)
+    if (
+        len(swept) < SWEPT_MAX
+        and len(session.fetch_changed(_SWEEP_GROUPS, queue, purged_through, SWEPT_MAX)) < SWEPT_MAX
+    ):
         session.change(_SWEPT, queue)
     return True
 
@@ -328,8 +311,11 @@ def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
     results: list[int] = []
     for command in commands:
         rows = session.fetch(_EXPIRED, command.now_ms, command.limit)
-        session.lock_queues({queue for queue, _ in rows})
-        results.append(delete_rows(session, rows))
+        session.is_fifo.update({queue: is_fifo for queue, _, is_fifo in rows if is_fifo})
+        session.lock_queues(
+            {queue for queue, _, is_fifo in rows if not is_fifo}, {queue for queue, _, is_fifo in rows if is_fifo}
+        )
+        results.append(delete_rows(session, [row[:2] for row in rows]))
     return results
 
 
@@ -338,12 +324,23 @@ def delete_rows(session: Session, rows: Iterable[Sequence[int]]) -> int:
     names = sorted((queue, position) for queue, position in rows)
     if not names:
         return 0
-    deleted = 0
-    for queue, state, is_counted in session.fetch_changed(DELETE_ROWS, *map(list, zip(*names, strict=True))):
-        if is_counted:
-            session.count(queue, state, -1)
-            deleted += 1
-    return deleted
+    rows = session.fetch_changed(DELETE_ROWS, *map(list, zip(*names, strict=True)))
+    counted = [row[:3] for row in rows if row[3]]
+    for queue, state, _ in counted:
+        session.count(queue, max(state, 0), -1)
+    _leave_groups(session, counted)
+    return len(counted)
+
+
+def _leave_groups(session: Session, rows: Iterable[Sequence[int]]) -> None:
+    """Count messages of FIFO queues (given as queue, state and group) out of their groups."""
+    left = [row for row in rows if session.is_fifo.get(row[0])]
+    session.groups.load({(queue, identity) for queue, _, identity in left})
+    for queue, state, identity in left:
+        group = session.groups.change(queue, identity)
+        group.leave(state)
+        if group.ready and not group.in_flight:
+            session.topics.add(("queue", queue))
 
 
 def _names(receipts: Iterable[tuple[int, Receipt]]) -> tuple[list[int], list[int]]:

@@ -12,13 +12,10 @@ from forebay.store.postgres.connection import Row, Statement
 from forebay.store.postgres.messages import (
     COUNTS,
     MESSAGE_COLUMNS,
-    PROMOTE,
     add_counted,
-    count_promoted,
     delete_rows,
-    lower_hidden,
-    promotion,
 )
+from forebay.store.postgres.promotion import PROMOTE, count_promoted, promotion
 from forebay.store.postgres.session import TIME_MIN, Session
 
 # A message received this often without a delete goes behind the others (AWS: SQS metrics, age of the oldest message).
@@ -247,7 +244,7 @@ def _take(
         )
     session.count(command.queue, 0, -len(rows))
     session.count(command.queue, 2, len(rows))
-    lower_hidden(session, command.queue, visible_at)
+    session.lower_hidden(command.queue, visible_at)
 
 
 def _bury(session: Session, queue: int, rows: Sequence[Row], rule: DeadLetterRule, now_ms: int) -> None:

@@ -7,10 +7,12 @@ here is forgotten.
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from forebay.store.contract import Topic
 from forebay.store.postgres.connection import Connection, Reply, Row, Statement
+from forebay.store.postgres.groups import Groups
 
 # Counters of a queue are spread over so many rows; connections with different slots do not wait for each other.
 SLOTS = 16
@@ -52,7 +54,7 @@ _SAVE_TIMERS = Statement(
     "int8[]",
 )
 _LOCK_SHARED = Statement("SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::int8[]) AS key", "int8[]")
-_LOCK = Statement("SELECT pg_advisory_xact_lock($1::int8)", "int8")
+_LOCK = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest($1::int8[]) AS key", "int8[]")
 
 
 class News:
@@ -112,6 +114,10 @@ class Session:
         self._counts: dict[int, list[int]] = {}
         self._timer_counts: dict[str, int] = {}
         self._locked: dict[int, bool] = {}
+        self.groups = Groups(self.change, self.fetch_changed, self._lower_ready)
+        # Which queues are FIFO, as far as this node knows, and for which of them the database knows it.
+        self.is_fifo: dict[int, bool] = {}
+        self.marked_fifo: set[int] = set()
         self._queue_floors: dict[int, QueueFloors] = {}
         self._timer_floors: dict[str, Floor] = {}
 
@@ -139,7 +145,8 @@ class Session:
             self._timer_counts[kind] = self._timer_counts.get(kind, 0) + change
 
     def flush(self) -> None:
-        """Send the counters to the database, so that SQL sees them."""
+        """Send what is only in memory to the database, so that SQL sees it."""
+        self.groups.flush()
         if self._counts:
             rows = sorted((queue, *counts) for queue, counts in self._counts.items() if any(counts))
             if rows:
@@ -165,7 +172,7 @@ class Session:
         return rows
 
     def lock_queues(self, shared: Iterable[int], exclusive: Iterable[int] = ()) -> None:
-        """Keep purges out of queues until the commit; or, exclusively, everyone.
+        """Keep purges out of queues until the commit; or, exclusively, everyone (FIFO queues, purges).
 
         What was changed in a queue before an exclusive lock is committed when it is got.
         """
@@ -180,23 +187,17 @@ class Session:
         if not missing:
             return
         locked.update(missing)
-        run: list[int] = []
-        for queue, is_exclusive in missing:
-            if is_exclusive:
-                self._lock_shared(run)
-                run = []
-                self.send(_LOCK, self._lock_base + 1 + (queue & 0xFFFFFFFF))
-            else:
-                run.append(self._lock_base + 1 + (queue & 0xFFFFFFFF))
-        self._lock_shared(run)
+        for is_exclusive, run in groupby(missing, key=lambda one: one[1]):
+            keys = [self._lock_base + 1 + (queue & 0xFFFFFFFF) for queue, _ in run]
+            self.send(_LOCK if is_exclusive else _LOCK_SHARED, keys)
+
+    def has_alone(self, queue: int) -> bool:
+        """Return whether this transaction keeps everyone else out of a queue."""
+        return self._locked.get(queue, False)
 
     def lock_control(self) -> None:
         """Wait until this is the only transaction of all nodes that may change records."""
-        self.send(_LOCK, self._lock_base)
-
-    def _lock_shared(self, keys: list[int]) -> None:
-        if keys:
-            self.send(_LOCK_SHARED, keys)
+        self.send(_LOCK, [self._lock_base])
 
     # --- Where scans begin
 
@@ -208,6 +209,15 @@ class Session:
                 self._queue_floors.clear()
             floors = self._queue_floors[queue] = QueueFloors()
         return floors
+
+    def lower_hidden(self, queue: int, visible_at_ms: int) -> None:
+        """Note that a message becomes visible then."""
+        hidden = self.floors(queue).hidden
+        hidden.at = min(hidden.at, visible_at_ms)
+
+    def _lower_ready(self, queue: int, order_key: int) -> None:
+        ready = self.floors(queue).ready
+        ready.at = min(ready.at, order_key)
 
     def timer_floor(self, kind: str) -> Floor:
         """Return the lower bound of a kind of timer."""
@@ -238,6 +248,7 @@ class Session:
         self.connection.commit()
         self.is_committing = False
         self.has_changed = False
+        self.groups.forget()
         self._locked.clear()
 
     def rollback(self) -> None:
@@ -255,6 +266,8 @@ class Session:
         """Forget what a rollback to a savepoint undoes."""
         self._counts.clear()
         self._timer_counts.clear()
+        self.groups.forget()
+        self.marked_fifo.clear()
         self._queue_floors.clear()
         self._timer_floors.clear()
         # Locks taken since are gone with it, and taking one twice does no harm.

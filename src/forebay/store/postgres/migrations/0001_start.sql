@@ -43,11 +43,13 @@ CREATE TABLE sequence (
     value BIGINT NOT NULL
 ) WITH (fillfactor = 50);
 
--- Messages at or before `purged_through` are gone, though their rows may still wait to be swept.
+-- Messages at or before `purged_through` are gone, though their rows may still wait to be swept. A standard queue has a
+-- row only once it was purged.
 CREATE TABLE queue (
     number BIGINT PRIMARY KEY,
     purged_through BIGINT NOT NULL,
-    is_swept BOOLEAN NOT NULL
+    is_swept BOOLEAN NOT NULL,
+    is_fifo BOOLEAN NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX queue_unswept ON queue (number) WHERE NOT is_swept;
 
@@ -62,8 +64,8 @@ CREATE TABLE queue_count (
     PRIMARY KEY (queue, slot)
 ) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.2);
 
--- `state`: 0 ready, 1 delayed, 2 in flight. `order_key` is the position, but moves back when a message was received
--- often. Bodies are bytes, because text in PostgreSQL cannot hold U+0000. Every change of state moves a row in an
+-- `state`: 0 ready (on a FIFO queue -1), 1 delayed, 2 in flight. `order_key` is the position, but moves back when a
+-- message was received often; on a FIFO queue it is the id of the message's group. Bodies are bytes, because text in PostgreSQL cannot hold U+0000. Every change of state moves a row in an
 -- index, so updates in place (HOT) are out of reach and pages are filled; vacuum comes early and unthrottled instead.
 CREATE TABLE message (
     queue BIGINT NOT NULL,
@@ -89,8 +91,50 @@ CREATE TABLE message (
     autovacuum_analyze_scale_factor = 0.2
 );
 CREATE INDEX message_ready ON message (queue, order_key) WHERE state = 0;
+CREATE INDEX message_fifo ON message (queue, order_key, position) WHERE state < 0;
 CREATE INDEX message_hidden ON message (queue, visible_at) WHERE state > 0;
 CREATE INDEX message_expiry ON message (expires_at);
+
+-- One row for each message group of a FIFO queue that has messages. `head` is the first message that can be received; it
+-- is only kept up to date while nothing is in flight, which is when the group is open. Ids come from the positions, so
+-- that a purge's watermark counts for groups too.
+CREATE TABLE message_group (
+    queue BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    ready BIGINT NOT NULL,
+    delayed BIGINT NOT NULL,
+    in_flight BIGINT NOT NULL,
+    head BIGINT,
+    PRIMARY KEY (queue, id)
+) WITH (
+    autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0
+);
+CREATE UNIQUE INDEX message_group_name ON message_group (queue, name);
+CREATE INDEX message_group_open ON message_group (queue, head) WHERE in_flight = 0 AND head IS NOT NULL;
+
+-- What a queue remembers of messages that were sent with a deduplication key.
+CREATE TABLE duplicate (
+    queue BIGINT NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    until_ms BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    message_id TEXT NOT NULL,
+    PRIMARY KEY (queue, key)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX duplicate_end ON duplicate (until_ms);
+
+-- What was answered to a receive attempt.
+CREATE TABLE receive_attempt (
+    queue BIGINT NOT NULL,
+    attempt TEXT COLLATE "C" NOT NULL,
+    until_ms BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    positions BIGINT[] NOT NULL,
+    receive_counts BIGINT[] NOT NULL,
+    PRIMARY KEY (queue, attempt)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX receive_attempt_end ON receive_attempt (until_ms);
 
 -- `disorder` is how far behind the latest time so far an entry's time ever was: with it, a range of times lies within a
 -- range of positions. A dropped stream has no name; its entries wait to be swept.
