@@ -15,6 +15,8 @@ import pytest
 
 AWS = Path(sys.executable).parent / "aws"
 
+# One state of the registry: the same versions every time, and none of a release that is only half there.
+_AS_OF = "--before=2026-11-01"
 _SDK = ("@aws-sdk/client-sqs", "@aws-sdk/client-eventbridge", "@aws-sdk/client-s3", "@aws-sdk/client-sts")
 
 
@@ -123,7 +125,7 @@ def sdk(tmp_path_factory):
     if npm is None or shutil.which("node") is None:
         pytest.skip("no Node.js with npm on this machine")
     folder = tmp_path_factory.mktemp("sdk")
-    command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder), *_SDK]
+    command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", _AS_OF, "--prefix", str(folder), *_SDK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         pytest.skip(f"npm cannot install the SDK: {done.stderr.strip()[-300:]}")

@@ -80,7 +80,7 @@ def test_port_in_use_is_said_in_one_line(tmp_path):
         (["--host", "0.0.0.0"], "needs credentials"),
         (["--credentials", "/nowhere/keys"], "The credentials file /nowhere/keys cannot be read"),
         (["--tls-certificate", "/nowhere/c", "--tls-key", "/nowhere/k"], "cannot serve TLS"),
-        (["--store", "postgres://db"], "There is no store engine for postgres"),
+        (["--store", "redis://db"], "There is no store engine for redis"),
         (["--body-bytes-max", "1"], "body_bytes_max"),
         (["--log-level", "loud"], "'loud' is not one of"),
         (["--port", "many"], "'many' is not a valid integer"),
