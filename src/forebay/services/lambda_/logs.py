@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import structlog
 
-from forebay.api import logs as logs_api
 from forebay.background.supervisor import Duty
 from forebay.background.worker import IDLE
 from forebay.core.errors import ServiceError
@@ -110,6 +109,8 @@ class LogShipper:
         return batch
 
     async def _put(self, stream: _Stream, lines: list[LogLine]) -> None:
+        from forebay.api import logs as logs_api  # noqa: PLC0415 - large; needed once a function has written
+
         table, caller = self._platform.table, self._caller(stream)
         events = [logs_api.InputLogEvent(timestamp=int(line.at * 1000), message=line.text) for line in lines]
         request = logs_api.PutLogEventsRequest(
@@ -128,6 +129,8 @@ class LogShipper:
             log.warning("function.log_refused", group=stream.group, code=error.code, lines=len(lines))
 
     async def _open(self, stream: _Stream, caller: Caller) -> None:
+        from forebay.api import logs as logs_api  # noqa: PLC0415 - large; needed once a function has written
+
         table = self._platform.table
         group = logs_api.CreateLogGroupRequest(log_group_name=stream.group)
         named = logs_api.CreateLogStreamRequest(log_group_name=stream.group, log_stream_name=stream.name)

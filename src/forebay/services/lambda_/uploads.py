@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from forebay.api import s3 as s3_api
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.services.lambda_ import limits
@@ -53,6 +52,8 @@ async def read_archive(call: Call, request: CodeRequest, operation: str) -> byte
         return request.zip_file
     if not request.s3_bucket or not request.s3_key:
         raise invalid("Please provide a source for function code.")
+    from forebay.api import s3 as s3_api  # noqa: PLC0415 - large, and most nodes start without needing it
+
     wanted = s3_api.GetObjectRequest(bucket=request.s3_bucket, key=request.s3_key, version_id=request.s3_object_version)
     try:
         answer = await call.invoke("s3", "GetObject", wanted)
