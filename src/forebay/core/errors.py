@@ -39,6 +39,8 @@ class ServiceError(ForebayError):
     def __init__(self, message: str = "", **members: object) -> None:
         super().__init__(message)
         self.message = message
+        # The text in the Query protocol, where that differs.
+        self.query_message: str | None = None
         # Further modelled members of the error, by their snake_case name.
         self.members = members
 

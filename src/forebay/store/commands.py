@@ -225,6 +225,25 @@ class ExpireMessages(Command[int], frozen=True, gc=False):
     limit: int
 
 
+class ChangeRetention(Command[int | None], frozen=True, gc=False):
+    """Let the retention of up to `limit` messages behind position `after` end `retention_ms` after they were sent.
+
+    Answers the last one's position, or None when none is left behind them.
+    """
+
+    queue: int
+    retention_ms: int
+    after: int
+    limit: int
+
+
+class ChangeDelay(Command[None], frozen=True, gc=False):
+    """Let the delay of all messages that are still delayed end `delay_ms` after they were sent. Wakes the queue."""
+
+    queue: int
+    delay_ms: int
+
+
 class ForgetDuplicates(Command[int], frozen=True, gc=False):
     """Delete up to `limit` memories (of deduplication keys and of receive attempts) that have ended; answers how many.
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from forebay.store.commands import CountTimers
+from tests.harness import wait_until
+
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
 ALL_DEFAULTS = {
     "VisibilityTimeout": "30",
@@ -231,7 +234,31 @@ def test_queues_and_messages_survive_a_restart(node, sqs, make_queue):
     assert (message["Body"], message["Attributes"]) == ("kept", {"MessageGroupId": "g"})
 
 
-def test_move_tasks_say_that_they_are_not_implemented(sqs, refused):
-    code, text = refused(sqs.start_message_move_task, SourceArn="arn:aws:sqs:us-east-1:000000000000:q")
-    assert code == "NotImplemented"
-    assert "StartMessageMoveTask" in text
+def test_a_new_retention_counts_for_messages_that_are_there(node, sqs, make_queue):
+    def change(seconds):
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": str(seconds)})
+        wait_until(lambda: not node.run(lambda one: one.platform.store.view(ask)))
+
+    def ask(view):
+        return view.ask(CountTimers("sqs.retention"))
+
+    node.clock.freeze()
+    url = make_queue()
+    for number in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody=str(number))
+    change(60)
+    node.clock.advance(60)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    change(600)
+    node.clock.advance(60)
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "x"
+
+
+def test_a_new_delay_of_a_fifo_queue_counts_for_messages_that_wait(node, sqs, make_queue):
+    node.clock.freeze()
+    url = make_queue("q.fifo", FifoQueue="true", ContentBasedDeduplication="true", DelaySeconds="100")
+    sqs.send_message(QueueUrl=url, MessageBody="x", MessageGroupId="g")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "5"})
+    node.clock.advance(5)
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "x"

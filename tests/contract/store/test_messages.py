@@ -3,6 +3,8 @@
 import asyncio
 
 from forebay.store.commands import (
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     CountMessages,
     DeleteMessages,
@@ -362,3 +364,33 @@ async def test_purged_messages_are_gone_at_once(store):
     assert results[:4] == [3, (False, False), (False,), ()]
     assert (results[4].messages, results[4].next_visible_at_ms, results[6]) == ((), None, 0)
     assert results[5] == results[7] == MessageCounts(0, 0, 0)
+
+
+async def test_changed_retention_counts_from_the_send_batch_by_batch(store):
+    for sent_at, name in ((0, "a"), (10, "b"), (20, "c")):
+        await send(store, 1, name, sent_at=sent_at, expires_at=1000)
+    await send(store, 2, "other", expires_at=1000)
+    after = await run(store, ChangeRetention(1, 50, 0, 2))
+    assert after is not None
+    assert [one.expires_at_ms for one in await run(store, PeekMessages(1, 0, 10))] == [50, 60, 1000]
+    assert await run(store, ChangeRetention(1, 50, after, 2)) is None
+    assert await run(store, ExpireMessages(60, 10)) == 2
+    assert await receive_ids(store, 1, now=60) == ["c"]
+    assert await receive_ids(store, 2, now=60) == ["other"]
+
+
+async def test_changed_retention_of_nothing(store):
+    assert await run(store, ChangeRetention(1, 50, 0, 2)) is None
+    await send(store, 1, "a", "b")
+    assert await run(store, ChangeRetention(1, 50, 0, 2)) is None
+
+
+async def test_changed_delay_counts_for_messages_that_wait(store):
+    await send(store, 1, "a", "b", visible_at=100)
+    await send(store, 1, "c")
+    await receive(store, 1, now=0, hidden=50)
+    await run(store, ChangeDelay(1, 20))
+    assert await counts(store, 1, now=19) == (0, 1, 2)
+    assert await receive_ids(store, 1, now=20) == ["a", "b"]
+    await run(store, ChangeDelay(1, 5000))
+    assert await receive_ids(store, 1, now=50, hidden=1) == ["c"]

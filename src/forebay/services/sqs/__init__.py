@@ -2,10 +2,11 @@
 
 Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
 (operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share),
-`target` and `source` (queues as ends of deliveries and pollers), `workers`. `move_task`, `move_tasks` and `mover` are
-one thing; `tags`, `permissions` and `controls` stand apart.
+`target` and `source` (queues as ends of deliveries and pollers), `workers` and `retention`. `move_task`, `move_tasks`
+and `mover` are one thing; `tags`, `permissions` and `controls` stand apart.
 
-Kept and shown, but without effect: policies, KMS keys. The order of FIFO and of fair queues is the store's (`store/commands.py`).
+Kept and shown, but without effect: policies, KMS keys. The order of FIFO and of fair queues is the store's
+(`store/commands.py`).
 """
 
 from forebay.api import sqs as api
@@ -15,6 +16,7 @@ from forebay.services.sqs import batches, messages, move_tasks, permissions, que
 from forebay.services.sqs.controls import QueueControls
 from forebay.services.sqs.move_task import TIMER
 from forebay.services.sqs.mover import MessageMover
+from forebay.services.sqs.retention import RETENTION_TIMER, RetentionChange
 from forebay.services.sqs.source import QueueSources
 from forebay.services.sqs.target import QueueTarget
 from forebay.services.sqs.waiting import WaitingRoom
@@ -32,6 +34,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(MessageExpiry(store, clock)),
             Duty(QueueJanitor(store, clock)),
             Duty(MessageMover(store, clock, ids), [("timers", TIMER)]),
+            Duty(RetentionChange(store, clock), [("timers", RETENTION_TIMER)]),
         ],
         shared=[waiting_room],
         controls={"peek": controls.peek, "redrive": controls.redrive},

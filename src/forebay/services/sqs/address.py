@@ -2,13 +2,13 @@
 
 from forebay.api import sqs as api
 from forebay.core.arn import Arn
+from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.services.sqs.errors import missing_parameter
 from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.store.records import record_key
 
 _ACCOUNT_DIGITS = 12
-_GONE = "The specified queue does not exist."
 
 
 def queue_key(account: str, region: str, name: str) -> str:
@@ -44,6 +44,13 @@ def url_key(call: Call, url: str) -> str:
     return record_key(account, call.caller.region, name)
 
 
+def no_such_queue() -> ServiceError:
+    """Return QueueDoesNotExist, whose text in the Query protocol is still the one of old."""
+    error = api.QueueDoesNotExist("The specified queue does not exist.")
+    error.query_message = "The specified queue does not exist for this wsdl version."
+    return error
+
+
 def load_queue(call: Call, url: str) -> tuple[str, Queue]:
     """Return a queue and its key inside a transaction.
 
@@ -53,7 +60,7 @@ def load_queue(call: Call, url: str) -> tuple[str, Queue]:
     key = url_key(call, url)
     queue = call.reader.find(QUEUE, key)
     if queue is None:
-        raise api.QueueDoesNotExist(_GONE)
+        raise no_such_queue()
     return key, queue
 
 
@@ -65,5 +72,5 @@ async def find_queue(call: Call, url: str) -> Queue:
     """
     queue = await call.find(QUEUE, url_key(call, url))
     if queue is None:
-        raise api.QueueDoesNotExist(_GONE)
+        raise no_such_queue()
     return queue

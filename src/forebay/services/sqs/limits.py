@@ -53,3 +53,5 @@ JANITOR_SECONDS = 3600.0
 # Messages that one step of a move task moves, and that it looks at to find them.
 MOVE_BATCH = 100
 MOVE_LOOK_MAX = 1_000
+# Messages whose end one step of a changed retention moves.
+RETENTION_BATCH = 2_000

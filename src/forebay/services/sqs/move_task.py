@@ -17,7 +17,7 @@ TIMER = "sqs.move"
 
 
 class MoveTask(msgspec.Struct, frozen=True, kw_only=True):
-    """One task. `number` orders all tasks by their start; `destination` None sends each message back to the queue it came from.
+    """One task. `number` orders all tasks by their start; without `destination` messages go where they came from.
 
     `status` is AWS's word; `to_move` is what was visible when the task began, and the task ends when that many messages
     were moved, so that what comes back meanwhile is not moved without end.

@@ -10,7 +10,7 @@ from forebay.operations.call import Call
 from forebay.operations.pages import decode_token, encode_token
 from forebay.operations.service import operation
 from forebay.services.sqs import limits
-from forebay.services.sqs.address import arn_key, find_queue, load_queue, queue_key, queue_url
+from forebay.services.sqs.address import arn_key, find_queue, load_queue, no_such_queue, queue_key, queue_url
 from forebay.services.sqs.attributes import COUNTS, changed, check_readable, find_difference, is_fifo_wanted, shown
 from forebay.services.sqs.errors import invalid_parameter, invalid_value, missing_parameter
 from forebay.services.sqs.queue import (
@@ -25,8 +25,9 @@ from forebay.services.sqs.queue import (
     check_unpurged,
     number_key,
 )
+from forebay.services.sqs.retention import retention_timer
 from forebay.services.sqs.tags import check_tags
-from forebay.store.commands import CountMessages, PurgeQueue
+from forebay.store.commands import ChangeDelay, CountMessages, PurgeQueue, PutTimers
 from forebay.store.records import key_prefix
 
 
@@ -81,7 +82,7 @@ def get_queue_url(call: Call, request: api.GetQueueUrlRequest) -> api.GetQueueUr
         raise missing_parameter("QueueName")
     account = request.queue_owner_aws_account_id or call.account
     if call.reader.find(QUEUE, queue_key(account, call.region, request.queue_name)) is None:
-        raise api.QueueDoesNotExist("The specified queue does not exist.")
+        raise no_such_queue()
     return api.GetQueueUrlResult(queue_url=queue_url(call, account, request.queue_name))
 
 
@@ -127,6 +128,11 @@ def set_queue_attributes(call: Call, request: api.SetQueueAttributesRequest) -> 
     queue = msgspec.structs.replace(queue, modified_at=int(call.now))
     _set_redrive(call, queue, request.attributes.get("RedrivePolicy"))
     call.records.put(QUEUE, key, queue)
+    if "MessageRetentionPeriod" in request.attributes:
+        call.apply(PutTimers((retention_timer(queue, call.now_ms),)))
+    if queue.is_fifo and "DelaySeconds" in request.attributes:
+        # Of FIFO queues only, the delay also changes for messages that wait (developer guide, "Delay queues").
+        call.apply(ChangeDelay(queue.number, queue.delay_seconds * 1000))
 
 
 @operation

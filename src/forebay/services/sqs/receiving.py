@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from forebay.api import sqs as api
 from forebay.core.arn import Arn
 from forebay.services.sqs import limits
-from forebay.services.sqs.address import arn_key
+from forebay.services.sqs.address import arn_key, no_such_queue
 from forebay.services.sqs.queue import QUEUE, QUEUE_NUMBER, Queue, number_key
 from forebay.store.commands import DeadLetterRule, ReceivedMessage, ReceiveMessages
 from forebay.store.contract import Store
@@ -29,7 +28,7 @@ async def receive_command(
     """
     queue = await store.find(QUEUE, key)
     if queue is None or queue.number != number:
-        raise api.QueueDoesNotExist("The specified queue does not exist.")
+        raise no_such_queue()
     now_ms = int(now * 1000)
     hidden_seconds = queue.visibility_seconds if visibility_seconds is None else visibility_seconds
     rule = None if queue.redrive is None else await _find_dead_letter_rule(store, queue)

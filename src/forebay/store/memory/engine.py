@@ -9,6 +9,8 @@ from forebay.core.errors import Unavailable
 from forebay.store.blobs import MemoryBlobs
 from forebay.store.commands import (
     AppendLog,
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
@@ -50,6 +52,8 @@ _HANDLERS: Mapping[type[Command[Any]], Callable[[State, Any], Any]] = {
     CountMessages: messages.count,
     PeekMessages: messages.peek,
     ExpireMessages: messages.expire,
+    ChangeRetention: messages.change_retention,
+    ChangeDelay: messages.change_delay,
     ForgetDuplicates: messages.forget_duplicates,
     AppendLog: streams.append,
     ReadLog: streams.read,

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from forebay.store.commands import (
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     CountMessages,
     DeleteMessages,
@@ -253,6 +255,27 @@ def expire(state: State, command: ExpireMessages) -> int:
         del state.queues[number][position]
         calm(state, number)
     return len(expired)
+
+
+def change_retention(state: State, command: ChangeRetention) -> int | None:
+    """Change when messages expire."""
+    queue = state.queue(command.queue)
+    positions = sorted(position for position in queue if position > command.after)
+    for position in positions[: command.limit]:
+        message = queue[position]
+        new = msgspec.structs.replace(message.new, expires_at_ms=message.new.sent_at_ms + command.retention_ms)
+        queue[position] = msgspec.structs.replace(message, new=new)
+    return positions[command.limit - 1] if len(positions) > command.limit else None
+
+
+def change_delay(state: State, command: ChangeDelay) -> None:
+    """Change when delayed messages become visible."""
+    queue = state.queue(command.queue)
+    for position, message in queue.items():
+        if message.state == "delayed":
+            visible_at_ms = message.new.sent_at_ms + command.delay_ms
+            queue[position] = msgspec.structs.replace(message, visible_at_ms=visible_at_ms)
+    state.topics["queue", command.queue] = None
 
 
 def forget_duplicates(state: State, command: ForgetDuplicates) -> int:

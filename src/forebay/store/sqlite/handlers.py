@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from forebay.store.commands import (
     AppendLog,
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
@@ -88,6 +90,8 @@ HANDLERS: Mapping[type[Command[Any]], Handler] = {
     ClaimTimers: timers.claim,
     PurgeQueue: messages.purge,
     ExpireMessages: messages.expire,
+    ChangeRetention: messages.change_retention,
+    ChangeDelay: messages.change_delay,
     ForgetDuplicates: fifo.forget_duplicates,
     DropLog: log.drop,
     ExpireLog: log.expire,

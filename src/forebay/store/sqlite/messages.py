@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from forebay.store.commands import (
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     CountMessages,
     DeleteMessages,
@@ -179,6 +181,24 @@ def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
     return [_expire(session, command) for command in commands]
 
 
+def change_retention(session: Session, commands: Sequence[ChangeRetention]) -> list[int | None]:
+    """Change when messages expire."""
+    return [_change_retention(session, command) for command in commands]
+
+
+def change_delay(session: Session, commands: Sequence[ChangeDelay]) -> list[None]:
+    """Change when delayed messages become visible."""
+    for command in commands:
+        queue = session.change_queue(command.queue)
+        session.execute(
+            "UPDATE message SET visible_at = sent_at + ? WHERE queue = ? AND state = 1 AND id >= ?",
+            (command.delay_ms, queue.number, queue.first_id),
+        )
+        queue.next_due = session.first_hidden(queue)
+        session.topics.add(("queue", queue.number))
+    return [None] * len(commands)
+
+
 def delete_rows(session: Session, rows: Sequence[tuple[int, int]]) -> int:
     """Delete messages given as row id and state; return how many of them were not purged already."""
     deleted = 0
@@ -235,6 +255,24 @@ def _count(session: Session, command: CountMessages) -> MessageCounts:
         row = session.execute(_COUNT_ALL_DUE, (queue.number, command.now_ms, queue.first_id)).fetchone()
         due, delayed = row[0], int(row[1])
     return MessageCounts(queue.ready + due, queue.in_flight - (due - delayed), queue.delayed - delayed)
+
+
+def _change_retention(session: Session, command: ChangeRetention) -> int | None:
+    queue = session.queue(command.queue)
+    before = max(queue.first_id - 1, queue.number << QUEUE_SHIFT | command.after)
+    last, count = session.execute(
+        "SELECT max(id), count(*) FROM (SELECT id FROM message WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)",
+        (before, queue.last_id, command.limit + 1),
+    ).fetchone()
+    if not count:
+        return None
+    if count > command.limit:
+        # One more was looked for, to know whether this is the end.
+        last -= 1
+    session.execute(
+        "UPDATE message SET expires_at = sent_at + ? WHERE id > ? AND id <= ?", (command.retention_ms, before, last)
+    )
+    return last & POSITION_MAX if count > command.limit else None
 
 
 def _purge(session: Session, number: int) -> int:

@@ -51,7 +51,7 @@ class QueryCodec:
     def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
         """Write `ErrorResponse` with the code that the Query protocol has for the error."""
         parts = element("Type", error.fault) + element("Code", escape(error.query_code or error.code))
-        parts += element("Message", escape(error.message))
+        parts += element("Message", escape(error.query_message or error.message))
         parts += "".join(
             element(name, escape(str(error.members[field])))
             for field, name in error.wire_names.items()
