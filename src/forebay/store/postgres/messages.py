@@ -23,7 +23,8 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
-from forebay.store.postgres.connection import Connection, Statement
+from forebay.store.postgres import fair
+from forebay.store.postgres.connection import Connection, Row, Statement
 from forebay.store.postgres.promotion import promote, promote_fifo
 from forebay.store.postgres.session import TIME_MIN, Session
 
@@ -57,7 +58,7 @@ _IS_WANTED = (
 )
 _DELETE = Statement(
     f"DELETE FROM message USING {_WANTED} WHERE {_IS_WANTED}"  # noqa: S608 constants
-    " RETURNING message.queue, message.position, message.state",
+    " RETURNING message.queue, message.position, message.state, message.group_id",
     "int8[]",
     "int8[]",
 )
@@ -98,6 +99,8 @@ _PEEK = Statement(
 _RESET_COUNTS = Statement(
     "DELETE FROM queue_count WHERE queue = $1::int8 RETURNING ready + delayed + in_flight", "int8"
 )
+_RESET_TENANTS = Statement("DELETE FROM tenant_count WHERE queue = $1::int8", "int8")
+_RESET_NOISY = Statement("DELETE FROM noisy_tenant WHERE queue = $1::int8", "int8")
 _PURGE = Statement(
     "INSERT INTO queue VALUES ($1::int8, nextval('position'), false, false) ON CONFLICT (number)"
     " DO UPDATE SET purged_through = excluded.purged_through, is_swept = false",
@@ -112,7 +115,7 @@ _EXPIRED = Statement(
 # Purged ones go too, but are not counted again.
 DELETE_ROWS = Statement(
     f"DELETE FROM message USING {_WANTED} WHERE message.queue = wanted.queue AND message.position = wanted.position"  # noqa: S608
-    " RETURNING message.queue, message.state, message.order_key,"
+    " RETURNING message.queue, message.state, message.order_key, message.group_id,"
     f" message.position > {_PURGED.format('message.queue')}",
     "int8[]",
     "int8[]",
@@ -153,6 +156,8 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
         for message in command.messages:
             is_delayed = message.visible_at_ms > message.sent_at_ms
             session.count(number, int(is_delayed), 1)
+            if message.group is not None:
+                session.count_tenant(number, message.group, int(is_delayed), 1, message.sent_at_ms)
             if is_delayed:
                 session.lower_hidden(number, message.visible_at_ms)
             rows.append(
@@ -181,7 +186,9 @@ def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[b
     rows = session.fetch_changed(
         _DELETE, *_names((command.queue, receipt) for command in commands for receipt in command.receipts)
     )
-    states = {(queue, position): state for queue, position, state in rows}
+    states = {(queue, position): state for queue, position, state, _ in rows}
+    left = [(queue, tenant, state) for queue, _, state, tenant in rows]
+    fair.count_left(session, left)
     results: list[tuple[bool, ...]] = []
     for command in commands:
         found: list[bool] = []
@@ -192,6 +199,7 @@ def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[b
             if state is not None:
                 session.count(command.queue, state, -1)
         results.append(tuple(found))
+    fair.calm_idle(session, left)
     return results
 
 
@@ -279,6 +287,8 @@ def purge(session: Session, commands: Sequence[PurgeQueue]) -> list[int]:
         session.uncount(command.queue)
         session.groups.drop(command.queue)
         rows = session.fetch(_RESET_COUNTS, command.queue)
+        session.change(_RESET_TENANTS, command.queue)
+        session.change(_RESET_NOISY, command.queue)
         session.change(_PURGE, command.queue)
         session.needs_sweep = True
         results.append(unsaved + sum(row[0] for row in rows))
@@ -311,32 +321,37 @@ def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
     results: list[int] = []
     for command in commands:
         rows = session.fetch(_EXPIRED, command.now_ms, command.limit)
-        session.is_fifo.update({queue: is_fifo for queue, _, is_fifo in rows if is_fifo})
-        session.lock_queues(
-            {queue for queue, _, is_fifo in rows if not is_fifo}, {queue for queue, _, is_fifo in rows if is_fifo}
-        )
-        results.append(delete_rows(session, [row[:2] for row in rows]))
+        fifo = {queue for queue, _, is_fifo in rows if is_fifo}
+        session.is_fifo.update(dict.fromkeys(fifo, True))
+        session.lock_queues({row[0] for row in rows} - fifo, fifo)
+        counted = delete_rows(session, [row[:2] for row in rows])
+        fair.calm_idle(session, [(row[0], row[3], row[1]) for row in counted if row[0] not in fifo])
+        fair.forget_idle(session)
+        results.append(len(counted))
     return results
 
 
-def delete_rows(session: Session, rows: Iterable[Sequence[int]]) -> int:
-    """Delete messages given as queue and position; return how many of them were there and not purged."""
+def delete_rows(session: Session, rows: Iterable[Sequence[int]]) -> list[Row]:
+    """Delete messages given as queue and position; return those that were there and not purged.
+
+    They are returned as queue, state, group's id (on a FIFO queue), group's name.
+    """
     names = sorted((queue, position) for queue, position in rows)
     if not names:
-        return 0
-    rows = session.fetch_changed(DELETE_ROWS, *map(list, zip(*names, strict=True)))
-    counted = [row[:3] for row in rows if row[3]]
-    for queue, state, _ in counted:
+        return []
+    deleted = session.fetch_changed(DELETE_ROWS, *zip(*names, strict=True))
+    counted = [row[:4] for row in deleted if row[4]]
+    for queue, state, *_ in counted:
         session.count(queue, max(state, 0), -1)
-    _leave_groups(session, counted)
-    return len(counted)
+    _leave_groups(session, [row for row in counted if session.is_fifo.get(row[0])])
+    fair.count_left(session, [(row[0], row[3], row[1]) for row in counted if not session.is_fifo.get(row[0])])
+    return counted
 
 
-def _leave_groups(session: Session, rows: Iterable[Sequence[int]]) -> None:
-    """Count messages of FIFO queues (given as queue, state and group) out of their groups."""
-    left = [row for row in rows if session.is_fifo.get(row[0])]
-    session.groups.load({(queue, identity) for queue, _, identity in left})
-    for queue, state, identity in left:
+def _leave_groups(session: Session, rows: Sequence[Row]) -> None:
+    """Count messages of FIFO queues out of their groups."""
+    session.groups.load({(queue, identity) for queue, _, identity, _ in rows})
+    for queue, state, identity, _ in rows:
         group = session.groups.change(queue, identity)
         group.leave(state)
         if group.ready and not group.in_flight:

@@ -1,8 +1,9 @@
 """Time moves messages: those whose delay or visibility timeout is over become ready when someone looks, each once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from forebay.store.postgres.connection import Statement
+from forebay.store.postgres.connection import Row, Statement
 from forebay.store.postgres.session import CLOCKS_APART_MS, Session
 
 # Due messages of a queue that one receive or count promotes at most.
@@ -10,7 +11,7 @@ PROMOTED_MAX = 1000
 
 _DUE = (
     "WITH due AS MATERIALIZED (SELECT asked.queue, found.* FROM unnest($1::int8[], $2::int8[], $3::int8[])"  # noqa: S608
-    " AS asked (queue, now, floor) CROSS JOIN LATERAL (SELECT position, state, order_key FROM message"
+    " AS asked (queue, now, floor) CROSS JOIN LATERAL (SELECT position, state, order_key, group_id FROM message"
     " WHERE queue = asked.queue AND state > 0 AND visible_at >= asked.floor AND visible_at <= asked.now"
     " AND position > coalesce((SELECT purged_through FROM queue WHERE number = asked.queue), 0)"
     f" ORDER BY visible_at LIMIT {PROMOTED_MAX} FOR UPDATE SKIP LOCKED) AS found),"
@@ -19,8 +20,8 @@ _DUE = (
 )
 PROMOTE = Statement(
     _DUE.format(state=0)  # noqa: S608 constants
-    + " SELECT queue, count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2), min(order_key)"
-    " FROM due GROUP BY queue",
+    + " SELECT queue, group_id, count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2), min(order_key)"
+    " FROM due GROUP BY queue, group_id",
     *["int8[]"] * 3,
 )
 _PROMOTE_FIFO = Statement(
@@ -45,15 +46,18 @@ def promotion(session: Session, now_ms: Mapping[int, int]) -> tuple[list[int], l
     return list(now_ms), list(now_ms.values()), floors
 
 
-def count_promoted(session: Session, now_ms: Mapping[int, int], rows: Iterable[Sequence[int]]) -> set[int]:
+def count_promoted(session: Session, now_ms: Mapping[int, int], rows: Iterable[Row]) -> set[int]:
     """Count what `PROMOTE` has promoted; return the queues that may have more due messages."""
-    unfinished: set[int] = set()
-    for queue, delayed, in_flight, first in rows:
+    numbers: Counter[int] = Counter()
+    for queue, tenant, delayed, in_flight, first in rows:
         _count(session, queue, delayed, in_flight)
-        ready = session.floors(queue).ready
-        ready.at = min(ready.at, first)
-        if delayed + in_flight == PROMOTED_MAX:
-            unfinished.add(queue)
+        if tenant is not None:
+            session.count_tenant(queue, tenant, 0, delayed + in_flight)
+            session.count_tenant(queue, tenant, 1, -delayed)
+            session.count_tenant(queue, tenant, 2, -in_flight)
+        numbers[queue] += delayed + in_flight
+        session.lower_ready(queue, first)
+    unfinished = {queue for queue, number in numbers.items() if number == PROMOTED_MAX}
     _raise_floors(session, now_ms, unfinished)
     return unfinished
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from forebay.store.commands import DeadLetterRule, Received, ReceivedMessage, ReceiveMessages
 from forebay.store.postgres.connection import Row, Statement
+from forebay.store.postgres.fair import NOISY, Fairness
 from forebay.store.postgres.messages import (
     COUNTS,
     MESSAGE_COLUMNS,
@@ -16,7 +17,7 @@ from forebay.store.postgres.messages import (
     delete_rows,
 )
 from forebay.store.postgres.promotion import PROMOTE, count_promoted, promotion
-from forebay.store.postgres.session import TIME_MIN, Session
+from forebay.store.postgres.session import TIME_MIN, Floor, Session
 
 # A message received this often without a delete goes behind the others (AWS: SQS metrics, age of the oldest message).
 _RECEIVES_IN_FRONT = 3
@@ -28,6 +29,9 @@ _PASSED_MAX = 1000
 _FETCHED_MAX = 256
 _FETCHED_BYTES_MAX = 4 * 1024 * 1024
 
+# How often the messages of noisy tenants are passed over from the very start, in seconds.
+_QUIET_FLOOR_SECONDS = 5.0
+
 # Receives whose clocks differ by more are not taken together, for due messages are promoted for all of them at once.
 _APART_MS_MAX = 2000
 
@@ -38,6 +42,24 @@ _CLAIM = Statement(
     " AND order_key > coalesce((SELECT purged_through FROM queue WHERE number = asked.queue), 0)"
     " ORDER BY order_key LIMIT asked.wanted FOR UPDATE SKIP LOCKED) AS found",
     *["int8[]"] * 3,
+)
+# The same of the tenants that are not noisy ...
+_CLAIM_QUIET = Statement(
+    f"SELECT queue, {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
+    " WHERE queue = $1::int8 AND state = 0 AND order_key >= $2::int8"
+    " AND order_key > coalesce((SELECT purged_through FROM queue WHERE number = $1::int8), 0)"
+    " AND (group_id IS NULL OR group_id <> ALL ($4::text[])) ORDER BY order_key LIMIT $3::int8 FOR UPDATE SKIP LOCKED",
+    *["int8"] * 3,
+    "text[]",
+)
+# ... and of one that is.
+_CLAIM_OF = Statement(
+    f"SELECT queue, {MESSAGE_COLUMNS}, order_key FROM message"  # noqa: S608 constants
+    " WHERE queue = $1::int8 AND state = 0 AND group_id = $2::text"
+    " AND order_key > coalesce((SELECT purged_through FROM queue WHERE number = $1::int8), 0)"
+    " ORDER BY order_key LIMIT 1 FOR UPDATE SKIP LOCKED",
+    "int8",
+    "text",
 )
 _HIDE = Statement(
     "UPDATE message SET state = 2, visible_at = taken.visible_at, first_received_at = taken.first_received_at,"  # noqa: S608
@@ -80,6 +102,7 @@ class _Supply:
         self._hidden = hidden
         self._rows: deque[Row] = deque()
         self._may_have_more = True
+        self.fairness = Fairness(session, queue)
 
     @property
     def in_flight(self) -> int:
@@ -111,12 +134,49 @@ class _Supply:
 
     def take(self, count: int) -> list[Row]:
         """Return up to `count` rows, none only when there are none; the caller hides or deletes them all."""
+        if self.fairness.noisy:
+            return self._take_fairly(count)
         if not self._rows and self._may_have_more:
             self._claim(max(count, self.limit))
             if not self._rows and self._may_have_more:
                 self._claim(count)
                 self._may_have_more = False
         return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+
+    def start_anew(self) -> None:
+        """Let go of what was claimed and not taken: the order has changed."""
+        self._rows.clear()
+        self._may_have_more = True
+
+    def _take_fairly(self, count: int) -> list[Row]:
+        """Return quiet tenants' messages; only when there are none, the next one of a noisy tenant."""
+        if not self._rows and self._may_have_more:
+            self._claim_quiet(min(max(count, self.limit), _FETCHED_MAX))
+        if self._rows:
+            return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+        hide(self._session, self._hidden)
+        passed: set[str] = set()
+        while (name := self.fairness.next_noisy(passed)) is not None:
+            rows = self._session.fetch_changed(_CLAIM_OF, self.queue, name)
+            if rows:
+                return rows
+            # Another node has locked them all.
+            passed.add(name)
+        return []
+
+    def _claim_quiet(self, limit: int) -> None:
+        hide(self._session, self._hidden)
+        noisy = frozenset(self.fairness.noisy)
+        if self._floors.noisy != noisy:
+            self._floors.noisy = noisy
+            self._floors.quiet = Floor()
+        floor = self._floors.quiet
+        begin = self._session.start_at(floor, _QUIET_FLOOR_SECONDS)
+        rows = self._session.fetch_changed(_CLAIM_QUIET, self.queue, begin, limit, sorted(noisy))
+        self._may_have_more = len(rows) == limit
+        if rows:
+            self._rows.extend(rows)
+            floor.at = rows[0][-1]
 
     def _claim(self, limit: int) -> None:
         # What was handed out before must be hidden, or it would be found again.
@@ -154,6 +214,7 @@ def _begin(session: Session, supplies: dict[int, _Supply]) -> None:
     now_ms = {queue: supply.now_ms for queue, supply in supplies.items()}
     promoted = session.send(PROMOTE, *promotion(session, now_ms))
     counts = session.send(COUNTS, list(supplies))
+    noisy = session.send(NOISY, list(supplies))
     limits = [supply.limit for supply in supplies.values()]
     floors = [supply.floor() for supply in supplies.values()]
     claimed = session.fetch_changed(_CLAIM, list(supplies), floors, limits)
@@ -163,12 +224,15 @@ def _begin(session: Session, supplies: dict[int, _Supply]) -> None:
     count_promoted(session, now_ms, rows)
     for row in counts.rows():
         supplies[row[0]].stored = row[1:]
+    for row in noisy.rows():
+        supplies[row[0]].fairness.load(row)
     found: dict[int, list[Row]] = {queue: [] for queue in supplies}
     for row in claimed:
         found[row[0]].append(row)
     for supply, limit, floor in zip(supplies.values(), limits, floors, strict=True):
+        supply.fairness.calm(supply.now_ms)
         # What was promoted may stand before the place where this claim began: then another one is due.
-        if session.floors(supply.queue).ready.at >= floor:
+        if not supply.fairness.noisy and session.floors(supply.queue).ready.at >= floor:
             supply.fill(found[supply.queue], limit, floor)
 
 
@@ -180,6 +244,10 @@ def _receive(session: Session, command: ReceiveMessages, supply: _Supply, hidden
         if limit <= 0:
             return Received((), is_over_limit=True)
     taken, buried = _collect(session, command, supply, limit, hidden)
+    fairness = supply.fairness
+    if fairness.judge([message.group for message in taken], supply.in_flight):
+        supply.start_anew()
+    fairness.calm(command.now_ms)
     next_visible_at = None
     if not taken:
         hide(session, hidden)
@@ -205,10 +273,14 @@ def _collect(
             rows = [row for row in rows if row[7] > command.now_ms]
         rule = command.dead_letter
         if rule is not None:
-            dead = [row[:2] for row in rows if row[9] >= rule.receives_max]
+            dead = [row for row in rows if row[9] >= rule.receives_max]
             _bury(session, command.queue, dead, rule, command.now_ms)
             rows = [row for row in rows if row[9] < rule.receives_max]
             buried += len(dead)
+        for row in rows:
+            if row[10] is not None:
+                session.count_tenant(row[0], row[10], 0, -1)
+                session.count_tenant(row[0], row[10], 2, 1)
         _take(session, rows, command, taken, hidden)
         passed += found - len(rows)
     return taken, buried
@@ -250,10 +322,13 @@ def _take(
 def _bury(session: Session, queue: int, rows: Sequence[Row], rule: DeadLetterRule, now_ms: int) -> None:
     if not rows:
         return
-    positions = [position for _, position in rows]
+    positions = [row[1] for row in rows]
+    for row in rows:
+        if row[10] is not None:
+            session.count_tenant(rule.queue, row[10], 0, 1, now_ms)
     session.change(_BURY, rule.queue, now_ms, rule.retention_ms, queue, positions)
     session.count(rule.queue, 0, len(rows))
-    delete_rows(session, rows)
+    delete_rows(session, [row[:2] for row in rows])
     session.topics.add(("queue", rule.queue))
 
 

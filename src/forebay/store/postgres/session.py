@@ -5,7 +5,7 @@ here is forgotten.
 """
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -53,6 +53,17 @@ _SAVE_TIMERS = Statement(
     "text[]",
     "int8[]",
 )
+_SAVE_TENANTS = Statement(
+    "INSERT INTO tenant_count AS kept (slot, queue, name, ready, delayed, in_flight, sent_at) SELECT $1::int8, given.*"
+    " FROM unnest($2::int8[], $3::text[], $4::int8[], $5::int8[], $6::int8[], $7::int8[]) AS given"
+    " ON CONFLICT (queue, name, slot) DO UPDATE SET ready = kept.ready + excluded.ready,"
+    " delayed = kept.delayed + excluded.delayed, in_flight = kept.in_flight + excluded.in_flight,"
+    " sent_at = greatest(kept.sent_at, excluded.sent_at)",
+    "int8",
+    "int8[]",
+    "text[]",
+    *["int8[]"] * 4,
+)
 _LOCK_SHARED = Statement("SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::int8[]) AS key", "int8[]")
 _LOCK = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest($1::int8[]) AS key", "int8[]")
 
@@ -86,6 +97,9 @@ class QueueFloors:
 
     ready: Floor = field(default_factory=Floor)
     hidden: Floor = field(default_factory=Floor)
+    # Of messages that are not of `noisy` tenants.
+    quiet: Floor = field(default_factory=Floor)
+    noisy: frozenset[str] = frozenset()
     bytes_per_message: int = 16 * 1024
 
 
@@ -113,8 +127,9 @@ class Session:
         self._lock_base = (zlib.crc32(schema.encode()) & 0x3FFFFFFF) << 33
         self._counts: dict[int, list[int]] = {}
         self._timer_counts: dict[str, int] = {}
+        self._tenants: dict[tuple[int, str], list[int]] = {}
         self._locked: dict[int, bool] = {}
-        self.groups = Groups(self.change, self.fetch_changed, self._lower_ready)
+        self.groups = Groups(self.change, self.fetch_changed, self.lower_ready)
         # Which queues are FIFO, as far as this node knows, and for which of them the database knows it.
         self.is_fifo: dict[int, bool] = {}
         self.marked_fifo: set[int] = set()
@@ -138,6 +153,20 @@ class Session:
     def uncount(self, queue: int) -> None:
         """Forget the changes of a queue's counters."""
         self._counts.pop(queue, None)
+        for name in [name for name in self._tenants if name[0] == queue]:
+            del self._tenants[name]
+
+    def count_tenant(self, queue: int, name: str, state: int, change: int, sent_at_ms: int = TIME_MIN) -> None:
+        """Change a counter of a tenant, and note when it has sent something."""
+        counts = self._tenants.get((queue, name))
+        if counts is None:
+            counts = self._tenants[queue, name] = [0, 0, 0, TIME_MIN]
+        counts[state] += change
+        counts[3] = max(counts[3], sent_at_ms)
+
+    def counted_tenant(self, queue: int, name: str) -> Sequence[int]:
+        """Return the changes of a tenant's counters that the database does not know yet, and its last send."""
+        return self._tenants.get((queue, name), (0, 0, 0, TIME_MIN))
 
     def count_timers(self, kind: str, change: int) -> None:
         """Change the number of timers of a kind."""
@@ -152,6 +181,10 @@ class Session:
             if rows:
                 self.change(_SAVE_QUEUES, self.slot, *map(list, zip(*rows, strict=True)))
             self._counts.clear()
+        if self._tenants:
+            tenants = sorted((*name, *counts) for name, counts in self._tenants.items())
+            self.change(_SAVE_TENANTS, self.slot, *map(list, zip(*tenants, strict=True)))
+            self._tenants.clear()
         if self._timer_counts:
             totals = sorted(self._timer_counts.items())
             self.change(_SAVE_TIMERS, self.slot, *map(list, zip(*totals, strict=True)))
@@ -215,20 +248,22 @@ class Session:
         hidden = self.floors(queue).hidden
         hidden.at = min(hidden.at, visible_at_ms)
 
-    def _lower_ready(self, queue: int, order_key: int) -> None:
-        ready = self.floors(queue).ready
-        ready.at = min(ready.at, order_key)
+    def lower_ready(self, queue: int, order_key: int) -> None:
+        """Note that a message with this order key is ready."""
+        floors = self.floors(queue)
+        floors.ready.at = min(floors.ready.at, order_key)
+        floors.quiet.at = min(floors.quiet.at, order_key)
 
     def timer_floor(self, kind: str) -> Floor:
         """Return the lower bound of a kind of timer."""
         return self._timer_floors.setdefault(kind, Floor())
 
-    def start_at(self, floor: Floor) -> int:
+    def start_at(self, floor: Floor, seconds: float = _FLOOR_SECONDS) -> int:
         """Return where a scan begins now."""
         now = self.monotonic()
         if now >= floor.renew_at:
             floor.at = TIME_MIN
-            floor.renew_at = now + _FLOOR_SECONDS
+            floor.renew_at = now + seconds
         return floor.at
 
     # --- The transaction
@@ -265,6 +300,7 @@ class Session:
     def forget_counts(self) -> None:
         """Forget what a rollback to a savepoint undoes."""
         self._counts.clear()
+        self._tenants.clear()
         self._timer_counts.clear()
         self.groups.forget()
         self.marked_fifo.clear()

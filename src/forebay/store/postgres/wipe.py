@@ -6,8 +6,8 @@ from forebay.store.postgres.connection import Statement
 from forebay.store.postgres.session import Session
 
 _TRUNCATE = Statement(
-    "TRUNCATE queue_count, queue, message, message_group, duplicate, receive_attempt, stream, entry, timer,"
-    " timer_count, blob"
+    "TRUNCATE queue_count, tenant_count, noisy_tenant, queue, message, message_group, duplicate, receive_attempt,"
+    " stream, entry, timer, timer_count, blob"
 )
 _KEYS = Statement(
     "SELECT kind, key FROM record WHERE value IS NOT NULL AND kind = ANY ($1::text[]) ORDER BY 1, 2", "text[]"

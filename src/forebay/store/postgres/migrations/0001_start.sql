@@ -64,6 +64,24 @@ CREATE TABLE queue_count (
     PRIMARY KEY (queue, slot)
 ) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.2);
 
+-- The same for the tenants of standard queues (messages with a group), and when each has last sent something.
+CREATE TABLE tenant_count (
+    queue BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    slot BIGINT NOT NULL,
+    ready BIGINT NOT NULL,
+    delayed BIGINT NOT NULL,
+    in_flight BIGINT NOT NULL,
+    sent_at BIGINT NOT NULL,
+    PRIMARY KEY (queue, name, slot)
+) WITH (fillfactor = 25, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.2);
+
+CREATE TABLE noisy_tenant (
+    queue BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (queue, name)
+);
+
 -- `state`: 0 ready (on a FIFO queue -1), 1 delayed, 2 in flight. `order_key` is the position, but moves back when a
 -- message was received often; on a FIFO queue it is the id of the message's group. Bodies are bytes, because text in PostgreSQL cannot hold U+0000. Every change of state moves a row in an
 -- index, so updates in place (HOT) are out of reach and pages are filled; vacuum comes early and unthrottled instead.
@@ -91,6 +109,7 @@ CREATE TABLE message (
     autovacuum_analyze_scale_factor = 0.2
 );
 CREATE INDEX message_ready ON message (queue, order_key) WHERE state = 0;
+CREATE INDEX message_tenant ON message (queue, group_id, order_key) WHERE state = 0 AND group_id IS NOT NULL;
 CREATE INDEX message_fifo ON message (queue, order_key, position) WHERE state < 0;
 CREATE INDEX message_hidden ON message (queue, visible_at) WHERE state > 0;
 CREATE INDEX message_expiry ON message (expires_at);
