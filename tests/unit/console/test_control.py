@@ -1,6 +1,12 @@
 """The node's own API: open to probes, the rest only in local mode and never to a web page of another origin."""
 
+import io
+import json
+import sys
 import threading
+import urllib.error
+import urllib.request
+import zipfile
 
 import pytest
 
@@ -284,3 +290,84 @@ def test_wait_ends_although_the_clock_is_frozen(node, control):
 )
 def test_page_query_that_is_no_number_is_refused(control, query):
     assert control("GET", "events", **query)[0] == 400
+
+
+# --- reset, of what lives in memory ---
+
+_CODE = "import json\ndef handler(event, context):\n    return {'n': VALUE}\n"
+
+
+def _archive(value):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("app.py", _CODE.replace("VALUE", str(value)))
+    return data.getvalue()
+
+
+def _make_function(node, value):
+    """Make a queue, a function that answers `value`, and a mapping between them; return the queue's URL."""
+    sqs, functions = node.client("sqs"), node.client("lambda")
+    url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    functions.create_function(
+        FunctionName="f",
+        Runtime=f"python3.{sys.version_info.minor}",
+        Role="arn:aws:iam::000000000000:role/r",
+        Handler="app.handler",
+        Code={"ZipFile": _archive(value)},
+    )
+    functions.create_event_source_mapping(
+        EventSourceArn="arn:aws:sqs:us-east-1:000000000000:jobs", FunctionName="f", BatchSize=1
+    )
+    return url
+
+
+def _answer(node):
+    return json.loads(node.client("lambda").invoke(FunctionName="f")["Payload"].read())
+
+
+def _is_drained(node, url):
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = node.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return set(counts.values()) == {"0"}
+
+
+def test_reset_ends_functions_and_mappings_and_new_ones_take_their_place(node, control):
+    url = _make_function(node, 1)
+    node.client("sqs").send_message(QueueUrl=url, MessageBody="m")
+    wait_until(lambda: _is_drained(node, url))
+    assert _answer(node) == {"n": 1}
+
+    assert control("POST", "reset")[0] == 200
+    functions = node.client("lambda")
+    assert functions.list_functions()["Functions"] == []
+    assert functions.list_event_source_mappings()["EventSourceMappings"] == []
+
+    # A queue of the old name is nobody's now.
+    url = node.client("sqs").create_queue(QueueName="jobs")["QueueUrl"]
+    node.client("sqs").send_message(QueueUrl=url, MessageBody="stays")
+    assert node.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=1)["Messages"][0]["Body"] == "stays"
+    node.client("sqs").delete_queue(QueueUrl=url)
+    node.clock.advance(61)
+
+    url = _make_function(node, 2)
+    assert _answer(node) == {"n": 2}
+    node.client("sqs").send_message(QueueUrl=url, MessageBody="m")
+    wait_until(lambda: _is_drained(node, url))
+
+
+def test_reset_ends_http_apis_also_where_they_are_served(node, control):
+    apis = node.client("apigatewayv2")
+    made = apis.create_api(Name="a", ProtocolType="HTTP", Target="https://localhost/nowhere")
+    path = f"{node.url}/_aws/execute-api/{made['ApiId']}/x"
+
+    def status():
+        try:
+            return urllib.request.urlopen(path, timeout=10).status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    before = status()
+    control("POST", "reset")
+    assert status() == 404
+    assert before != 404
