@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from forebay.store.commands import (
     AppendLog,
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
@@ -32,7 +34,7 @@ from forebay.store.commands import (
     SendMessages,
     SettleTimers,
 )
-from forebay.store.postgres import fifo, log, messages, receive, timers
+from forebay.store.postgres import changes, fifo, log, messages, receive, timers
 from forebay.store.postgres.connection import Connection
 from forebay.store.postgres.session import Session
 
@@ -88,6 +90,8 @@ HANDLERS: Mapping[type[Command[Any]], Handler] = {
     ClaimTimers: timers.claim,
     PurgeQueue: messages.purge,
     ExpireMessages: messages.expire,
+    ChangeRetention: changes.change_retention,
+    ChangeDelay: changes.change_delay,
     ForgetDuplicates: fifo.forget_duplicates,
     DropLog: log.drop,
     ExpireLog: log.expire,

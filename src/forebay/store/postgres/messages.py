@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from forebay.store.commands import (
+    ChangeDelay,
+    ChangeRetention,
     ChangeVisibility,
     Command,
     CountMessages,
@@ -138,9 +140,12 @@ _SWEEP_GROUPS = Statement(
 _SWEPT = Statement("UPDATE queue SET is_swept = true WHERE number = $1::int8", "int8")
 
 
+_OF_ONE_QUEUE = (SendMessages, DeleteMessages, ChangeVisibility, ChangeRetention, ChangeDelay, CountMessages)
+
+
 def queues_of(command: Command[Any]) -> tuple[int, ...]:
     """Return the queues whose shared lock a command needs."""
-    if isinstance(command, SendMessages | DeleteMessages | ChangeVisibility | CountMessages):
+    if isinstance(command, _OF_ONE_QUEUE):
         return (command.queue,)
     if isinstance(command, ReceiveMessages):
         rule = command.dead_letter
