@@ -200,6 +200,11 @@ class Dispatcher:
                 outcome = await self._deliver(delivery)
                 lease.cancel()
             await self._settle(timer, delivery, outcome)
+        except asyncio.CancelledError:
+            # The node stops: whoever starts next need not wait for the lease to lapse.
+            release = Settlement(timer.key, timer.epoch, timer.due_at_ms)
+            await asyncio.shield(self._store.submit([SettleTimers(KIND, (release,))]))
+            raise
         finally:
             self._in_flight -= 1
             self._has_room.set()
