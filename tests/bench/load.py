@@ -1,13 +1,14 @@
 """A load generator for keep-alive HTTP/1.1: sends ready bytes, parses no more of an answer than its length.
 
 It runs in the calling process, so the server under load must run in another. Every connection has one request
-under way at a time; the next one leaves in the same call that takes the answer.
+under way at a time; the next one leaves in the same call that takes the answer. What a connection sends is a script:
+a generator that yields requests and is sent the bodies of their answers.
 """
 
 import array
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import uvloop
@@ -15,6 +16,9 @@ import uvloop
 _LENGTH = b"content-length:"
 _CONNECT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0
+
+Script = Generator[bytes, bytes, None]
+"""Yields a request's bytes, and gets the body of its answer; ends when its connection shall end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,18 @@ class LoadResult:
     latency_p99: float
     latency_p999: float
     latency_max: float
+    # What the scripts have counted with `Progress.add`.
+    units: int = 0
 
     @property
     def rate(self) -> float:
         """Return answered requests per second."""
         return self.requests / self.seconds
+
+    @property
+    def unit_rate(self) -> float:
+        """Return counted units per second."""
+        return self.units / self.seconds
 
     def __str__(self) -> str:
         return (
@@ -57,17 +68,39 @@ def run_load(
     Raises `OSError` if the server cannot be reached, `TimeoutError` if it stops answering.
     """
     make = (lambda: request_bytes) if isinstance(request_bytes, bytes) else request_bytes
+
+    def forever(_progress: Progress) -> Script:
+        while True:
+            yield make()
+
+    return run_scripts(host, port, [forever] * connections, seconds, warm_up_seconds=warm_up_seconds)
+
+
+def run_scripts(
+    host: str,
+    port: int,
+    scripts: Sequence["Callable[[Progress], Script]"],
+    seconds: float,
+    *,
+    warm_up_seconds: float = 0.5,
+) -> LoadResult:
+    """Run each script on a connection of its own for `seconds`, after a warm-up that does not count.
+
+    Raises `OSError` if the server cannot be reached, `TimeoutError` if it stops answering.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(host, port, make, connections, (warm_up_seconds, seconds)))
+        return runner.run(_run(host, port, scripts, (warm_up_seconds, seconds)))
 
 
 async def _run(
-    host: str, port: int, make: Callable[[], bytes], connections: int, periods: tuple[float, float]
+    host: str, port: int, scripts: Sequence["Callable[[Progress], Script]"], periods: tuple[float, float]
 ) -> LoadResult:
     loop = asyncio.get_running_loop()
-    run = _Run(make, loop.create_future(), connections)
+    run = Progress(loop.create_future(), len(scripts))
+    clients = [_Client(run, script(run)) for script in scripts]
     async with asyncio.timeout(_CONNECT_SECONDS):
-        clients = [(await loop.create_connection(lambda: _Client(run), host, port))[1] for _ in range(connections)]
+        for client in clients:
+            await loop.create_connection(lambda client=client: client, host, port)
     warm_up_seconds, seconds = periods
     run.counted_from = time.perf_counter() + warm_up_seconds
     run.until = run.counted_from + seconds
@@ -78,33 +111,41 @@ async def _run(
     latencies = sorted(run.latencies)
     if not latencies:
         raise TimeoutError(f"no answer was counted ({run.errors} errors)")
-
-    def quantile(share: float) -> float:
-        return latencies[min(len(latencies) - 1, int(share * len(latencies)))]
-
     return LoadResult(
         requests=len(latencies),
         seconds=seconds,
         errors=run.errors,
-        latency_p50=quantile(0.5),
-        latency_p99=quantile(0.99),
-        latency_p999=quantile(0.999),
+        latency_p50=quantile(latencies, 0.5),
+        latency_p99=quantile(latencies, 0.99),
+        latency_p999=quantile(latencies, 0.999),
         latency_max=latencies[-1],
+        units=run.units,
     )
 
 
-class _Run:
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which `share` of the ordered values lie."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class Progress:
     """What the connections of a run share."""
 
-    def __init__(self, make: Callable[[], bytes], done: "asyncio.Future[None]", connections: int) -> None:
-        self.make = make
+    def __init__(self, done: "asyncio.Future[None]", connections: int) -> None:
         self.done = done
         self.open = connections
         self.counted_from = self.until = 0.0
         self.errors = 0
+        self.units = 0
         self.latencies = array.array("d")
 
+    def add(self, count: int) -> None:
+        """Count units of what the scripts do, but not those of the warm-up."""
+        if time.perf_counter() > self.counted_from:
+            self.units += count
+
     def client_stopped(self) -> None:
+        """End the run with the last connection."""
         self.open -= 1
         if self.open == 0 and not self.done.done():
             self.done.set_result(None)
@@ -113,8 +154,9 @@ class _Run:
 class _Client(asyncio.Protocol):
     """One connection with one request under way."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Progress, script: Script) -> None:
         self._run = run
+        self._script = script
         self._buffer = b""
         self._stopped = False
         # The last head and its answer's whole length: heads mostly repeat byte for byte.
@@ -126,7 +168,7 @@ class _Client(asyncio.Protocol):
 
     def send(self) -> None:
         self._sent_at = time.perf_counter()
-        self._transport.write(self._run.make())
+        self._transport.write(next(self._script))
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -144,11 +186,16 @@ class _Client(asyncio.Protocol):
             run.latencies.append(now - self._sent_at)
         if data[9:10] != b"2":
             run.errors += 1
-        if now < run.until:
-            self._sent_at = now
-            self._transport.write(run.make())
-        else:
+        if now >= run.until:
             self._stop()
+            return
+        try:
+            request = self._script.send(data[len(self._head) :])
+        except StopIteration:
+            self._stop()
+            return
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
 
     def connection_lost(self, exc) -> None:
         if not self._stopped:
