@@ -42,6 +42,7 @@ log = structlog.get_logger()
 CATALOG: Mapping[str, str] = {
     "apigatewayv2": "forebay.services.apigatewayv2",
     "cloudformation": "forebay.services.cloudformation",
+    "cloudwatch": "forebay.services.cloudwatch",
     "events": "forebay.services.events",
     "iam": "forebay.services.iam",
     "lambda": "forebay.services.lambda_",
@@ -271,7 +272,7 @@ async def _open_store(config: Config) -> Store:
     if scheme in {"postgresql", "postgres"}:
         from forebay.store.postgres import open_postgres  # noqa: PLC0415 - only the chosen engine is loaded
 
-        return await open_postgres(config.store)
+        return await open_postgres(config.store, wait_seconds=config.store_wait_seconds)
     raise ConfigError(f"There is no store engine for {scheme}: URLs; use sqlite:DIRECTORY or postgresql://HOST/NAME.")
 
 

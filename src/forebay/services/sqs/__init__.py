@@ -2,8 +2,8 @@
 
 Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
 (operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share),
-`target` and `source` (queues as ends of deliveries and pollers), `workers` and `retention`. `move_task`, `move_tasks`
-and `mover` are one thing; `tags`, `permissions` and `controls` stand apart.
+`target` and `source` (queues as ends of deliveries and pollers), `workers`, `retention` and `measures`. `move_task`,
+`move_tasks` and `mover` are one thing; `tags`, `permissions` and `controls` stand apart.
 
 Kept and shown, but without effect: policies, KMS keys. The order of FIFO and of fair queues is the store's
 (`store/commands.py`).
@@ -14,6 +14,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.sqs import batches, messages, move_tasks, permissions, queues, tags
 from forebay.services.sqs.controls import QueueControls
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.move_task import TIMER
 from forebay.services.sqs.mover import MessageMover
 from forebay.services.sqs.retention import RETENTION_TIMER, RetentionChange
@@ -26,19 +27,22 @@ from forebay.services.sqs.workers import MessageExpiry, QueueJanitor
 async def _build(platform: Platform) -> Parts:
     store, clock, ids = platform.store, platform.clock, platform.ids
     waiting_room = WaitingRoom(store, clock)
+    measures = QueueMeasures(store, clock)
     controls = QueueControls(store, clock, ids)
     return Parts(
-        target=QueueTarget(store, clock, ids),
-        sources=QueueSources(store, clock, waiting_room),
+        target=QueueTarget(store, clock, ids, measures),
+        sources=QueueSources(store, clock, waiting_room, measures),
         duties=[
             Duty(MessageExpiry(store, clock)),
             Duty(QueueJanitor(store, clock)),
             Duty(MessageMover(store, clock, ids), [("timers", TIMER)]),
             Duty(RetentionChange(store, clock), [("timers", RETENTION_TIMER)]),
+            Duty(measures),
         ],
-        shared=[waiting_room],
+        shared=[waiting_room, measures],
         controls={"peek": controls.peek, "redrive": controls.redrive},
         drain=[waiting_room.drain],
+        close=[measures.flush],
     )
 
 

@@ -10,6 +10,7 @@ from forebay.services.sqs.address import find_queue
 from forebay.services.sqs.batch import check_entries, check_total, failed_entry
 from forebay.services.sqs.errors import empty_value, invalid_parameter
 from forebay.services.sqs.fifo import sequence_number
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.messages import check_exists, check_gone, visibility_change
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
@@ -50,6 +51,9 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     sent: Sequence[SentMessage] = ()
     if drafts:
         sent = await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts), queue.is_fifo))
+    measures = call.part(QueueMeasures)
+    for _, draft in drafts:
+        measures.sent(queue, draft.size_bytes)
     entries = [_sent_entry(queue, entry_id, draft, one) for (entry_id, draft), one in zip(drafts, sent, strict=True)]
     return api.SendMessageBatchResult(successful=entries, failed=failed)
 
@@ -80,6 +84,7 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
             failed.append(failed_entry(entry_id, error))
         else:
             deleted.append(api.DeleteMessageBatchResultEntry(id=entry_id))
+    call.part(QueueMeasures).deleted(queue, len(deleted))
     return api.DeleteMessageBatchResult(successful=deleted, failed=failed)
 
 

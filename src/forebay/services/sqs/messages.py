@@ -10,6 +10,7 @@ from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import find_queue, url_key
 from forebay.services.sqs.errors import invalid_value, missing_parameter
 from forebay.services.sqs.fifo import sequence_number
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import Handle, format_handle, parse_handle
 from forebay.services.sqs.receiving import find_sources, receive_command
@@ -37,6 +38,7 @@ async def send_message(call: Call, request: api.SendMessageRequest) -> api.SendM
         raise missing_parameter("MessageBody")
     draft = draft_message(call, queue, request)
     (sent,) = await call.run(SendMessages(queue.number, (draft.new,), queue.is_fifo))
+    call.part(QueueMeasures).sent(queue, draft.size_bytes)
     return api.SendMessageResult(
         md5_of_message_body=draft.body_md5,
         md5_of_message_attributes=draft.attributes_md5,
@@ -69,6 +71,7 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
         return command if attempt is None else msgspec.structs.replace(command, attempt=attempt)
 
     received = await call.part(WaitingRoom).receive(queue.number, prepare, wait_seconds)
+    call.part(QueueMeasures).received(queue, len(received.messages))
     if received.is_over_limit:
         raise api.OverLimit(
             "Too many messages in flight: a standard queue can have "
@@ -95,6 +98,8 @@ async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
     (is_deleted,) = await call.run(DeleteMessages(queue.number, (handle.receipt,), queue.is_fifo, call.now_ms))
     if queue.is_fifo and not is_deleted:
         await check_gone(call, queue, handle.receipt, request.receipt_handle)
+    # AWS counts calls that succeed, whether or not the message was still there.
+    call.part(QueueMeasures).deleted(queue, 1)
 
 
 @operation

@@ -8,6 +8,7 @@ from forebay.core.clock import Clock
 from forebay.delivery.contract import Source, SourceRecord
 from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import arn_key
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.services.sqs.receipt import format_handle
 from forebay.services.sqs.receiving import find_sources, receive_command
@@ -19,7 +20,8 @@ from forebay.store.contract import Store
 class QueueSources:
     """Opens queues by ARN. A `SourceOpener`."""
 
-    def __init__(self, store: Store, clock: Clock, waiting_room: WaitingRoom) -> None:
+    def __init__(self, store: Store, clock: Clock, waiting_room: WaitingRoom, measures: QueueMeasures) -> None:
+        self._measures = measures
         self._store = store
         self._clock = clock
         self._waiting_room = waiting_room
@@ -27,7 +29,9 @@ class QueueSources:
     async def open(self, arn: Arn) -> Source | None:
         """Return the queue as a source, or None where there is none."""
         queue = await self._store.find(QUEUE, arn_key(arn))
-        return None if queue is None else QueueSource(self._store, self._clock, self._waiting_room, queue)
+        if queue is None:
+            return None
+        return QueueSource(self._store, self._clock, self._waiting_room, self._measures, queue)
 
 
 class QueueSource:
@@ -37,7 +41,10 @@ class QueueSource:
     leaves them: they become visible again when it ends.
     """
 
-    def __init__(self, store: Store, clock: Clock, waiting_room: WaitingRoom, queue: Queue) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, waiting_room: WaitingRoom, measures: QueueMeasures, queue: Queue
+    ) -> None:
+        self._measures = measures
         self._store = store
         self._clock = clock
         self._waiting_room = waiting_room
@@ -57,6 +64,7 @@ class QueueSource:
             return await receive_command(self._store, self._key, self._clock.now(), limit, number=number)
 
         received = await self._waiting_room.receive(number, prepare, wait_seconds)
+        self._measures.received(self._queue, len(received.messages))
         sources = await find_sources(self._store, received.messages)
         now_ms = int(self._clock.now() * 1000)
         return [self._record(message, sources, now_ms) for message in received.messages]
@@ -67,6 +75,7 @@ class QueueSource:
         if receipts:
             now_ms = int(self._clock.now() * 1000)
             await self._store.submit((DeleteMessages(self._queue.number, receipts, self._queue.is_fifo, now_ms),))
+            self._measures.deleted(self._queue, len(receipts))
 
     def _record(self, message: ReceivedMessage, sources: dict[int, str], now_ms: int) -> SourceRecord:
         envelope = rules.decode_envelope(message.attributes)

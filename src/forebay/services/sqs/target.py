@@ -10,6 +10,7 @@ from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import arn_key
 from forebay.services.sqs.errors import invalid_parameter
 from forebay.services.sqs.fifo import check_group_given
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.message import Attribute, Envelope
 from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.services.sqs.sending import deduplicated
@@ -24,7 +25,8 @@ _INVALID_PARAMETER = "INVALID_PARAMETER"
 class QueueTarget:
     """Puts deliveries on queues. A `Target`."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, measures: QueueMeasures) -> None:
+        self._measures = measures
         self._store = store
         self._clock = clock
         self._ids = ids
@@ -57,7 +59,8 @@ class QueueTarget:
             count = len(delivery.attributes)
             raise invalid_parameter(f"Number of message attributes [{count}] exceeds the allowed maximum [10].")
         attributes = {name: _attribute(given) for name, given in delivery.attributes.items()}
-        rules.check_size(len(data) + rules.attributes_size(attributes), queue.message_bytes_max)
+        size_bytes = len(data) + rules.attributes_size(attributes)
+        rules.check_size(size_bytes, queue.message_bytes_max)
         if queue.is_fifo:
             check_group_given(delivery.group)
         if delivery.group is not None:
@@ -73,7 +76,10 @@ class QueueTarget:
             now_ms + queue.retention_seconds * 1000,
             delivery.group,
         )
-        return deduplicated(queue, new, delivery.deduplication, data) if queue.is_fifo else new
+        if queue.is_fifo:
+            new = deduplicated(queue, new, delivery.deduplication, data)
+        self._measures.sent(queue, size_bytes)
+        return new
 
 
 def _attribute(given: MessageAttribute) -> Attribute:

@@ -14,6 +14,7 @@ from forebay.core.ids import Ids
 from forebay.delivery.contract import Accepted, Delivered, Delivery, MessageAttribute, Rejected, RetryPolicy
 from forebay.services.sqs import limits
 from forebay.services.sqs.address import queue_key
+from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.message import decode_envelope
 from forebay.services.sqs.queue import (
     DELETED_QUEUE,
@@ -41,8 +42,9 @@ class Ends:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.clock = Clock(frozen_at=NOW)
-        self.target = QueueTarget(self.store, self.clock, Ids(1))
-        self.sources = QueueSources(self.store, self.clock, WaitingRoom(self.store, self.clock))
+        measures = QueueMeasures(self.store, self.clock)
+        self.target = QueueTarget(self.store, self.clock, Ids(1), measures)
+        self.sources = QueueSources(self.store, self.clock, WaitingRoom(self.store, self.clock), measures)
 
     async def put_queue(self, name: str = "q", number: int = 1, **settings: Any) -> Queue:
         base = {"account": ACCOUNT, "region": REGION, "created_at": 0, "modified_at": 0}

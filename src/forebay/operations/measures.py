@@ -1,0 +1,90 @@
+"""CloudWatch's metrics as they are kept: any service writes data points, CloudWatch's operations read them.
+
+They stand here, below the services, because these do not know each other. A metric is a record (so that it can be
+listed) and a log, an entry for each data point; what was counted in one minute may come in several entries.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from forebay.store.commands import AppendLog, LogEntry, ReadLog, StoredEntry
+from forebay.store.contract import Transaction
+from forebay.store.records import Kind, record_key
+
+MINUTE_MS = 60_000
+
+# CloudWatch keeps data points of a minute for 15 days ("Metrics retention").
+_KEPT_MS = 15 * 24 * 3_600_000
+
+# One question reads at most so many data points of one metric.
+READ_MAX = 100_800
+
+
+class MetricName(msgspec.Struct, frozen=True):
+    """What tells one metric from all others; dimensions are sorted pairs of name and value."""
+
+    account: str
+    region: str
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+    def key(self) -> str:
+        """Return the key of the metric's record."""
+        texts = [text for pair in self.dimensions for text in pair]
+        return record_key(self.account, self.region, self.namespace, self.name, *texts)
+
+    def stream(self) -> str:
+        """Return the name of the log with the metric's data points."""
+        return f"cloudwatch.metric/{self.key()}"
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A metric that has (or had) data points."""
+
+    metric: MetricName
+
+
+METRIC = Kind("cloudwatch.metric", Metric)
+
+
+class DataPoint(msgspec.Struct, frozen=True, array_like=True):
+    """What was measured at a moment: how many samples, their sum, the least and the greatest.
+
+    `samples` are values with how often each was seen, where they are known: percentiles need them.
+    """
+
+    at_ms: int
+    count: float
+    sum: float
+    minimum: float
+    maximum: float
+    unit: str = "None"
+    samples: tuple[tuple[float, float], ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(DataPoint).decode
+
+
+def one_value(at_ms: int, value: float, unit: str) -> DataPoint:
+    """Return a data point of a single sample."""
+    return DataPoint(at_ms, 1, value, value, value, unit, ((value, 1),))
+
+
+def keep_points(transaction: Transaction, points: Mapping[MetricName, Sequence[DataPoint]]) -> None:
+    """Keep data points, and make metrics known that are new."""
+    for name, of_metric in points.items():
+        entries = tuple(LogEntry(point.at_ms, _encode(point), point.at_ms + _KEPT_MS) for point in of_metric)
+        transaction.apply(AppendLog(name.stream(), entries))
+        if transaction.records.find(METRIC, name.key()) is None:
+            transaction.records.put(METRIC, name.key(), Metric(name))
+
+
+def read_points(
+    ask: Callable[[ReadLog], Sequence[StoredEntry]], name: MetricName, from_ms: int, until_ms: int
+) -> Iterable[DataPoint]:
+    """Return a metric's data points of a time."""
+    query = ReadLog(name.stream(), READ_MAX, from_ms=from_ms, until_ms=until_ms)
+    return [_decode(entry.data) for entry in ask(query)]
