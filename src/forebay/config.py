@@ -29,6 +29,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, _setting("TCP port of every API; 0 takes a free one.", ge=0, le=65535)] = 4566
     data: Annotated[Path, _setting("Folder of the embedded store, function code and objects.")] = Path(".forebay")
     store: Annotated[str | None, _setting("URL of the store; without it, SQLite in the data folder.")] = None
+    store_wait_seconds: Annotated[
+        float, _setting("How long a request waits for a PostgreSQL that is away, before it is answered 503.", ge=0)
+    ] = 10.0
     region: Annotated[str, _setting("Region of requests that name none.")] = "us-east-1"
     account: Annotated[
         str, _setting("Account of access keys that name none (a key of twelve digits names its account).")

@@ -17,7 +17,7 @@ from forebay.store.postgres.connection import Connection, ConnectionLost, Row, S
 from forebay.store.postgres.handlers import ask
 from forebay.store.postgres.notifier import Notifier
 from forebay.store.postgres.records import PostgresRecordReader, changed_since, forget_deleted, list_kind
-from forebay.store.postgres.session import Session
+from forebay.store.postgres.session import Session, forget_marks
 from forebay.store.postgres.wipe import wipe
 from forebay.store.postgres.writer import Settings, Submission, Writer, WriterTransaction
 from forebay.store.records import Kind
@@ -260,6 +260,7 @@ class PostgresStore:
             session.begin()
             session.lock_control()
             forget_deleted(session)
+            forget_marks(session)
             session.commit()
         connection = session.connection
         version, forgotten, rows = changed_since(connection, self._version, self._settings.node)

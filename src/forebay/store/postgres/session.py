@@ -35,6 +35,7 @@ _MARK = Statement(
     "int8",
 )
 _RESOLVE = Statement("DELETE FROM mark WHERE id = $1::int8 RETURNING batch", "int8")
+_FORGET_MARKS = Statement("DELETE FROM mark WHERE opened_at < now() - interval '7 days'")
 
 _SAVE_QUEUES = Statement(
     "INSERT INTO queue_count AS kept (queue, slot, ready, delayed, in_flight)"
@@ -308,6 +309,11 @@ class Session:
         self._timer_floors.clear()
         # Locks taken since are gone with it, and taking one twice does no harm.
         self._locked.clear()
+
+
+def forget_marks(session: Session) -> None:
+    """Let go of the marks of nodes that died long ago; whoever is alive with one that old takes a new one."""
+    session.change(_FORGET_MARKS)
 
 
 def resolve(connection: Connection, mark: int) -> int | None:

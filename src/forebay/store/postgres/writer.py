@@ -182,7 +182,7 @@ class Writer:
             self._refuse()
         finally:
             if self._session is not None:
-                self._session.connection.close()
+                self._leave(self._session)
 
     def _serve(self) -> None:
         while not self._is_closing:
@@ -359,6 +359,15 @@ class Writer:
             session.rollback()
         except (ConnectionLost, StatementFailed):
             self._drop(session)
+
+    def _leave(self, session: Session) -> None:
+        """End a session for good; its mark is of no use to anyone."""
+        try:
+            resolve(session.connection, session.mark)
+        except (ConnectionLost, StatementFailed) as error:
+            log.info("store.mark_left", error=str(error))
+        finally:
+            session.connection.close()
 
     def _drop(self, session: Session) -> None:
         session.connection.close()
