@@ -107,8 +107,6 @@ class Node:
         self._parts[service.name] = parts
         for duty in parts.duties:
             self.supervisor.start(duty.worker, duty.topics)
-        if service.name not in self._used:
-            self.supervisor.spawn(self._mark_used(service.name))
 
     async def find_ingress(self, address: Address) -> Special | None:
         """Return what answers requests that come in at an address."""
@@ -142,12 +140,15 @@ class Node:
 
     async def mark_loaded(self) -> None:
         """Mark every loaded service as used again; after a wipe, which took the marks too."""
+        self._used.clear()
         for name in self._parts:
-            await self._mark_used(name)
+            await self.mark_used(name)
 
-    async def _mark_used(self, name: str) -> None:
-        await self.store.transact(lambda transaction: transaction.records.put(USED_SERVICE, name, name))
-        self._used.add(name)
+    async def mark_used(self, name: str) -> None:
+        """Mark a service as used before anything of it runs, so that no kill can come between."""
+        if name not in self._used:
+            await self.store.transact(lambda transaction: transaction.records.put(USED_SERVICE, name, name))
+            self._used.add(name)
 
 
 @asynccontextmanager
@@ -207,7 +208,7 @@ def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, 
         lambda: _endpoint(config, node.port),
     )
     node = Node(platform, supervisor, metrics)
-    table.start(platform, node.take_in)
+    table.start(platform, node.take_in, node.mark_used)
     supervisor.start(Dispatcher(store, clock, ids, deliveries, supervisor.spawn), [("timers", DELIVERY)])
     supervisor.start(LogExpiry(store, clock))
     application = Application(

@@ -29,12 +29,22 @@ class OperationTable:
         self._platform: Platform | None = None
         self._loaded: dict[str, _Loaded] = {}
         self._loading: dict[str, asyncio.Lock] = {}
+        self._before_load: Callable[[str], Awaitable[None]] = _do_nothing
         self._on_load: Callable[[Service, Parts], None] = lambda _service, _parts: None
 
-    def start(self, platform: Platform, on_load: Callable[[Service, Parts], None]) -> None:
-        """Open the table; `on_load` is called once for each service when it is first needed."""
+    def start(
+        self,
+        platform: Platform,
+        on_load: Callable[[Service, Parts], None],
+        before_load: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """Open the table; `on_load` is called once for each service when it is first needed.
+
+        `before_load` is awaited first, with the service's name: nothing of the service has run then.
+        """
         self._platform = platform
         self._on_load = on_load
+        self._before_load = before_load or _do_nothing
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,10 +117,15 @@ class OperationTable:
                 assert self._platform is not None, "the table is started before it runs"
                 # Importing takes milliseconds; other requests go on meanwhile.
                 service = await asyncio.to_thread(self._catalog[name])
+                await self._before_load(name)
                 parts: Parts = await service.build(self._platform)
                 self._loaded[name] = _Loaded(service, parts)
                 self._on_load(service, parts)
         return self._loaded[name]
+
+
+async def _do_nothing(_name: str) -> None:
+    pass
 
 
 class _Loaded:
