@@ -14,7 +14,7 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "up": ("forebay.cli.up", "up", "Run a node, deploy a template, and redeploy when a file changes."),
     "deploy": ("forebay.cli.deploy", "deploy", "Deploy a template to a running node."),
     "events": ("forebay.cli.events", "events", "Put, follow and trace events."),
-    "queues": ("forebay.cli.queues", "queues", "List queues, look into them, redrive dead letters."),
+    "queues": ("forebay.cli.queues", "queues", "List queues, look into them, move, redrive, purge."),
     "doctor": ("forebay.cli.doctor", "doctor", "Say what runs here: interpreters, limits, versions."),
 }
 

@@ -1,6 +1,7 @@
-"""`forebay queues`: list queues with their depths, look into one without receiving, redrive dead letters."""
+"""`forebay queues`: list queues with their depths, look into one without receiving, move, redrive and purge."""
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,10 +15,12 @@ _DEPTHS = {
     "delayed": "ApproximateNumberOfMessagesDelayed",
 }
 
+_POLL_SECONDS = 0.2
+
 
 @click.group()
 def queues() -> None:
-    """List queues, look into them, redrive dead letters."""
+    """List queues, look into them, move their messages, redrive dead letters, purge."""
 
 
 @queues.command("list")
@@ -103,3 +106,70 @@ def redrive(  # noqa: PLR0913 - one parameter an option
         print_json(result)
     else:
         click.echo(f"Moved {result['moved']} messages; {result['left']} are left in {queue}.")
+
+
+@queues.command()
+@click.argument("queue")
+@click.option("--to", help="The queue that receives the messages; without it, each goes back where it came from.")
+@click.option("--rate", type=click.IntRange(1, 500), help="Most messages a second; without it, as fast as it goes.")
+@click.option("--containing", help="Only messages whose body contains this text (standard queues).")
+@click.option("--wait/--no-wait", default=True, help="Wait until all are moved.", show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+@endpoint_options
+def move(  # noqa: PLR0913 - one parameter an option
+    queue: str,
+    *,
+    to: str | None,
+    rate: int | None,
+    containing: str | None,
+    wait: bool,
+    yes: bool,
+    as_json: bool,
+    endpoint: str,
+    region: str,
+    account: str,
+) -> None:
+    """Move the messages of QUEUE to another queue, or those of a dead-letter queue back to their sources.
+
+    The node does it in the background, also after a restart.
+    """
+    if not yes:
+        click.confirm(f"Move messages of {queue} to {to or 'the queues that they came from'}?", abort=True)
+    node = Endpoint(endpoint, region, account)
+    options = {"to": to, "rate": None if rate is None else str(rate), "containing": containing}
+    query = {"queue": queue, **{name: value for name, value in options.items() if value}}
+    source = node.control("sqs/move", query)["source"]
+    task = _follow(node.client("sqs"), source, wait=wait)
+    if as_json:
+        print_json(task)
+    else:
+        click.echo(f"{task['status']}: moved {task['moved']} messages of {queue}. {task['reason']}".rstrip())
+    if task["status"] == "FAILED":
+        raise click.exceptions.Exit(1)
+
+
+def _follow(client: Any, source: str, *, wait: bool) -> dict[str, Any]:
+    """Return how the latest move of a queue stands, once it is over if `wait`."""
+    pause = threading.Event()
+    while True:
+        (task,) = answer(lambda: client.list_message_move_tasks(SourceArn=source))["Results"]
+        if not wait or task["Status"] not in {"RUNNING", "CANCELLING"}:
+            moved, reason = task.get("ApproximateNumberOfMessagesMoved", 0), task.get("FailureReason", "")
+            return {"status": task["Status"], "moved": moved, "reason": reason}
+        pause.wait(_POLL_SECONDS)
+
+
+@queues.command()
+@click.argument("queue")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@endpoint_options
+def purge(queue: str, *, yes: bool, endpoint: str, region: str, account: str) -> None:
+    """Delete all messages of QUEUE, in flight or not."""
+    client = Endpoint(endpoint, region, account).client("sqs")
+    row = _row(client, answer(lambda: client.get_queue_url(QueueName=queue))["QueueUrl"])
+    total = sum(row[name] for name in _DEPTHS)
+    if not yes:
+        click.confirm(f"Delete all {total} messages of {queue}?", abort=True)
+    answer(lambda: client.purge_queue(QueueUrl=row["url"]))
+    click.echo(f"Deleted {total} messages of {queue}.")

@@ -262,3 +262,15 @@ def test_a_new_delay_of_a_fifo_queue_counts_for_messages_that_wait(node, sqs, ma
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "5"})
     node.clock.advance(5)
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "x"
+
+
+@pytest.mark.parametrize("form", ["url", "name"])
+def test_kedas_question_is_answered(sqs, make_queue, form):
+    """KEDA's aws-sqs-queue scaler asks for three counters, of a queue given by its URL or its bare name."""
+    url = make_queue()
+    sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": str(number), "MessageBody": "x"} for number in range(5)])
+    sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=900)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2)
+    queue = url if form == "url" else sqs.get_queue_url(QueueName="q")["QueueUrl"].rsplit("/", 1)[1]
+    names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+    assert attributes(sqs, queue, *names) == dict(zip(names, ("3", "2", "1"), strict=True))

@@ -1,4 +1,4 @@
-"""`forebay queues list|peek|redrive` against a node."""
+"""`forebay queues list|peek|redrive|move|purge` against a node."""
 
 import json
 
@@ -61,3 +61,35 @@ def test_redrive_moves_back_after_asking(forebay, as_json, dead):
 def test_other_account_and_region_are_empty(as_json, dead):
     assert as_json("queues", "list", "--account", "111122223333") == []
     assert as_json("queues", "list", "--region", "eu-west-1") == []
+
+
+def test_move_picks_messages_by_their_text(forebay, as_json, node):
+    sqs = node.client("sqs")
+    url = sqs.create_queue(QueueName="from")["QueueUrl"]
+    sqs.create_queue(QueueName="there")
+    for body in ("red 1", "blue 1", "red 2"):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    moved = as_json("queues", "move", "from", "--to", "there", "--containing", "red", "--rate", "100", "--yes")
+    assert moved == {"status": "COMPLETED", "moved": 2, "reason": ""}
+    assert [message["body"] for message in as_json("queues", "peek", "there")] == ["red 1", "red 2"]
+    assert [message["body"] for message in as_json("queues", "peek", "from")] == ["blue 1"]
+
+
+def test_move_brings_dead_letters_back_after_asking(forebay, as_json, dead):
+    assert forebay("queues", "move", "dead", input="n\n", code=1)
+    assert "COMPLETED: moved 1 messages of dead." in forebay("queues", "move", "dead", input="y\n").output
+    assert len(as_json("queues", "peek", "work")) == 2
+
+
+def test_move_that_fails_says_why(forebay, dead):
+    forebay("queues", "move", "dead", "--to", "work", "--yes")
+    output = forebay("queues", "move", "work", "--yes", code=1).output
+    assert "FAILED: moved 0 messages of work. CouldNotDetermineMessageSource" in output
+    assert "The two queues must differ" in forebay("queues", "move", "work", "--to", "work", "--yes", code=1).output
+
+
+def test_purge_asks_and_deletes(forebay, as_json, dead):
+    assert forebay("queues", "purge", "work", input="n\n", code=1)
+    assert len(as_json("queues", "peek", "work")) == 1
+    assert "Deleted 1 messages of work." in forebay("queues", "purge", "work", "--yes").output
+    assert as_json("queues", "peek", "work") == []

@@ -40,7 +40,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(measures),
         ],
         shared=[waiting_room, measures],
-        controls={"peek": controls.peek, "redrive": controls.redrive},
+        controls={"peek": controls.peek, "redrive": controls.redrive, "move": controls.move},
         drain=[waiting_room.drain],
         close=[measures.flush],
     )

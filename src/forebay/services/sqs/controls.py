@@ -1,4 +1,4 @@
-"""What the node's own API can do with queues and AWS has no operation for: look into one, move dead letters back."""
+"""What the node's own API can do with queues and AWS has no operation for: look into one, move messages."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,15 @@ from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.operations.call import Caller
+from forebay.services.sqs import limits
 from forebay.services.sqs.address import arn_key, queue_key
+from forebay.services.sqs.move_task import MoveTask, format_task_handle
+from forebay.services.sqs.move_tasks import begin_task
 from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.services.sqs.receiving import find_sources
 from forebay.store.commands import (
     ChangeVisibility,
+    CountMessages,
     DeleteMessages,
     NewMessage,
     PeekMessages,
@@ -23,7 +27,7 @@ from forebay.store.commands import (
     SendMessages,
     VisibilityChange,
 )
-from forebay.store.contract import Store
+from forebay.store.contract import Store, Transaction
 
 _PEEK_MAX = 1000
 _REDRIVE_BATCH = 100
@@ -71,6 +75,41 @@ class QueueControls:
         left = await self._store.view(lambda view: len(view.ask(PeekMessages(queue.number, 0, _PEEK_MAX))))
         return {"moved": moved, "left": left}
 
+    async def move(self, caller: Caller, query: Mapping[str, str]) -> object:
+        """Begin a move task: of any queue, to another or back to the sources, only messages that contain a text.
+
+        ListMessageMoveTasks shows it, and CancelMessageMoveTask ends it, like AWS's own tasks.
+        """
+        source = await self._queue(caller, query)
+        target = await self._queue(caller, {"queue": query["to"]}) if query.get("to") else None
+        contains = query.get("containing")
+        if target is not None and (target.number == source.number or target.is_fifo != source.is_fifo):
+            raise _invalid("The two queues must differ, and be both standard or both FIFO.")
+        if contains and source.is_fifo:
+            raise _invalid("Messages of a FIFO queue cannot be picked: the others' order would break.")
+        rate = _limit(query, "rate")
+        if rate is not None and rate > limits.MOVED_PER_SECOND_MAX:
+            raise _invalid(f"rate is above {limits.MOVED_PER_SECOND_MAX}.")
+        now_ms = int(self._clock.now() * 1000)
+        task_id = self._ids.uuid()
+
+        def begin(transaction: Transaction) -> MoveTask:
+            task = MoveTask(
+                number=transaction.records.next_number("sqs.move_task"),
+                task_id=task_id,
+                source=source.arn(),
+                started_at_ms=now_ms,
+                to_move=transaction.apply(CountMessages(source.number, now_ms)).visible,
+                destination=None if target is None else target.arn(),
+                per_second=rate,
+                contains=contains or None,
+            )
+            begin_task(transaction.records, transaction.apply, task)
+            return task
+
+        task = await self._store.transact(begin)
+        return {"source": task.source, "task_handle": format_task_handle(task), "to_move": task.to_move}
+
     async def _queue(self, caller: Caller, query: Mapping[str, str]) -> Queue:
         name = query.get("queue", "").rstrip("/").rpartition("/")[2]
         queue = await self._store.find(QUEUE, queue_key(caller.account, caller.region, name))
@@ -114,13 +153,17 @@ class QueueControls:
         )
 
 
-def _limit(query: Mapping[str, str]) -> int | None:
-    text = query.get("limit")
+def _limit(query: Mapping[str, str], name: str = "limit") -> int | None:
+    text = query.get(name)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < _LIMIT_DIGITS_MAX and int(text) > 0):
-        raise ServiceError.of("ValidationException", f"limit is not a number above 0: {text}", 400)
+        raise _invalid(f"{name} is not a number above 0: {text}")
     return int(text)
+
+
+def _invalid(text: str) -> ServiceError:
+    return ServiceError.of("ValidationException", text, 400)
 
 
 def _shown(message: ReceivedMessage, now_ms: int) -> dict[str, object]:
