@@ -6,7 +6,6 @@ import msgspec
 from msgspec.structs import replace
 
 from forebay.api import cloudformation as api
-from forebay.core.arn import Arn
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.operations.service import operation
@@ -217,7 +216,7 @@ def load_change_set(call: Call, name: str, stack_name: str | None) -> tuple[Stac
 
 
 def _by_id(call: Call, change_set_id: str) -> tuple[Stack, ChangeSet]:
-    uuid = Arn.parse(change_set_id).resource.rpartition("/")[2]
+    uuid = change_set_id.rpartition("/")[2]
     for _, item in call.reader.list(CHANGE_SET, key_prefix(call.account, call.region)):
         if item.uuid == uuid:
             stack = find_stack(call.reader, call.account, call.region, item.stack_id)

@@ -10,7 +10,7 @@ from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.lambda_.code import CodeStore
 from forebay.services.lambda_.code_links import CodeLinks
-from forebay.services.lambda_.errors import check_revision, conflict, not_found
+from forebay.services.lambda_.errors import check_revision, conflict, invalid, not_found
 from forebay.services.lambda_.layer import (
     LAYER,
     LAYER_VERSION,
@@ -163,8 +163,13 @@ def _layer_of(call: Call, name: str) -> tuple[str, str, str]:
     """Return account, region and name of the layer that a name or an ARN names."""
     if not name.startswith("arn:"):
         return call.account, call.region, name
-    arn = Arn.parse(name)
-    return arn.account, arn.region, arn.resource.split(":")[1]
+    try:
+        arn = Arn.parse(name)
+        _, layer = arn.resource.split(":")
+    except ValueError:
+        # The model's pattern lets an ARN without a partition pass.
+        raise invalid(f"Invalid Layer name: {name}") from None
+    return arn.account, arn.region, layer
 
 
 def _load(call: Call, name: str, version: int) -> LayerVersion:

@@ -174,10 +174,12 @@ def name_of(text: str) -> str:
 
 def split_selector(text: str) -> tuple[str, str | None]:
     """Part a name or ARN from the version number or label behind its colon."""
-    head, base = ("", text) if not text.startswith("arn:") else text.split(":parameter", 1)
+    head, marker, base = text.partition(":parameter")
+    if not marker or not text.startswith("arn:"):
+        # What only begins like an ARN names nothing, with or without a selector.
+        head, marker, base = "", "", text
     name, colon, selector = base.partition(":")
-    whole = name if not text.startswith("arn:") else f"{head}:parameter{name}"
-    return whole, selector if colon else None
+    return head + marker + name, selector if colon else None
 
 
 def check_name(name: str) -> None:

@@ -1,0 +1,231 @@
+"""A whole node against hostile requests: never a 500, an exception, a hang, or an answer that its client cannot read.
+
+Requests of all operations of all services, in every protocol, from valid to broken, and requests of no operation. The
+count is printed; the floor that the project promises is 100,000 over all seeds. `FOREBAY_HOSTILE_REQUESTS` raises it.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import cbor2
+import pytest
+
+from forebay.core.http import Request, Response
+from forebay.core.shapes import Operation
+from forebay.node import CATALOG
+from forebay.operations.table import _functions
+from forebay.wire.answers import AnswerRenderer, UnwritableResponse
+from tests.fault.hostile_requests import Maker, Sample, Wild, samples_of
+from tests.fault.hostile_cases import EXTRAS
+from tests.fault.hostile_world import Findings, World, errors_kept, open_world
+from tests.property.codecs.oracle import PAIRS, Side, side
+
+TOTAL = int(os.environ.get("FOREBAY_HOSTILE_REQUESTS", "102000"))
+SEEDS = 8
+# A node and its world serve this many requests, so that what is deleted comes back and the store stays small.
+LIFE = 2_500
+BATCH = 16
+WILD_SHARE = 0.12
+SAMPLES = 4
+MEMORY_MB_MAX = 600
+
+# Operations that cost tens of milliseconds each (a template's translation, a deploy) get fewer requests.
+HEAVY = {
+    **dict.fromkeys(("CreateStack", "UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "DeleteStack"), 0.15),
+    **dict.fromkeys(("GetTemplateSummary", "ValidateTemplate", "ImportApi", "ReimportApi"), 0.4),
+    **dict.fromkeys(("Invoke", "InvokeAsync", "InvokeWithResponseStream"), 0.02),
+    **dict.fromkeys(("CreateEventSourceMapping", "UpdateEventSourceMapping"), 0.3),
+}
+RENDERER = AnswerRenderer()
+
+
+def implemented(service: str) -> set[str]:
+    return set(_functions(importlib.import_module(CATALOG[service]).SERVICE))
+
+
+def all_samples(names: dict[str, dict[str, list[Any]]], seed: int) -> Iterator[Sample]:
+    for service, protocol in PAIRS:
+        if service not in CATALOG:
+            continue
+        side_ = side(service, protocol)
+        for name in sorted(implemented(service)):
+            found = samples_of(side_, side_.ours.operations[name], seed, names.get(service, {}), SAMPLES, EXTRAS.get(service, {}))
+            assert found, f"no valid request of {service}.{name}"
+            yield from found
+
+
+def weight(sample: Sample) -> float:
+    name = sample.operation.name
+    # What removes the world makes the next requests shallow.
+    return HEAVY.get(name, 0.4 if name.startswith(("Delete", "Remove")) else 1.0)
+
+
+class Judge:
+    """Looks at every answer; `bugs` are what must not be, by what they have in common."""
+
+    def __init__(self) -> None:
+        self.bugs: dict[str, str] = {}
+        self.statuses: Counter[int] = Counter()
+        self.done: set[str] = set()
+        self.count = 0
+
+    def look(self, name: str, request: Request, response: Response, seconds: float) -> None:
+        self.count += 1
+        self.statuses[response.status] += 1
+        if response.status < 300:
+            self.done.add(name)
+        problem = _problem(name, request, response)
+        if seconds > 5.0:
+            problem = f"took {seconds:.1f} s"
+        if problem:
+            self.report(f"{name}: {problem}", f"{_short(request)}\n  -> {str(response)[:600]}")
+
+    def report(self, key: str, text: str) -> None:
+        self.bugs.setdefault(key[:300], text)
+
+    def take(self, findings: Findings) -> None:
+        for text in findings.take():
+            lines = text.strip().splitlines()
+            where = [line.strip() for line in lines if line.strip().startswith("File ") and "forebay" in line]
+            self.report(f"logged: {lines[-1][:160]} {where[-1] if where else ''}", text)
+
+    def summary(self) -> str:
+        return "\n\n".join(f"### {key}\n{text}" for key, text in self.bugs.items())
+
+
+def _short(request: Request) -> str:
+    return str(request._replace(body=request.body[:1500]))[:3000]
+
+
+def _problem(name: str, request: Request, response: Response) -> str | None:
+    try:
+        RENDERER.render(response, request.method, "")
+    except UnwritableResponse as error:
+        return f"unwritable: {error}"
+    if response.status >= 500 and not _is_documented(name, response):
+        return f"status {response.status}"
+    if request.method == "HEAD" or not response.body:
+        return None
+    content = next((value for key, value in response.headers if key.lower() == "content-type"), "")
+    if name.startswith(("s3.GetObject", "wild")) and response.status < 300:
+        # Content is whatever somebody put there.
+        return None
+    return _unreadable(content, response)
+
+
+def _is_documented(name: str, response: Response) -> bool:
+    """Tell whether an answer of 5xx is one that names what is not there, or what API Gateway answers for its backend."""
+    if response.status == 501:
+        named = (b"NotImplemented", b"not implemented", b"is not part of Forebay")
+        # The answer to HEAD has no body to say it in.
+        return not response.body or any(text in response.body for text in named)
+    if response.status == 503 and name == "wild":
+        # The HTTP integration's port at which nobody listens.
+        return response.body == b'{"message":"Service Unavailable"}'
+    return False
+
+
+def _unreadable(content: str, response: Response) -> str | None:
+    try:
+        if "json" in content:
+            value = json.loads(response.body)
+            if response.status >= 400 and not isinstance(value, dict):
+                return "an error that is no object"
+        elif "xml" in content:
+            ET.fromstring(response.body)
+        elif "cbor" in content:
+            cbor2.loads(response.body)
+    except Exception as error:
+        return f"unreadable {content}: {error!r:.100}"
+    return None
+
+
+class Harvest(dict[str, list[Any]]):
+    """Values out of answers by lower-case member name, the newest few of each."""
+
+    def read(self, response: Response) -> None:
+        content = next((value for key, value in response.headers if key.lower() == "content-type"), "")
+        if "json" in content and 0 < len(response.body) < 20_000:
+            self._take(json.loads(response.body), "")
+        elif "xml" in content and 0 < len(response.body) < 20_000:
+            for element in ET.fromstring(response.body).iter():
+                self._keep(element.tag.rpartition("}")[2], element.text)
+
+    def _take(self, value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._take(item, key)
+        elif isinstance(value, list):
+            for item in value[:3]:
+                self._take(item, name)
+        else:
+            self._keep(name, value)
+
+    def _keep(self, name: str, value: Any) -> None:
+        # Names of resources come from the world; what only answers tell are ids, tokens and handles.
+        key = name.lower()
+        if isinstance(value, str) and value and len(value) < 2048 and key.endswith(("id", "token", "handle", "arn", "uuid")):
+            kept = self.setdefault(key, [])
+            kept.append(value)
+            del kept[:-8]
+
+
+async def volley(world: World, judge: Judge, harvest: Harvest, batch: list[tuple[str, Request]]) -> None:
+    """Answer a batch at once, as a node with many clients does, and judge each."""
+
+    async def one(name: str, request: Request) -> None:
+        started = time.perf_counter()
+        try:
+            response = await world._application.handle(request)
+        except Exception as error:
+            judge.report(f"{name}: raised {error!r:.200}", _short(request))
+            return
+        judge.look(name, request, response, time.perf_counter() - started)
+        if response.status < 300 and not name.startswith(("s3.GetObject", "wild")):
+            harvest.read(response)
+
+    try:
+        await world.settle([asyncio.ensure_future(one(name, request)) for name, request in batch])
+    except AssertionError as error:
+        judge.report(f"hang: {error}", "\n".join(f"{name} {_short(request)[:400]}" for name, request in batch))
+    judge.take(world.findings)
+
+
+async def bombard(seed: int, count: int, judge: Judge, store: str = "memory:") -> None:
+    chance = random.Random(seed)
+    while judge.count < count:
+        with errors_kept() as findings:
+            async with open_world(findings, store) as world:
+                samples = list(all_samples(world.names, chance.randrange(2**31)))
+                weights = [weight(sample) for sample in samples]
+                harvest = Harvest()
+                maker, wild = Maker(chance, harvest), Wild(chance, world.names)
+                end = min(judge.count + LIFE, count)
+                while judge.count < end and len(judge.bugs) < 200:
+                    chosen = chance.choices(samples, weights, k=BATCH)
+                    batch = [(sample.name, maker.make(sample, world.names.get(sample.side.ours.name, {}))) for sample in chosen]
+                    batch = [("wild", wild.make()) if chance.random() < WILD_SHARE else pair for pair in batch]
+                    await volley(world, judge, harvest, batch)
+            judge.take(findings)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_node_withstands_hostile_requests(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    judge = Judge()
+    started = time.perf_counter()
+    asyncio.run(bombard(20260707 + seed, TOTAL // SEEDS, judge))
+    seconds = time.perf_counter() - started
+    with capsys.disabled():
+        # The floor that the project promises is seen in every run.
+        print(f"\n{judge.count} requests in {seconds:.1f} s: {dict(sorted(judge.statuses.items()))}")  # noqa: T201
+    assert not judge.bugs, judge.summary()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MEMORY_MB_MAX
