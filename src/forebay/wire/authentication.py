@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from time import strptime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from forebay.core.clock import wall_seconds
 from forebay.core.errors import ServiceError
@@ -20,6 +21,8 @@ from forebay.wire.signature import Signature, has_declared_payload, is_right, pa
 SKEW_SECONDS_MAX = 300
 S3_SKEW_SECONDS_MAX = 900
 PRESIGNED_SECONDS_MAX = 604_800
+
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 FindIssued = Callable[[str], Awaitable[Credential | None]]
 
@@ -70,7 +73,7 @@ class Authenticator:
         except ValueError as error:
             raise ServiceError.of("IncompleteSignature", str(error), 400) from None
         if signature is None:
-            if self._is_open:
+            if self._is_open and not _is_from_foreign_page(request):
                 return self._open_identity(NO_SCOPE)
             raise ServiceError.of("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
         credential = await self._find(signature.scope.access_key)
@@ -96,6 +99,22 @@ def _open_identity(scope: Scope, default_account: str) -> Identity:
     key = scope.access_key
     account = key if len(key) == 12 and key.isascii() and key.isdigit() else default_account
     return Identity(account, f"arn:aws:iam::{account}:root", key, scope)
+
+
+def _is_from_foreign_page(request: Request) -> bool:
+    """Return whether a browser sends this for a page that does not come from this machine.
+
+    A page may post a form anywhere without asking, and Query requests are forms: a page that somebody visits must not
+    act on a node that is open on the same machine. What a page signs needs our leave first (CORS), which it never gets.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        return request.headers.get("sec-fetch-site") == "cross-site"
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return True
+    return host not in _LOCAL_HOSTS and not host.endswith(".localhost")
 
 
 def _check(request: Request, signature: Signature, credential: Credential) -> None:

@@ -170,3 +170,25 @@ def test_declared_payload_must_be_the_body():
     request = signed(S3SigV4Auth, "PUT", "http://h/b/k", b"content", service="s3")
     request = request._replace(body=b"changed")
     assert code_of(authenticator(KEY), request) == "XAmzContentSHA256Mismatch"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_let_in"),
+    [
+        ({}, True),
+        ({"origin": "http://localhost:3000"}, True),
+        ({"origin": "http://127.0.0.1:4566"}, True),
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"origin": "https://elsewhere.example"}, False),
+        ({"origin": "http://localhost.elsewhere.example"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": "http://[odd"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+    ],
+)
+def test_page_from_elsewhere_cannot_act_without_a_signature(headers, is_let_in):
+    form = Request("POST", "/", "", headers, b"Action=DeleteQueue&QueueUrl=q", "127.0.0.1:4566", "127.0.0.1", False)
+    if is_let_in:
+        assert identify(authenticator(is_open=True), form).account == "000000000000"
+    else:
+        assert code_of(authenticator(is_open=True), form) == "MissingAuthenticationToken"
