@@ -164,7 +164,7 @@ def _is_offered(name: str, family: str) -> bool:
 
 def _version(runtime: str) -> int:
     digits = runtime.removeprefix("python3.").removeprefix("nodejs").partition(".")[0]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _family_finding(title: str, runtimes: Sequence[str], interpreters: Interpreters, *, strict: bool) -> Finding:

@@ -385,7 +385,7 @@ def _receive_count(record: SourceRecord) -> int:
     count = (
         cast("dict[str, object]", attributes).get("ApproximateReceiveCount") if isinstance(attributes, dict) else None
     )
-    return int(count) if isinstance(count, str) and count.isdigit() else 0
+    return int(count) if isinstance(count, str) and count.isdecimal() else 0
 
 
 async def _nothing() -> None:

@@ -59,7 +59,7 @@ def load_credentials(path: Path) -> Mapping[str, Credential]:
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
-        if len(fields) != 3 or len(fields[2]) != 12 or not (fields[2].isascii() and fields[2].isdigit()):
+        if len(fields) != 3 or len(fields[2]) != 12 or not (fields[2].isascii() and fields[2].isdecimal()):
             text = f"Line {number} of {path} is not `access-key secret-key account` with an account of twelve digits."
             raise ConfigError(text)
         access_key, secret_key, account = fields

@@ -40,7 +40,7 @@ def processes_with(environment_part: bytes) -> list[int]:
     """Return the processes whose starting environment contains `environment_part`."""
     found: list[int] = []
     for entry in _list("/proc"):
-        if entry.isdigit():
+        if entry.isdecimal():
             try:
                 if environment_part in Path(f"/proc/{entry}/environ").read_bytes():
                     found.append(int(entry))

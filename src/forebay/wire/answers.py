@@ -104,6 +104,6 @@ def _render_length_without_body(response: Response, method: str) -> str:
         return "\r\n"
     # The answer to HEAD may tell the length of what GET would send without having it at hand.
     for name, value in response.headers:
-        if name.lower() == "content-length" and value.isascii() and value.isdigit():
+        if name.lower() == "content-length" and value.isascii() and value.isdecimal():
             return f"Content-Length: {value}\r\n\r\n"
     return f"Content-Length: {len(response.body)}\r\n\r\n"

@@ -97,7 +97,7 @@ class Authenticator:
 @lru_cache(maxsize=4096)
 def _open_identity(scope: Scope, default_account: str) -> Identity:
     key = scope.access_key
-    account = key if len(key) == 12 and key.isascii() and key.isdigit() else default_account
+    account = key if len(key) == 12 and key.isascii() and key.isdecimal() else default_account
     return Identity(account, f"arn:aws:iam::{account}:root", key, scope)
 
 
@@ -136,7 +136,7 @@ def _check_time(signature: Signature, credential: Credential) -> None:
     now = wall_seconds()
     service = signature.scope.service
     try:
-        signed_at = timegm(strptime(signature.timestamp, "%Y%m%dT%H%M%SZ"))
+        signed_at = _parse_timestamp(signature.timestamp)
     except ValueError:
         raise ServiceError.of("IncompleteSignature", "Date must be in ISO-8601 'basic format'.", 400) from None
     if signature.is_presigned:
@@ -149,6 +149,12 @@ def _check_time(signature: Signature, credential: Credential) -> None:
         raise _skewed(service)
     if credential.expires_at is not None and now > credential.expires_at:
         raise ServiceError.of("ExpiredToken", "The security token included in the request is expired", 403)
+
+
+@lru_cache(maxsize=1024)
+def _parse_timestamp(text: str) -> int:
+    """Return seconds since the epoch; cached, because the requests of one second bear the same text."""
+    return timegm(strptime(text, "%Y%m%dT%H%M%SZ"))
 
 
 _JSON_SIGNED = frozenset(

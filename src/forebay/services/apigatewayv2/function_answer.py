@@ -69,7 +69,7 @@ def _formatted(answer: Mapping[str, Any], further: list[tuple[str, str]]) -> Res
 
 
 def _status(value: object) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 100 <= value <= 599:
         raise MalformedAnswer("statusCode is not an HTTP status")

@@ -104,7 +104,7 @@ def page_limit(max_results: str | None) -> int:
     """
     if max_results is None:
         return limits.PAGE_ITEMS_MAX
-    if not max_results.isascii() or not max_results.isdigit() or not 1 <= int(max_results) <= limits.PAGE_ITEMS_MAX:
+    if not max_results.isascii() or not max_results.isdecimal() or not 1 <= int(max_results) <= limits.PAGE_ITEMS_MAX:
         raise bad_request("Invalid value for maxResults specified")
     return int(max_results)
 

@@ -301,7 +301,7 @@ def _list(value: object, where: str) -> list[Any]:
 
 def _integer(node: Node, name: str) -> int | None:
     value = node.get(name)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _DIGITS_MAX:
         return int(value)
     if value is None:
         return None

@@ -47,7 +47,7 @@ def changed_response(exchange: Exchange, response: Response, changes: Sequence[C
     for change in changes:
         value = None if change.action == "remove" else change.value(exchange)
         if change.place == "statuscode":
-            if value is not None and value.isdigit() and 200 <= int(value) <= 599:
+            if value is not None and value.isdecimal() and 200 <= int(value) <= 599:
                 status = int(value)
             continue
         if change.action in ("overwrite", "remove"):

@@ -136,7 +136,7 @@ def forwarded(exchange: Exchange) -> dict[str, str]:
     earlier = request.headers.get("x-forwarded-for")
     return {
         "x-forwarded-for": f"{earlier}, {request.peer}" if earlier else request.peer,
-        "x-forwarded-port": port if port.isdigit() else "443" if request.secure else "80",
+        "x-forwarded-port": port if port.isdecimal() else "443" if request.secure else "80",
         "x-forwarded-proto": scheme,
     }
 

@@ -120,7 +120,7 @@ def load_number(call: Call, address: FunctionAddress, function: Function) -> Ver
         return function.latest
     assert address.qualifier is not None
     version = None
-    if address.qualifier.isdigit():
+    if address.qualifier.isdecimal():
         version = call.reader.find(VERSION, version_key(address.key, address.qualifier))
     if version is None:
         raise function_not_found(address.arn)

@@ -30,7 +30,7 @@ class CodeLinks:
 
     def is_valid(self, sha256: str, expires: str, signature: str, now: float) -> bool:
         """Tell whether a link is ours and not over."""
-        if not expires.isascii() or not expires.isdigit() or len(expires) > 12 or int(expires) < now:
+        if not expires.isascii() or not expires.isdecimal() or len(expires) > 12 or int(expires) < now:
             return False
         return hmac.compare_digest(self._signature(sha256, int(expires)), signature)
 

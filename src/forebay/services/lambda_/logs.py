@@ -201,6 +201,6 @@ def _parts(lines: list[LogLine]) -> Iterator[list[LogLine]]:
 
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
         raise ServiceError.of("ValidationException", f"{name} is not a number: {text}", 400)
     return int(text)

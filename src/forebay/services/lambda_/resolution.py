@@ -31,12 +31,12 @@ async def find_version(store: Store, address: FunctionAddress, ids: Ids) -> tupl
     if function is None or address.is_latest:
         return None if function is None else (function, function.latest)
     qualifier = address.qualifier or ""
-    if not qualifier.isdigit():
+    if not qualifier.isdecimal():
         alias: Alias | None = await store.find(ALIAS, alias_key(address.key, qualifier))
         if alias is None:
             return None
         qualifier = alias.pick(ids.uniform(0.0, 1.0)) if alias.weights else alias.version
-        if not qualifier.isdigit():
+        if not qualifier.isdecimal():
             return function, function.latest
     version = await store.find(VERSION, version_key(address.key, qualifier))
     return None if version is None else (function, version)

@@ -39,7 +39,7 @@ def url_key(call: Call, url: str) -> str:
             raise missing_parameter("QueueUrl")
         return record_key(call.caller.account, call.caller.region, name)
     account = head[-_ACCOUNT_DIGITS:]
-    if not name or not account.isdigit() or len(account) != _ACCOUNT_DIGITS or head[-_ACCOUNT_DIGITS - 1 : -12] != "/":
+    if not name or not account.isdecimal() or len(account) != _ACCOUNT_DIGITS or head[-_ACCOUNT_DIGITS - 1 : -12] != "/":
         raise api.InvalidAddress(f"The address {url} is not valid for this endpoint.")
     return record_key(account, call.caller.region, name)
 

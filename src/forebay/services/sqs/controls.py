@@ -157,7 +157,7 @@ def _limit(query: Mapping[str, str], name: str = "limit") -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < _LIMIT_DIGITS_MAX and int(text) > 0):
+    if not (text.isascii() and text.isdecimal() and len(text) < _LIMIT_DIGITS_MAX and int(text) > 0):
         raise _invalid(f"{name} is not a number above 0: {text}")
     return int(text)
 

@@ -78,7 +78,7 @@ def _check(request: api.AddPermissionRequest) -> None:
             reason = "Please refer to the appropriate WSDL for a list of valid actions."
             raise invalid_value(f"SQS:{action}", "ActionName", reason)
     for account in request.aws_account_ids:
-        if not (account.isdigit() and len(account) == _ACCOUNT_DIGITS):
+        if not (account.isdecimal() and len(account) == _ACCOUNT_DIGITS):
             raise invalid_value(f"[{account}]", "PrincipalId", "Unable to verify principal.")
 
 

@@ -272,7 +272,7 @@ def is_valid_label(label: str) -> bool:
     return (
         _LABEL.fullmatch(label) is not None
         and len(label) <= limits.LABEL_CHARACTERS_MAX
-        and not label[0].isdigit()
+        and not label[0].isdecimal()
         and not label.lower().startswith(_LABEL_BAD_STARTS)
     )
 
@@ -300,7 +300,7 @@ def select_version(call: Call, parameter: Parameter, selector: str | None) -> Ve
     """
     if selector is None:
         return parameter.latest
-    if selector.isdigit():
+    if selector.isdecimal():
         return find_version(call, parameter, int(selector))
     if selector not in parameter.labels:
         text = f"Systems Manager could not find label {selector} of {parameter.name}. Verify the label and try again."

@@ -40,7 +40,7 @@ def parse_role_arn(text: str) -> Arn:
         arn = Arn.parse(text)
     except ValueError:
         raise ServiceError.of("ValidationError", f"{text} is invalid") from None
-    if arn.service != "iam" or not arn.resource.startswith("role/") or not arn.account.isdigit():
+    if arn.service != "iam" or not arn.resource.startswith("role/") or not arn.account.isdecimal():
         raise ServiceError.of("ValidationError", f"{text} is invalid")
     return arn
 

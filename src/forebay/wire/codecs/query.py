@@ -169,6 +169,6 @@ def _entries(node: MapOf, branch: Tree) -> Tree:
 
 
 def _numbered(branch: Tree) -> list[Any]:
-    if not all(key.isascii() and key.isdigit() and len(key) < 10 for key in branch):
+    if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key in branch):
         raise ServiceError.of(_UNREADABLE, "A list's entries are not numbered.")
     return [branch[key] for key in sorted(branch, key=int)]
