@@ -106,8 +106,12 @@ def main() -> None:
     last = (os.cpu_count() or 1) - 1
     os.sched_setaffinity(0, {last})
     cores = set(range(last + 1)) if options.free else set(range(max(last, 1)))
-    systems = [system for system in OURS + PEERS if not options.only or any(part in system.name for part in options.only)]
-    print(f"load of the machine before: {os.getloadavg()[0]:.2f}; servers on cores {sorted(cores)}, load on core {last}")
+    systems = [
+        system for system in OURS + PEERS if not options.only or any(part in system.name for part in options.only)
+    ]
+    print(
+        f"load of the machine before: {os.getloadavg()[0]:.2f}; servers on cores {sorted(cores)}, load on core {last}"
+    )
     rates = rounds(systems, options, cores)
     for scenario in options.scenario:
         table(scenario, systems, rates)
@@ -135,13 +139,18 @@ def rounds(systems: Sequence[System], options: argparse.Namespace, cores: set[in
                 except (OSError, TimeoutError, ValueError) as error:
                     print(f"  {system.name}, {scenario}: failed: {error!r}")
                     continue
-                print(f"  {system.name}, {scenario}: {result[0].unit_rate:,.0f} messages/s, {result[1]:.0f} us of CPU each; {result[0]}", flush=True)
+                print(
+                    f"  {system.name}, {scenario}: {result[0].unit_rate:,.0f} messages/s, {result[1]:.0f} us of CPU each; {result[0]}",
+                    flush=True,
+                )
                 known = best.get((scenario, system.name), 0.0)
                 best[scenario, system.name] = max(known, result[0].unit_rate)
     return best
 
 
-def measure(system: System, scenario: Scenario, options: argparse.Namespace, cores: set[int]) -> tuple[LoadResult, float]:
+def measure(
+    system: System, scenario: Scenario, options: argparse.Namespace, cores: set[int]
+) -> tuple[LoadResult, float]:
     """Run one scenario on a server that has just been started, with one new queue; return also its us of CPU a message."""
     with started(system, cores) as (port, pid):
         requests = Requests(port, make_queue(port))

@@ -21,8 +21,8 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+"
     r"Credential=(?P<credential>[^,\s]+)\s*,\s*"
     r"SignedHeaders=(?P<headers>[^,\s]+)\s*,\s*"
-    r"Signature=(?P<signature>[0-9a-f]+)\s*"
 )
+_SIGNATURE = re.compile(r"[0-9a-f]+\s*")
 _SPACES = re.compile(r" {2,}")
 
 
@@ -72,19 +72,33 @@ def parse_signature(request: Request) -> Signature | None:
 
 
 def _parse_header(request: Request, header: str) -> Signature:
-    match = _AUTHORIZATION.fullmatch(header)
-    if match is None:
-        raise ValueError("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters.")
+    start, _, signature = header.rpartition("Signature=")
+    scope, signed_headers = _parse_start(start)
+    if _SIGNATURE.fullmatch(signature) is None:
+        raise _incomplete()
     timestamp = request.headers.get("x-amz-date") or request.headers.get("date", "")
     return Signature(
-        _parse_scope(match["credential"]),
+        scope,
         timestamp,
-        match["headers"].split(";"),
-        match["signature"],
+        signed_headers,
+        signature.rstrip(),
         is_presigned=False,
         expires_seconds=0,
         security_token=request.headers.get("x-amz-security-token"),
     )
+
+
+@lru_cache(maxsize=4096)
+def _parse_start(start: str) -> tuple[Scope, Sequence[str]]:
+    """Return what stands before the signature: it is the same in a client's next thousand requests."""
+    match = _AUTHORIZATION.fullmatch(start)
+    if match is None:
+        raise _incomplete()
+    return _parse_scope(match["credential"]), tuple(match["headers"].split(";"))
+
+
+def _incomplete() -> ValueError:
+    return ValueError("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters.")
 
 
 def _parse_presigned(request: Request) -> Signature:
@@ -121,35 +135,24 @@ def _parse_scope(credential: str) -> Scope:
 
 def is_right(request: Request, signature: Signature, secret_key: str) -> bool:
     """Return whether the signature is the one that the secret key makes; compared in constant time."""
-    key = _signing_key(secret_key, signature.scope.date, signature.scope.region, signature.scope.service)
-    scope = signature.scope
-    text = "\n".join(
-        (
-            ALGORITHM,
-            signature.timestamp,
-            f"{scope.date}/{scope.region}/{scope.service}/aws4_request",
-            hashlib.sha256(canonical_request(request, signature).encode()).hexdigest(),
-        )
-    )
+    _, date, region, service = signature.scope
+    key = _signing_key(secret_key, date, region, service)
+    digest = hashlib.sha256(canonical_request(request, signature).encode()).hexdigest()
+    text = f"{ALGORITHM}\n{signature.timestamp}\n{date}/{region}/{service}/aws4_request\n{digest}"
     expected = hmac.digest(key, text.encode(), "sha256").hex()
     return hmac.compare_digest(expected, signature.signature)
 
 
 def canonical_request(request: Request, signature: Signature) -> str:
     """Return the canonical request, as AWS's general reference defines it."""
-    headers = [f"{name}:{_header_value(request, name)}\n" for name in signature.signed_headers]
+    names = signature.signed_headers
+    headers = "".join([f"{name}:{_header_value(request, name)}\n" for name in names])
+    path = request.path or "/"
     # S3 signs its path as it stands, every other service encodes it once more.
-    path = request.path if signature.scope.service == "s3" else quote(request.path, safe="/-_.~")
-    return "\n".join(
-        (
-            request.method,
-            path or "/",
-            _canonical_query(request.query, signature),
-            "".join(headers),
-            ";".join(signature.signed_headers),
-            payload_hash(request, signature),
-        )
-    )
+    if path != "/" and signature.scope.service != "s3":
+        path = quote(path, safe="/-_.~")
+    query = _canonical_query(request.query, signature) if request.query else ""
+    return f"{request.method}\n{path}\n{query}\n{headers}\n{';'.join(names)}\n{payload_hash(request, signature)}"
 
 
 def payload_hash(request: Request, signature: Signature) -> str:
@@ -172,7 +175,8 @@ def has_declared_payload(request: Request) -> bool:
 
 def _header_value(request: Request, name: str) -> str:
     value = request.host if name == "host" else request.headers.get(name, "")
-    return _SPACES.sub(" ", value.strip())
+    value = value.strip()
+    return _SPACES.sub(" ", value) if "  " in value else value
 
 
 def _canonical_query(query: str, signature: Signature) -> str:
