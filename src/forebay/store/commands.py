@@ -295,6 +295,19 @@ class ReadLog(Query[tuple[StoredEntry, ...]], frozen=True, gc=False):
     newest_first: bool = False
 
 
+class LogSize(msgspec.Struct, frozen=True, gc=False):
+    """How many entries a stream has, and the bytes of their data."""
+
+    entries: int
+    data_bytes: int
+
+
+class MeasureLog(Query[LogSize], frozen=True, gc=False):
+    """Measure a stream. The entries are counted with every change; adding up the bytes looks at each of them."""
+
+    stream: str
+
+
 class DropLog(Command[int], frozen=True, gc=False):
     """Delete a stream with all its entries; answers how many."""
 

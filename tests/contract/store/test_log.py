@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, ReadLog
+from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, LogSize, MeasureLog, ReadLog
 from tests.contract.store.samples import run
 
 
@@ -52,6 +52,18 @@ async def test_read_is_bounded_by_time(store, times):
     assert await positions(store, "a", from_ms=31) == []
     assert await positions(store, "a", until_ms=10) == []
     assert await positions(store, "a", from_ms=20, after=twenties[0], until_ms=21) == twenties[1:]
+
+
+async def test_stream_is_measured(store):
+    assert await run(store, MeasureLog("a")) == LogSize(0, 0)
+    await append(store, "a", 1, 22, expires_at=50)
+    await append(store, "a", 333)
+    await append(store, "b", 1)
+    assert await run(store, MeasureLog("a")) == LogSize(3, len(b"a@1a@22a@333"))
+    await run(store, ExpireLog(50, 10))
+    assert await run(store, MeasureLog("a")) == LogSize(1, len(b"a@333"))
+    await run(store, DropLog("a"))
+    assert await run(store, MeasureLog("a")) == LogSize(0, 0)
 
 
 async def test_dropped_stream_is_gone_and_begins_anew(store):

@@ -1,6 +1,6 @@
 """Logs, by the book."""
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, ReadLog, StoredEntry
+from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogSize, MeasureLog, ReadLog, StoredEntry
 from forebay.store.memory.state import LogRow, State
 
 
@@ -33,6 +33,12 @@ def read(state: State, query: ReadLog) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(stored.position, stored.entry.at_ms, stored.entry.data) for stored in entries[: query.limit]
     )
+
+
+def measure(state: State, query: MeasureLog) -> LogSize:
+    """Measure a stream."""
+    entries = state.streams.get(query.stream, {}).values()
+    return LogSize(len(entries), sum(len(stored.entry.data) for stored in entries))
 
 
 def drop(state: State, command: DropLog) -> int:

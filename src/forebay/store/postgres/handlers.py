@@ -24,6 +24,7 @@ from forebay.store.commands import (
     ExtendTimers,
     ForgetDuplicates,
     ListTimers,
+    MeasureLog,
     NextTimer,
     PeekMessages,
     PurgeQueue,
@@ -46,6 +47,7 @@ Asker = Callable[[Connection, Any], Any]
 QUERIES: Mapping[type[Command[Any]], Asker] = {
     PeekMessages: messages.peek,
     ReadLog: log.read,
+    MeasureLog: log.measure,
     NextTimer: timers.next_due,
     CountTimers: timers.count,
     ListTimers: timers.list_timers,

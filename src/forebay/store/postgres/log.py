@@ -8,7 +8,7 @@ its name at once; its entries are swept little by little.
 from collections.abc import Sequence
 from typing import Any
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, ReadLog, StoredEntry
+from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, LogSize, MeasureLog, ReadLog, StoredEntry
 from forebay.store.postgres.connection import Connection, Statement
 from forebay.store.postgres.session import TIME_MIN, Session
 
@@ -41,6 +41,11 @@ _LAST_BEFORE = Statement(
     "SELECT position FROM entry WHERE stream = $1::int8 AND at < $2::int8 ORDER BY at DESC, position DESC LIMIT 1",
     "int8",
     "int8",
+)
+_MEASURE = Statement(
+    "SELECT entries, (SELECT coalesce(sum(octet_length(data)), 0)::int8 FROM entry WHERE stream = number) FROM stream"
+    " WHERE name = $1::text",
+    "text",
 )
 _FIRST_SINCE = Statement(
     "SELECT position FROM entry WHERE stream = $1::int8 AND at >= $2::int8 ORDER BY at, position LIMIT 1",
@@ -143,6 +148,12 @@ def read(connection: Connection, query: ReadLog) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(*row) for row in connection.fetch(statement, number, low, high, from_ms, until_ms, query.limit)
     )
+
+
+def measure(connection: Connection, query: MeasureLog) -> LogSize:
+    """Measure a stream."""
+    rows = connection.fetch(_MEASURE, query.stream)
+    return LogSize(*rows[0]) if rows else LogSize(0, 0)
 
 
 def drop(session: Session, commands: Sequence[DropLog]) -> list[int]:

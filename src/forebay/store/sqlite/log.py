@@ -10,7 +10,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, ReadLog, StoredEntry
+from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogSize, MeasureLog, ReadLog, StoredEntry
 from forebay.store.sqlite.rows import Statements
 from forebay.store.sqlite.session import Session
 
@@ -92,6 +92,15 @@ def read(connection: sqlite3.Connection, query: ReadLog) -> tuple[StoredEntry, .
         (number, low, high, *bounds, query.limit),
     )
     return tuple(StoredEntry(*row) for row in rows.fetchall())
+
+
+def measure(connection: sqlite3.Connection, query: MeasureLog) -> LogSize:
+    """Measure a stream."""
+    row = connection.execute(
+        "SELECT entries, (SELECT total(length(data)) FROM entry WHERE stream = number) FROM stream WHERE name = ?",
+        (query.stream,),
+    ).fetchone()
+    return LogSize(row[0], int(row[1])) if row else LogSize(0, 0)
 
 
 def drop(session: Session, commands: Sequence[DropLog]) -> list[int]:
