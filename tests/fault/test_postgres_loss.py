@@ -5,7 +5,6 @@ import random
 
 import psycopg
 import pytest
-from tests.contract.store.samples import counts, message, receipt, receive, run, send
 
 from forebay.core.errors import Unavailable
 from forebay.store.commands import (
@@ -21,6 +20,7 @@ from forebay.store.commands import (
 )
 from forebay.store.postgres import open_postgres
 from tests import postgres as servers
+from tests.contract.store.samples import counts, message, receipt, receive, run, send
 from tests.fault.postgres_proxy import Proxy
 from tests.fault.store_writer import THINGS, Thing
 

@@ -5,12 +5,12 @@ import sys
 
 import psycopg
 import pytest
-from tests.contract.store.samples import counts, message, receive, receive_ids, run, send
 
 from forebay.core.errors import ConfigError
 from forebay.store.commands import (
     ClaimTimers,
     CountTimers,
+    DeleteMessages,
     ExtendTimers,
     PeekMessages,
     PurgeQueue,
@@ -23,6 +23,7 @@ from forebay.store.commands import (
 from forebay.store.postgres import open_postgres
 from forebay.store.postgres.connection import Statement
 from tests import postgres as servers
+from tests.contract.store.samples import counts, message, receipt, receive, receive_ids, run, send
 from tests.fault.store_writer import THINGS, Thing
 
 pytestmark = pytest.mark.skipif(servers.binaries() is None, reason="no PostgreSQL server: apt-get install postgresql")
@@ -116,6 +117,54 @@ def test_messages_hidden_by_one_node_return_on_the_other(server, execute):
         # Node b has seen the queue without `a`, whose place is before all that it has seen.
         assert await receive_ids(b, 1) == ["c"]
         assert await receive_ids(b, 1, now=100) == ["a"]
+
+    with_nodes(server, test)
+
+
+def test_fifo_order_and_deduplication_hold_across_nodes(server, execute):
+    names = [f"{group}{number:02}" for number in range(15) for group in "abcd"]
+
+    def new(name):
+        return message(name, group=name[0], deduplication_key=name, deduplication_until_ms=1000)
+
+    async def test(a, b):
+        served, sent = [], []
+
+        async def produce(node):
+            # Both nodes send everything, in the same order; the first of two is the one.
+            for name in names:
+                sent.extend(await run(node, SendMessages(1, (new(name),), is_fifo=True)))
+
+        async def consume(node):
+            while len(served) < len(names):
+                found = (await receive(node, 1, limit=3, is_fifo=True)).messages
+                served.extend(one.message_id for one in found)
+                receipts = tuple(receipt(one) for one in found)
+                assert await run(node, DeleteMessages(1, receipts, is_fifo=True)) == (True,) * len(found)
+
+        async with asyncio.TaskGroup() as group:
+            for node in (a, b):
+                group.create_task(produce(node))
+                for _ in range(3):
+                    group.create_task(consume(node))
+        assert sorted(one.message_id for one in sent if not one.is_duplicate) == sorted(names)
+        # Sorted by group only: the order within each is as it was.
+        assert sorted(served, key=lambda name: name[0]) == sorted(names)
+        assert await counts(b, 1) == (0, 0, 0)
+
+    with_nodes(server, test)
+
+
+def test_noisy_tenant_of_one_node_is_noisy_on_the_other(server, execute):
+    def of(tenant, *numbers):
+        return tuple(message(f"{tenant}{number}", group=tenant) for number in numbers)
+
+    async def test(a, b):
+        await run(a, SendMessages(1, of("n", *range(60))))
+        await receive(a, 1, limit=20)
+        await receive(b, 1, limit=20)
+        await run(a, SendMessages(1, of("q", 1, 2)))
+        assert await receive_ids(b, 1, limit=3) == ["q1", "q2", "n40"]
 
     with_nodes(server, test)
 

@@ -117,10 +117,11 @@ _EXPIRED = Statement(
 # Purged ones go too, but are not counted again.
 DELETE_ROWS = Statement(
     f"DELETE FROM message USING {_WANTED} WHERE message.queue = wanted.queue AND message.position = wanted.position"  # noqa: S608
-    " RETURNING message.queue, message.state, message.order_key, message.group_id,"
+    " AND expires_at <= $3::int8 RETURNING message.queue, message.state, message.order_key, message.group_id,"
     f" message.position > {_PURGED.format('message.queue')}",
     "int8[]",
     "int8[]",
+    "int8",
 )
 _UNSWEPT = Statement("SELECT number, purged_through FROM queue WHERE NOT is_swept LIMIT 1 FOR UPDATE SKIP LOCKED")
 _SWEEP = Statement(
@@ -329,22 +330,23 @@ def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
         fifo = {queue for queue, _, is_fifo in rows if is_fifo}
         session.is_fifo.update(dict.fromkeys(fifo, True))
         session.lock_queues({row[0] for row in rows} - fifo, fifo)
-        counted = delete_rows(session, [row[:2] for row in rows])
+        # Their retention may have been changed before they were locked.
+        counted = delete_rows(session, [row[:2] for row in rows], command.now_ms)
         fair.calm_idle(session, [(row[0], row[3], row[1]) for row in counted if row[0] not in fifo])
         fair.forget_idle(session)
         results.append(len(counted))
     return results
 
 
-def delete_rows(session: Session, rows: Iterable[Sequence[int]]) -> list[Row]:
-    """Delete messages given as queue and position; return those that were there and not purged.
+def delete_rows(session: Session, rows: Iterable[Sequence[int]], expired_at_ms: int = _POSITION_MAX) -> list[Row]:
+    """Delete messages given as queue and position, if they are expired then; return those not purged before.
 
     They are returned as queue, state, group's id (on a FIFO queue), group's name.
     """
     names = sorted((queue, position) for queue, position in rows)
     if not names:
         return []
-    deleted = session.fetch_changed(DELETE_ROWS, *zip(*names, strict=True))
+    deleted = session.fetch_changed(DELETE_ROWS, *zip(*names, strict=True), expired_at_ms)
     counted = [row[:4] for row in deleted if row[4]]
     for queue, state, *_ in counted:
         session.count(queue, max(state, 0), -1)

@@ -125,9 +125,9 @@ class Notifier:
                     self._tick()
                     select.select([], [], [], _RECONNECT_SECONDS)
             except Exception:
-                # Our own bug: wake-ups are hints, so the node goes on with polling.
+                # Our own bug. Without this thread, records that other nodes change would be seen late or never.
                 log.exception("store.notifier_failed")
-                return
+                select.select([], [], [], _RECONNECT_SECONDS)
 
     def _serve(self, connection: "psycopg.Connection[Row]") -> None:
         poll = select.poll()
