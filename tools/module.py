@@ -12,6 +12,7 @@ from tools.services import (
     LIST_ITEMS,
     MAP_ENTRIES,
     MAP_MEMBERS,
+    OPTIONAL,
     QUERY_ERRORS,
     XML_NAMESPACES,
     Service,
@@ -133,7 +134,7 @@ class Module:
 
     def _structure(self, name: str) -> str:
         shape = self.shapes[name]
-        required = set(shape.get("required", ()))
+        required = set(shape.get("required", ())) - OPTIONAL.get(self.service.name, {}).get(name, frozenset())
         members = {
             wire_name: member
             for wire_name, member in shape["members"].items()

@@ -86,6 +86,17 @@ QUERY_ERRORS: dict[str, dict[str, QueryError]] = {
     },
 }
 
+# Members that the model requires and AWS leaves out when they are empty: by structure
+# (https://github.com/aws/aws-sdk/issues/536 and 657).
+_BATCH_MEMBERS = frozenset({"Successful", "Failed"})
+OPTIONAL: dict[str, dict[str, frozenset[str]]] = {
+    "sqs": {
+        "SendMessageBatchResult": _BATCH_MEMBERS,
+        "DeleteMessageBatchResult": _BATCH_MEMBERS,
+        "ChangeMessageVisibilityBatchResult": _BATCH_MEMBERS,
+    },
+}
+
 # Spellings of the Query protocol that left botocore's model of SQS when it became JSON: lists by what an item is
 # called, maps by their entries' parts, members by their own name (SQS API reference, "Making Query API requests").
 LIST_ITEMS: dict[str, dict[str, str]] = {

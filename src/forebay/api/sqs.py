@@ -264,8 +264,8 @@ class ChangeMessageVisibilityBatchRequestEntry(wire.Shape, rename="pascal", froz
 
 
 class ChangeMessageVisibilityBatchResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    successful: Annotated[list[ChangeMessageVisibilityBatchResultEntry], wire.Xml(name="ChangeMessageVisibilityBatchResultEntry", flattened=True)]
-    failed: Annotated[list[BatchResultErrorEntry], wire.Xml(name="BatchResultErrorEntry", flattened=True)]
+    successful: Annotated[list[ChangeMessageVisibilityBatchResultEntry] | None, wire.Xml(name="ChangeMessageVisibilityBatchResultEntry", flattened=True)] = None
+    failed: Annotated[list[BatchResultErrorEntry] | None, wire.Xml(name="BatchResultErrorEntry", flattened=True)] = None
 
 
 class ChangeMessageVisibilityBatchResultEntry(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -299,8 +299,8 @@ class DeleteMessageBatchRequestEntry(wire.Shape, rename="pascal", frozen=True, k
 
 
 class DeleteMessageBatchResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    successful: Annotated[list[DeleteMessageBatchResultEntry], wire.Xml(name="DeleteMessageBatchResultEntry", flattened=True)]
-    failed: Annotated[list[BatchResultErrorEntry], wire.Xml(name="BatchResultErrorEntry", flattened=True)]
+    successful: Annotated[list[DeleteMessageBatchResultEntry] | None, wire.Xml(name="DeleteMessageBatchResultEntry", flattened=True)] = None
+    failed: Annotated[list[BatchResultErrorEntry] | None, wire.Xml(name="BatchResultErrorEntry", flattened=True)] = None
 
 
 class DeleteMessageBatchResultEntry(wire.Shape, rename="pascal", frozen=True, kw_only=True):
@@ -451,8 +451,8 @@ class SendMessageBatchRequestEntry(wire.Shape, rename="pascal", frozen=True, kw_
 
 
 class SendMessageBatchResult(wire.Shape, rename="pascal", frozen=True, kw_only=True):
-    successful: Annotated[list[SendMessageBatchResultEntry], wire.Xml(name="SendMessageBatchResultEntry", flattened=True)]
-    failed: Annotated[list[BatchResultErrorEntry], wire.Xml(name="BatchResultErrorEntry", flattened=True)]
+    successful: Annotated[list[SendMessageBatchResultEntry] | None, wire.Xml(name="SendMessageBatchResultEntry", flattened=True)] = None
+    failed: Annotated[list[BatchResultErrorEntry] | None, wire.Xml(name="BatchResultErrorEntry", flattened=True)] = None
 
 
 class SendMessageBatchResultEntry(wire.Shape, rename="pascal", frozen=True, kw_only=True):

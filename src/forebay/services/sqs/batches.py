@@ -55,7 +55,7 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     for _, draft in drafts:
         measures.sent(queue, draft.size_bytes)
     entries = [_sent_entry(queue, entry_id, draft, one) for (entry_id, draft), one in zip(drafts, sent, strict=True)]
-    return api.SendMessageBatchResult(successful=entries, failed=failed)
+    return api.SendMessageBatchResult(successful=entries or None, failed=failed or None)
 
 
 @operation
@@ -85,7 +85,7 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
         else:
             deleted.append(api.DeleteMessageBatchResultEntry(id=entry_id))
     call.part(QueueMeasures).deleted(queue, len(deleted))
-    return api.DeleteMessageBatchResult(successful=deleted, failed=failed)
+    return api.DeleteMessageBatchResult(successful=deleted or None, failed=failed or None)
 
 
 @operation
@@ -112,7 +112,7 @@ async def change_message_visibility_batch(
             failed.append(failed_entry(entry_id, error))
         else:
             changed.append(api.ChangeMessageVisibilityBatchResultEntry(id=entry_id))
-    return api.ChangeMessageVisibilityBatchResult(successful=changed, failed=failed)
+    return api.ChangeMessageVisibilityBatchResult(successful=changed or None, failed=failed or None)
 
 
 def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEntry) -> Draft:
