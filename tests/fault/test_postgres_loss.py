@@ -47,6 +47,8 @@ class Load:
         self.deleted = []
         self.kept = []
         self.logged = 0
+        self.fifo_sent = []
+        self.fifo_served = []
         # Done by whoever waits for the load to have moved on.
         self.steps = asyncio.Event()
 
@@ -81,6 +83,25 @@ class Load:
             await run(self.store, AppendLog("log", (LogEntry(number, key.encode()),)))
             self.logged += 1
 
+    async def produce_fifo(self, group):
+        number = 0
+        while not self.is_over:
+            number += 1
+            name = f"{group}.{number:05}"
+            new = message(name, group=group, deduplication_key=name, deduplication_until_ms=1000)
+            # Everything is sent twice, and there once.
+            for is_duplicate in (False, True):
+                (sent,) = await run(self.store, SendMessages(3, (new,), is_fifo=True))
+                assert sent.is_duplicate == is_duplicate
+            self.fifo_sent.append(name)
+
+    async def consume_fifo(self):
+        while not self.is_over:
+            found = (await receive(self.store, 3, limit=3, is_fifo=True)).messages
+            self.fifo_served += [one.message_id for one in found]
+            receipts = tuple(receipt(one) for one in found)
+            assert await run(self.store, DeleteMessages(3, receipts, is_fifo=True)) == (True,) * len(found)
+
     async def disturb(self, disturbance, times):
         for _ in range(times):
             for _ in range(random.randrange(1, 60)):
@@ -96,6 +117,8 @@ class Load:
             for number in range(3):
                 group.create_task(self.consume())
                 group.create_task(self.keep(f"k{number}"))
+                group.create_task(self.produce_fifo(f"g{number}"))
+                group.create_task(self.consume_fifo())
             group.create_task(self.disturb(disturbance, times))
 
     async def check(self):
@@ -105,6 +128,9 @@ class Load:
         records = [key for key, _ in await self.store.view(lambda view: view.records.list(THINGS))]
         assert sorted(records) == sorted(self.kept) == sorted(await everything(self.store, 2))
         assert await run(self.store, CountTimers("k")) == len(records)
+        served = self.fifo_served + await everything(self.store, 3)
+        # Sorted by group only: the order within each is as it was.
+        assert sorted(served, key=lambda name: name.split(".")[0]) == sorted(self.fifo_sent)
         entries = await run(self.store, ReadLog("log", 1_000_000))
         assert [entry.position for entry in entries] == list(range(1, self.logged + 1))
 

@@ -61,6 +61,10 @@ def with_nodes(server, test, count=2):
     asyncio.run(main())
 
 
+def of_group(name):
+    return message(name, group=name[0], deduplication_key=name, deduplication_until_ms=1000)
+
+
 def put(key, value):
     return lambda transaction: transaction.records.put(THINGS, key, value)
 
@@ -124,16 +128,13 @@ def test_messages_hidden_by_one_node_return_on_the_other(server, execute):
 def test_fifo_order_and_deduplication_hold_across_nodes(server, execute):
     names = [f"{group}{number:02}" for number in range(15) for group in "abcd"]
 
-    def new(name):
-        return message(name, group=name[0], deduplication_key=name, deduplication_until_ms=1000)
-
     async def test(a, b):
         served, sent = [], []
 
         async def produce(node):
             # Both nodes send everything, in the same order; the first of two is the one.
             for name in names:
-                sent.extend(await run(node, SendMessages(1, (new(name),), is_fifo=True)))
+                sent.extend(await run(node, SendMessages(1, (of_group(name),), is_fifo=True)))
 
         async def consume(node):
             while len(served) < len(names):
