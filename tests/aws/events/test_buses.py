@@ -168,6 +168,6 @@ def test_tags_of_buses_and_rules(events: Any) -> None:
 
 
 def test_operation_that_is_not_there_is_named(events: Any) -> None:
-    code, text = refusal(lambda: events.create_archive(ArchiveName="a", EventSourceArn=DEFAULT_ARN))
+    code, text = refusal(events.list_endpoints)
     assert code == "NotImplemented"
-    assert "CreateArchive" in text
+    assert "ListEndpoints" in text

@@ -1,20 +1,23 @@
-"""EventBridge: event buses, rules, targets.
+"""EventBridge: event buses, rules, targets, archives and replays.
 
 Reading order: `bus`, `rule`, `rule_target` and `event` (what is kept, what flows, and the rules on both), `buses`,
 `rules`, `targets` and `events` (operations), `rule_index` (the compiled rules of each bus), `router` (from an event to
 what is committed for it), `target` (buses as targets), `sender` (dead letters), `schedule` and `workers` (rules that
-run by the clock). `permissions`, `policy` and `tags` stand apart.
+run by the clock), `archive`, `archives`, `replay`, `replays` and `replayer` (events that are kept, and put on their bus
+again). `permissions`, `policy` and `tags` stand apart.
 
-Left out, and answered with an error that says so: archives and replays, connections and API destinations, endpoints,
-partner event sources and buses. Kept and shown, but without effect: policies of buses and roles of rules and targets
-(IAM is not enforced), KMS keys, log settings and dead-letter queues of buses. A target whose service this node cannot
-deliver to is refused when it is put.
+Left out, and answered with an error that says so: connections and API destinations, endpoints, partner event sources
+and buses. Kept and shown, but without effect: policies of buses and roles of rules and targets (IAM is not enforced),
+KMS keys, log settings and dead-letter queues of buses. The rules that AWS lists for archives (`Events-Archive-...`) are
+not listed. A target whose service this node cannot deliver to is refused when it is put.
 """
 
 from forebay.api import events as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.events import buses, events, permissions, rules, tags, targets
+from forebay.services.events import archives, buses, events, permissions, replays, rules, tags, targets
+from forebay.services.events.replay import TIMERS
+from forebay.services.events.replayer import Replayer
 from forebay.services.events.router import Router
 from forebay.services.events.rule_index import RuleIndex
 from forebay.services.events.schedule import KIND
@@ -30,11 +33,17 @@ async def _build(platform: Platform) -> Parts:
     return Parts(
         target=BusTarget(store, clock, ids, router),
         sender=RuleSender(clock, ids),
-        duties=[Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)])],
+        duties=[
+            Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)]),
+            Duty(Replayer(store, clock, router), [("timers", TIMERS)]),
+        ],
         shared=[index, router],
     )
 
 
 SERVICE = Service(
-    name="events", model=api.MODEL, operations=[buses, rules, targets, events, permissions, tags], build=_build
+    name="events",
+    model=api.MODEL,
+    operations=[buses, rules, targets, events, archives, replays, permissions, tags],
+    build=_build,
 )

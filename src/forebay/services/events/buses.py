@@ -6,6 +6,7 @@ from forebay.api import events as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.events import limits
+from forebay.services.events.archive import ARCHIVE
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus, check_name, find_bus, load_bus
 from forebay.services.events.errors import not_implemented, too_many, validation_error
 from forebay.services.events.pages import page
@@ -83,12 +84,16 @@ def delete_event_bus(call: Call, request: api.DeleteEventBusRequest) -> None:
     """Delete a custom bus; one that is not there is as good as deleted.
 
     Raises:
-        ValidationException: it is the default bus, or has rules.
+        ValidationException: it is the default bus, or has rules or archives.
     """
     if request.name == DEFAULT:
         raise validation_error("Cannot delete event bus default.")
     address = BusAddress.of(call, request.name)
     if call.records.list(RULE, key_prefix(address.key()), limit=1):
+        raise validation_error("EventBus can't be deleted since it has rules.")
+    archives = call.records.list(ARCHIVE, key_prefix(address.account, address.region))
+    if any(archive.bus == address.name for _, archive in archives):
+        # Each archive has a rule on its bus that AWS manages.
         raise validation_error("EventBus can't be deleted since it has rules.")
     call.records.delete(BUS, address.key())
 

@@ -29,6 +29,23 @@ def no_bus(name: str) -> api.ResourceNotFoundException:
     return api.ResourceNotFoundException(f"Event bus {name} does not exist.")
 
 
+def no_archive(name: str) -> api.ResourceNotFoundException:
+    """Return the answer for an archive that is not there."""
+    return api.ResourceNotFoundException(f"Archive {name} does not exist.")
+
+
+def no_replay(name: str) -> api.ResourceNotFoundException:
+    """Return the answer for a replay that is not there."""
+    return api.ResourceNotFoundException(f"Replay {name} does not exist.")
+
+
+def one_filter(operation: str) -> ServiceError:
+    """Return the answer for a list of archives or replays that is narrowed in more than one way."""
+    return validation_error(
+        f"At most one filter is allowed for {operation}. Use either : State, EventSourceArn, or NamePrefix."
+    )
+
+
 def no_rule(name: str, bus: str) -> api.ResourceNotFoundException:
     """Return the answer for a rule that is not there."""
     return api.ResourceNotFoundException(f"Rule {name} does not exist on EventBus {bus}.")

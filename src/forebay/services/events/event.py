@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
@@ -13,6 +14,8 @@ from forebay.services.events import limits
 # The words for a member that is absent; EventBridge fails the entry, not the request.
 _REQUIRED = "Parameter {name} is not valid. Reason: {name} is a required argument."
 _OWN_SOURCE = "aws."
+REPLAY_NAME = "replay-name"
+"""The member by which rules and targets tell a replayed event."""
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +35,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 class Event(msgspec.Struct, frozen=True):
     """One event on one bus. `document` is `text` decoded; `at` is when it came in, seconds since the epoch.
 
-    `is_forwarded`: it came from another bus through a rule, and goes to no further bus.
+    `is_forwarded`: it came from another bus through a rule, and goes to no further bus. `replay` names the replay that
+    has put it on the bus again.
     """
 
     event_id: str
@@ -41,6 +45,7 @@ class Event(msgspec.Struct, frozen=True):
     at: float
     trace_header: str | None = None
     is_forwarded: bool = False
+    replay: str | None = None
 
 
 class Detail(msgspec.Struct, frozen=True, gc=False):
@@ -166,6 +171,23 @@ def forwarded_event(text: str, at: float, trace_header: str | None) -> Event | N
     if document is None or not isinstance(document.get("id"), str):
         return None
     return Event(cast("str", document["id"]), text, document, at, trace_header, is_forwarded=True)
+
+
+def replayed_event(archived: Event, replay: str) -> Event:
+    """Return an archived event as a replay puts it on the bus again: it says which replay that is."""
+    name = _encode(replay).decode()
+    text = f'{archived.text.rstrip()[:-1]},"{REPLAY_NAME}":{name}}}'
+    document = {**archived.document, REPLAY_NAME: replay}
+    return replace(archived, text=text, document=document, replay=replay)
+
+
+def event_time(event: Event) -> float:
+    """Return the time that an event bears, in seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(event.document["time"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        # What was made to look like an event and put on a bus through another's rule need not have one.
+        return event.at
 
 
 def format_time(at: float) -> str:

@@ -18,6 +18,10 @@ PAGE_MAX = 100
 RETRY_ATTEMPTS = 185
 EVENT_AGE_SECONDS = 86_400
 
+DAY_MS = 86_400_000
+# "You can have a maximum of ten active concurrent replays per account per AWS Region" (user guide, replaying events).
+REPLAYS_MAX = 10
+
 # Above this many rules on a bus, the trace of an event does not say why each of the others did not match.
 EXPLAINED_RULES_MAX = 20
 # Differences that are named for one rule.
@@ -27,3 +31,11 @@ EXPLAINED_FIELDS_MAX = 3
 SCHEDULE_BATCH = 100
 SCHEDULE_LEASE_SECONDS = 60.0
 SCHEDULE_POLL_SECONDS = 60.0
+
+# The replayer's own: how many replays take a step in one turn and how long a step may hold one; how many events a step
+# puts on the bus, and how many bytes of them (one more event than fits may come where they grow).
+REPLAYS_PER_STEP = 10
+REPLAY_LEASE_SECONDS = 60.0
+REPLAY_POLL_SECONDS = 60.0
+REPLAY_BATCH = 256
+REPLAY_BATCH_BYTES = 4_194_304

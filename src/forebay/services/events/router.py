@@ -1,10 +1,10 @@
-"""From an event on a bus to what is committed for it: deliveries of the rules that match, and the trace of why.
+"""From an event on a bus to what is committed for it: its archives, deliveries of the rules that match, and the trace.
 
-PutEvents, buses that are targets, and schedules all go through here.
+PutEvents, buses that are targets, schedules and replays all go through here.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
@@ -38,14 +38,20 @@ class Router:
         self._ids = ids
         self._is_traced = is_traced
 
-    async def route(self, event: Event, address: BusAddress) -> list[Command[Any]]:
+    async def route(self, event: Event, address: BusAddress, only: Container[str] | None = None) -> list[Command[Any]]:
         """Return the commands by which a bus takes an event; none where nothing matches and nothing is traced.
+
+        With `only`, no rules but those with these ARNs get it.
 
         A bus that does not exist drops the event, as AWS's does (user guide, "Sending events with PutEvents").
         """
         rules = await self._index.find(address)
         matched = [] if rules is None else rules.match(event)
+        if only is not None:
+            matched = [rule for rule in matched if rule.arn in only]
         commands: list[Command[Any]] = []
+        if rules is not None and rules.archives:
+            commands += [archive.append(event) for archive in rules.match_archives(event)]
         if self._is_traced:
             commands += self._trace_of(event, address, rules, matched)
         for rule in matched:
@@ -108,8 +114,12 @@ class Router:
         if rules is None:
             steps = [Step(event.at, "received", bus, message=f"Event bus {address.name} does not exist.")]
             return [*self._trace.record(event.event_id, steps)]
-        steps = [Step(event.at, "received", bus), *(Step(event.at, "matched", rule.arn) for rule in matched)]
-        if len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
+        received = "" if event.replay is None else f"Replayed by {event.replay}."
+        steps = [
+            Step(event.at, "received", bus, message=received),
+            *(Step(event.at, "matched", rule.arn) for rule in matched),
+        ]
+        if event.replay is None and len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
             steps += [
                 Step(event.at, "unmatched", rule.arn, message=_reason(rule, mismatches))
                 for rule, mismatches in rules.explain(event, matched)

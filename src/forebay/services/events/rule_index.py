@@ -1,4 +1,4 @@
-"""The rules of each bus, compiled: what an event is matched against without a look into the store.
+"""The rules and archives of each bus, compiled: what an event is matched against without a look into the store.
 
 A bus is compiled when its first event comes, and kept up to date by the store's commits: before PutRule has answered,
 its rule is here.
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from forebay.languages.event_pattern import Mismatch, Pattern, RuleSet, explain_each, parse_pattern
+from forebay.services.events.archive import ARCHIVE, Archive, CompiledArchive, compile_archive
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus
-from forebay.services.events.event import Event
+from forebay.services.events.event import REPLAY_NAME, Event
 from forebay.services.events.rule import RULE, Rule
 from forebay.services.events.rule_target import RuleTarget, compile_target
 from forebay.store.contract import Store, View
@@ -28,11 +29,13 @@ class CompiledRule(msgspec.Struct, frozen=True):
 
 
 class BusRules:
-    """The compiled rules of one bus, by the keys of their records."""
+    """The compiled rules and archives of one bus, by the keys of their records."""
 
     def __init__(self) -> None:
         self.rules: dict[str, CompiledRule] = {}
         self._set: RuleSet[str] = RuleSet()
+        self.archives: dict[str, CompiledArchive] = {}
+        self._archives_set: RuleSet[str] = RuleSet()
 
     def put(self, key: str, rule: Rule) -> None:
         """Add a rule, or replace it."""
@@ -51,6 +54,30 @@ class BusRules:
     def match(self, event: Event) -> list[CompiledRule]:
         """Return the enabled rules whose pattern an event matches."""
         return [self.rules[key] for key in self._set.match(event.document)]
+
+    def put_archive(self, key: str, archive: Archive) -> None:
+        """Add an archive, or replace it."""
+        compiled = self.archives[key] = compile_archive(archive)
+        if compiled.pattern is None:
+            self._archives_set.remove(key)
+        else:
+            self._archives_set.add(key, compiled.pattern)
+
+    def remove_archive(self, key: str) -> None:
+        """Forget an archive; one that is not the bus's is no error."""
+        self.archives.pop(key, None)
+        self._archives_set.remove(key)
+
+    def match_archives(self, event: Event) -> list[CompiledArchive]:
+        """Return the archives that take an event.
+
+        AWS's own rule behind each archive matches events without `replay-name` only: "Replayed events are not sent to
+        an archive" (CreateArchive).
+        """
+        if not self.archives or REPLAY_NAME in event.document:
+            return []
+        matched = set(self._archives_set.match(event.document)) if len(self._archives_set) else frozenset[str]()
+        return [archive for key, archive in self.archives.items() if archive.pattern is None or key in matched]
 
     def explain(self, event: Event, matched: Sequence[CompiledRule]) -> list[tuple[CompiledRule, list[Mismatch]]]:
         """Return the other rules with a pattern, and why it did not match; nothing for those that are disabled."""
@@ -72,6 +99,7 @@ class RuleIndex:
         self._changes = 0
         store.watch(RULE, self._rule_changed)
         store.watch(BUS, self._bus_changed)
+        store.watch(ARCHIVE, self._archive_changed)
 
     async def find(self, address: BusAddress) -> BusRules | None:
         """Return the rules of a bus, or None where there is no such bus."""
@@ -84,17 +112,22 @@ class RuleIndex:
         return await self._compile(key)
 
     async def _compile(self, key: str) -> BusRules:
-        def read(view: View) -> list[tuple[str, Rule]]:
-            return list(view.records.list(RULE, key_prefix(key)))
+        prefix = key_prefix(*key_parts(key)[:-1])
+
+        def read(view: View) -> tuple[Sequence[tuple[str, Rule]], Sequence[tuple[str, Archive]]]:
+            return view.records.list(RULE, key_prefix(key)), view.records.list(ARCHIVE, prefix)
 
         while True:
             changes = self._changes
-            records = await self._store.view(read)
+            records, archives = await self._store.view(read)
             if changes == self._changes:
                 break
         rules = self._buses[key] = BusRules()
         for rule_key, rule in records:
             rules.put(rule_key, rule)
+        for archive_key, archive in archives:
+            if archive.address().key() == key:
+                rules.put_archive(archive_key, archive)
         return rules
 
     def _rule_changed(self, key: str, rule: Rule | None) -> None:
@@ -106,6 +139,14 @@ class RuleIndex:
             rules.remove(key)
         else:
             rules.put(key, rule)
+
+    def _archive_changed(self, key: str, archive: Archive | None) -> None:
+        self._changes += 1
+        if archive is None:
+            for rules in self._buses.values():
+                rules.remove_archive(key)
+        elif (rules := self._buses.get(archive.address().key())) is not None:
+            rules.put_archive(key, archive)
 
     def _bus_changed(self, key: str, bus: EventBus | None) -> None:
         self._changes += 1

@@ -1,0 +1,128 @@
+"""The background duty of replays: an archive's events go onto their bus again, batch by batch.
+
+A batch's deliveries, the position that it leads to and the end of the lease are one commit: whatever kills the node,
+no event is replayed twice and none is left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from forebay.background.worker import IDLE
+from forebay.core.clock import Clock
+from forebay.services.events import limits
+from forebay.services.events.archive import ARCHIVE, read_archived
+from forebay.services.events.event import replayed_event
+from forebay.services.events.replay import REPLAY, TIMERS, Replay
+from forebay.services.events.router import Router
+from forebay.store.commands import (
+    ClaimedTimer,
+    ClaimTimers,
+    Command,
+    NextTimer,
+    ReadLog,
+    Settlement,
+    SettleTimers,
+    StoredEntry,
+)
+from forebay.store.contract import Store, Transaction
+from forebay.store.records import record_key
+
+
+class Replayer:
+    """Carries replays out, several side by side in turn. A `Worker`.
+
+    Events come in the order in which they were archived.
+    """
+
+    name = "events.replay"
+
+    def __init__(self, store: Store, clock: Clock, router: Router) -> None:
+        self._store = store
+        self._clock = clock
+        self._router = router
+
+    async def run_once(self) -> float:
+        """Take one step of each replay that is due; return the seconds until the next one is."""
+        now = self._clock.now()
+        lease_until_ms = int((now + limits.REPLAY_LEASE_SECONDS) * 1000)
+        claim = ClaimTimers(TIMERS, int(now * 1000), lease_until_ms, limits.REPLAYS_PER_STEP)
+        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
+        for timer in claimed:
+            await self._step(timer)
+        return 0.0 if claimed else await self._seconds_until_next()
+
+    async def _step(self, timer: ClaimedTimer) -> None:
+        replay = await self._store.view(lambda view: view.records.find(REPLAY, timer.key))
+        if replay is None or not replay.is_under_way:
+            await self._keep(timer, None, ())
+            return
+        archive = await self._store.find(ARCHIVE, record_key(replay.account, replay.region, replay.archive))
+        if archive is None or archive.log != replay.log:
+            ended = replace(
+                replay, state="FAILED", reason=f"Archive {replay.archive} does not exist.", ended_at=self._clock.now()
+            )
+            await self._keep(timer, ended, ())
+            return
+        query = ReadLog(
+            archive.stream(),
+            replay.batch,
+            after=replay.position,
+            # Events bear whole seconds.
+            from_ms=int(replay.from_at) * 1000,
+            until_ms=round(replay.until_at * 1000),
+        )
+        entries = await self._store.view(lambda view: view.ask(query))
+        commands = await self._commands(replay, entries)
+        await self._keep(timer, _after(replay, entries, self._clock.now()), commands)
+
+    async def _commands(self, replay: Replay, entries: Sequence[StoredEntry]) -> list[Command[Any]]:
+        """Return the commands by which the bus takes a batch of events again."""
+        now, address = self._clock.now(), replay.address()
+        only = frozenset(replay.rules) or None
+        commands: list[Command[Any]] = []
+        for entry in entries:
+            event = replayed_event(read_archived(entry.data, now), replay.name)
+            commands += await self._router.route(event, address, only)
+        return commands
+
+    async def _keep(self, timer: ClaimedTimer, after: Replay | None, commands: Sequence[Command[Any]]) -> None:
+        """Commit a step, unless the lease was lost or the replay has been cancelled meanwhile."""
+        now = self._clock.now()
+
+        def work(transaction: Transaction) -> None:
+            replay = transaction.records.find(REPLAY, timer.key)
+            is_cancelled = replay is not None and replay.state == "CANCELLING"
+            goes_on = after is not None and not after.has_ended and not is_cancelled
+            settlement = Settlement(timer.key, timer.epoch, int(now * 1000) if goes_on else None)
+            (is_held,) = transaction.apply(SettleTimers(TIMERS, (settlement,)))
+            if not is_held or replay is None:
+                return
+            if is_cancelled:
+                transaction.records.put(REPLAY, timer.key, replace(replay, state="CANCELLED", ended_at=now))
+            elif after is not None:
+                transaction.records.put(REPLAY, timer.key, after)
+                for command in commands:
+                    transaction.apply(command)
+
+        await self._store.transact(work)
+
+    async def _seconds_until_next(self) -> float:
+        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(TIMERS)))
+        if due_at_ms is None:
+            return IDLE
+        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), limits.REPLAY_POLL_SECONDS))
+
+
+def _after(replay: Replay, entries: Sequence[StoredEntry], now: float) -> Replay:
+    """Return a replay as it is when a batch of events has been replayed; a short one was the last."""
+    if entries:
+        size = max(1, sum(len(entry.data) for entry in entries) // len(entries))
+        batch = max(1, min(replay.batch * 2, limits.REPLAY_BATCH, limits.REPLAY_BATCH_BYTES // size))
+        is_last = len(entries) < replay.batch
+        last = entries[-1]
+        replay = replace(replay, state="RUNNING", position=last.position, replayed_until=last.at_ms / 1000, batch=batch)
+        if not is_last:
+            return replay
+    return replace(replay, state="COMPLETED", ended_at=now)
