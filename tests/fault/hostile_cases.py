@@ -7,11 +7,103 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_SAM = {
-    "Transform": "AWS::Serverless-2016-10-31",
+_TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+_STATEMENT = {"Effect": "Allow", "Action": ["sqs:*"], "Resource": "*"}
+
+
+def _of(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+WIDE: Mapping[str, Any] = {
+    "AWSTemplateFormatVersion": "2010-09-09",
+    "Description": "Most resource types, every intrinsic function.",
+    "Parameters": {
+        "Size": {"Type": "Number", "Default": "3", "MinValue": 1, "MaxValue": 10},
+        "Kind": {"Type": "String", "AllowedValues": ["a", "b"], "Default": "a", "NoEcho": True},
+        "Many": {"Type": "CommaDelimitedList", "Default": "x,y,z"},
+    },
+    "Mappings": {"Map": {"a": {"x": "30"}, "b": {"x": "60"}}},
+    "Conditions": {
+        "IsA": {"Fn::Equals": [{"Ref": "Kind"}, "a"]},
+        "IsNot": {"Fn::Not": [{"Condition": "IsA"}]},
+        "Both": {"Fn::Or": [{"Fn::And": [{"Condition": "IsA"}, {"Condition": "IsNot"}]}, {"Condition": "IsA"}]},
+    },
     "Resources": {
-        "Table": {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain", "Properties": {"Tags": [{"Key": "a", "Value": "b"}]}},
-        "Api": {"Type": "AWS::Serverless::HttpApi", "Properties": {"StageName": "x"}},
+        "Dead": _of("SQS::Queue", FifoQueue=True, ContentBasedDeduplication=True),
+        "Queue": {
+            **_of(
+                "SQS::Queue",
+                DelaySeconds={"Ref": "Size"},
+                RedrivePolicy={"deadLetterTargetArn": {"Fn::GetAtt": ["Plain", "Arn"]}, "maxReceiveCount": 3},
+                Tags=[{"Key": "k", "Value": {"Fn::Join": ["-", [{"Fn::Select": [1, {"Ref": "Many"}]}, {"Ref": "AWS::Region"}]]}}],
+            ),
+            "Condition": "Both",
+            "DependsOn": ["Plain"],
+            "DeletionPolicy": "Retain",
+        },
+        "Plain": _of("SQS::Queue", VisibilityTimeout={"Fn::FindInMap": ["Map", {"Ref": "Kind"}, "x"]}),
+        "Policy": _of("SQS::QueuePolicy", Queues=[{"Ref": "Plain"}], PolicyDocument={"Statement": [_STATEMENT]}),
+        "Bus": _of("Events::EventBus", Name={"Fn::Sub": ["${a}-bus", {"a": {"Ref": "AWS::StackName"}}]}),
+        "Rule": _of(
+            "Events::Rule",
+            EventBusName={"Ref": "Bus"},
+            EventPattern={"source": [{"prefix": "a"}], "detail": {"n": [{"numeric": [">", 1]}]}},
+            Targets=[{"Id": "1", "Arn": {"Fn::GetAtt": "Plain.Arn"}, "InputTransformer": {"InputPathsMap": {"a": "$.a"}, "InputTemplate": "<a>"}}],
+        ),
+        "Tick": _of("Events::Rule", ScheduleExpression="rate(5 minutes)", State="DISABLED"),
+        "Role": _of("IAM::Role", AssumeRolePolicyDocument=_TRUST, Policies=[{"PolicyName": "p", "PolicyDocument": {"Statement": [_STATEMENT]}}]),
+        "User": _of("IAM::User", Groups=[]),
+        "Function": _of(
+            "Lambda::Function",
+            Role={"Fn::GetAtt": ["Role", "Arn"]},
+            Runtime="python3.11",
+            Handler="index.handler",
+            Code={"ZipFile": {"Fn::If": ["IsA", "def handler(e, c): pass", {"Ref": "AWS::NoValue"}]}},
+            Environment={"Variables": {"AB": {"Fn::Base64": "x"}}},
+        ),
+        "Version": _of("Lambda::Version", FunctionName={"Ref": "Function"}),
+        "Alias": _of("Lambda::Alias", FunctionName={"Ref": "Function"}, FunctionVersion={"Fn::GetAtt": ["Version", "Version"]}, Name="live"),
+        "Mapping": _of("Lambda::EventSourceMapping", FunctionName={"Ref": "Function"}, EventSourceArn={"Fn::GetAtt": ["Plain", "Arn"]}, Enabled=False),
+        "Permission": _of("Lambda::Permission", FunctionName={"Ref": "Function"}, Action="lambda:InvokeFunction", Principal="events.amazonaws.com"),
+        "Url": _of("Lambda::Url", TargetFunctionArn={"Ref": "Function"}, AuthType="NONE"),
+        "Api": _of("ApiGatewayV2::Api", Name="a", ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"]}),
+        "Integration": _of("ApiGatewayV2::Integration", ApiId={"Ref": "Api"}, IntegrationType="AWS_PROXY", IntegrationUri={"Fn::GetAtt": ["Function", "Arn"]}, PayloadFormatVersion="2.0"),
+        "Route": _of("ApiGatewayV2::Route", ApiId={"Ref": "Api"}, RouteKey="GET /a", Target={"Fn::Sub": "integrations/${Integration}"}),
+        "Stage": _of("ApiGatewayV2::Stage", ApiId={"Ref": "Api"}, StageName="$default", AutoDeploy=True),
+        "Logs": _of("Logs::LogGroup", RetentionInDays=7),
+        "Bucket": _of("S3::Bucket", VersioningConfiguration={"Status": "Enabled"}),
+        "BucketPolicy": _of("S3::BucketPolicy", Bucket={"Ref": "Bucket"}, PolicyDocument={"Statement": [{**_STATEMENT, "Principal": "*"}]}),
+        "Parameter": _of("SSM::Parameter", Type="String", Value={"Fn::Select": ["0", {"Fn::Split": [",", "a,b"]}]}),
+        "Secret": _of("SecretsManager::Secret", GenerateSecretString={"PasswordLength": 12, "SecretStringTemplate": "{}", "GenerateStringKey": "k"}),
+        "Wait": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+    },
+    "Outputs": {
+        "Out": {"Value": {"Fn::GetAtt": ["Plain", "Arn"]}, "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-out"}}},
+        "Zone": {"Value": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "Condition": "IsA"},
+    },
+}  # fmt: skip
+SAM: Mapping[str, Any] = {
+    "Transform": "AWS::Serverless-2016-10-31",
+    "Globals": {"Function": {"Timeout": 5, "Runtime": "python3.11", "Environment": {"Variables": {"AB": "b"}}}},
+    "Resources": {
+        "Queue": {"Type": "AWS::SQS::Queue"},
+        "Function": {
+            "Type": "AWS::Serverless::Function",
+            "Properties": {
+                "Handler": "index.handler",
+                "InlineCode": "def handler(e, c): pass",
+                "Policies": ["AWSLambdaBasicExecutionRole", {"SQSPollerPolicy": {"QueueName": {"Fn::GetAtt": ["Queue", "QueueName"]}}}],
+                "AutoPublishAlias": "live",
+                "Events": {
+                    "Api": {"Type": "HttpApi", "Properties": {"Path": "/a/{b}", "Method": "post", "ApiId": {"Ref": "Api"}}},
+                    "Queue": {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "BatchSize": 3, "Enabled": False}},
+                    "Rule": {"Type": "EventBridgeRule", "Properties": {"Pattern": {"source": ["a"]}}},
+                    "Tick": {"Type": "Schedule", "Properties": {"Schedule": "rate(1 hour)", "Enabled": False}},
+                },
+            },
+        },
+        "Api": {"Type": "AWS::Serverless::HttpApi", "Properties": {"StageName": "x", "CorsConfiguration": True}},
     },
 }  # fmt: skip
 _POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}]})  # fmt: skip
@@ -44,7 +136,7 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "RemovePermission": {"StatementId": "one"},
         "AddLayerVersionPermission": {"StatementId": "one", "Action": "lambda:GetLayerVersion", "Principal": "*"},
         "RemoveLayerVersionPermission": {"StatementId": "one"},
-        "CreateFunction": {"Runtime": "provided.al2023", "Handler": "x", "Environment": {"Variables": {"A": "b"}}, "MemorySize": 128, "Code": {"ZipFile": b"x"}},
+        "CreateFunction": {"Runtime": "provided.al2023", "Handler": "x", "Environment": {"Variables": {"AB": "b"}}, "MemorySize": 128, "Code": {"ZipFile": b"x"}},
         "CreateFunctionUrlConfig": {"AuthType": "NONE", "Cors": {"AllowOrigins": ["*"], "MaxAge": 5}},
         "CreateEventSourceMapping": {"EventSourceArn": "x", "BatchSize": 5, "Enabled": False},
         "UpdateEventSourceMapping": {"BatchSize": 3},
@@ -73,11 +165,11 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "ReimportApi": {"Basepath": "prepend"},
     },
     "cloudformation": {
-        "CreateStack": {"TemplateBody": "x", "Parameters": [{"ParameterKey": "Name", "ParameterValue": "made"}]},
-        "UpdateStack": {"TemplateBody": "x", "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]},
-        "CreateChangeSet": {"TemplateBody": "x", "Capabilities": ["CAPABILITY_AUTO_EXPAND"]},
-        "ValidateTemplate": {"TemplateBody": json.dumps(_SAM)},
-        "GetTemplateSummary": {"TemplateBody": json.dumps(_SAM)},
+        "CreateStack": {"TemplateBody": "x", "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]},
+        "UpdateStack": {"TemplateBody": "x", "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]},
+        "CreateChangeSet": {"TemplateBody": "x", "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]},
+        "ValidateTemplate": {"TemplateBody": json.dumps(SAM)},
+        "GetTemplateSummary": {"TemplateBody": json.dumps(SAM)},
         "DescribeStackResources": {"StackName": "stack"},
         "DescribeStackEvents": {"StackName": "stack"},
         "GetTemplate": {"StackName": "stack"},

@@ -10,9 +10,9 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import cbor2
 from botocore.model import ListShape, Shape, StructureShape
@@ -20,7 +20,7 @@ from botocore.model import ListShape, Shape, StructureShape
 from forebay.core.http import Request
 from forebay.core.shapes import Operation
 from tests.fault.hostile_world import ACCOUNT, HOST, REGION, signed
-from tests.property.codecs.oracle import Side, labels_for, request_for, side
+from tests.property.codecs.oracle import Side, labels_for, request_for
 from tests.property.codecs.test_hostile_input import PIECES, damaged
 from tests.property.codecs.values import Unfit, Values
 
@@ -59,12 +59,19 @@ TEXTS = (
     "Transform: AWS::Serverless-2016-10-31\nResources: {A: {Type: AWS::Serverless::Function, Properties: 5}}",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
+    *({"Ref": "Nothing"}, {"Ref": None}, {"Ref": ["AWS::Region"]}, {"Fn::GetAtt": ["Queue"]}, {"Fn::GetAtt": {"a": 1}}, {"Fn::GetAtt": "a"}),
+    *({"Fn::Sub": "${"}, {"Fn::Sub": ["${a}", []]}, {"Fn::Sub": {"a": 1}}, {"Fn::Join": [1, {}]}, {"Fn::Join": ",".join("ab")}),
+    *({"Fn::Select": [9, ["a"]]}, {"Fn::Select": ["x", []]}, {"Fn::Select": []}, {"Fn::Split": ["", "a"]}, {"Fn::FindInMap": ["Map", {}, 1]}),
+    *({"Fn::If": ["No", 1, 2]}, {"Fn::If": []}, {"Fn::Nothing": 1}, {"Ref": "a", "Fn::Sub": "b"}, {"Fn::ImportValue": {}}, {"Fn::Base64": []}),
+    *({"Ref": "AWS::NoValue"}, {"Ref": "AWS::Nothing"}, {"Fn::Cidr": ["x", 1]}, {"Fn::Transform": {"Name": "AWS::Include"}}, {"Condition": 1}),
+    *({"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "file:///etc/passwd"}}}, {"Fn::GetAZs": 5}, {"Fn::Length": 1}),
     *(None, True, False, 0, -1, 1, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**40, -(2**63) - 1),
     *(0.5, -0.5, 1e308, 1e-320, 4_000_000_000.5, 253402300800, -62135596801),
     *([], {}, [None], [[]], [{}], [""], ["a", "a"], ["a"] * 1001, {"a": None}, {"": ""}, {"a": {"b": 1}}, {"__type": "x"}),
     *({"a" * 600: "b"}, {f"k{at}": "v" for at in range(120)}, {"Key": "a", "Value": "b"}, [{"Id": "1"}, {"Id": "1"}]),
     *(_DEEP_LIST, _DEEP_MAP),
 )  # fmt: skip
+NUMBERS = tuple(value for value in VALUES if isinstance(value, (int, float)))
 HEADERS = (
     ("content-type", "application/json"),
     ("content-type", "application/x-www-form-urlencoded"),
@@ -341,6 +348,9 @@ class Maker:
             return [*pairs, (chance.choice(TEXTS[:60]), chance.choice(TEXTS))]
         at = chance.randrange(len(pairs))
         name, value = pairs[at]
+        if (inner := self._inside(value)) is not None:
+            pairs[at] = (name, inner)
+            return pairs
         match chance.randrange(8):
             case 0:
                 del pairs[at]
@@ -364,6 +374,9 @@ class Maker:
             return copy.deepcopy(chance.choice((*VALUES, *TEXTS[:20])))
         holder, key = chance.choice(places)
         old = holder[key]
+        if isinstance(old, str) and (inner := self._inside(old)) is not None:
+            holder[key] = inner
+            return tree
         match chance.randrange(10):
             case 0:
                 del holder[key]
@@ -376,12 +389,29 @@ class Maker:
             case 3 if isinstance(holder, dict):
                 holder[chance.choice((key.upper(), key.lower(), key + " ", "", "\0", "__type", "x" * 300))] = old
             case 4 | 5 | 6 if isinstance(old, (int, float)):
-                holder[key] = chance.choice(VALUES[:22])
+                holder[key] = chance.choice(NUMBERS)
             case 4 | 5 | 6 | 7:
                 holder[key] = chance.choice(TEXTS)
             case _:
                 holder[key] = copy.deepcopy(chance.choice(VALUES))
         return tree
+
+
+    def document(self, text: str) -> str:
+        """Change one to four places of a JSON document."""
+        return self._inside(text) or text
+
+    def _inside(self, text: str) -> str | None:
+        """Change one place of a document that is the text of a member (a template, pattern, policy), mostly."""
+        if text[:1] not in ("{", "[") or self.chance.random() < 0.2:
+            return None
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        for _ in range(self.chance.choice((1, 1, 1, 2, 4))):
+            tree = self._tree(tree) if isinstance(tree, (dict, list)) else tree
+        return json.dumps(tree)
 
 
 _INDEXES = ("0", "-1", "2", "99", "999999999", "9" * 25, "x", "", "01", "1.1", "²")

@@ -24,6 +24,7 @@ from forebay.config import Config
 from forebay.core.clock import Clock
 from forebay.core.http import Request, Response
 from forebay.core.ids import Ids
+from tests.fault.hostile_cases import SAM, WIDE
 from tests.property.codecs.oracle import parsed_by_botocore, request_for, side
 
 ACCOUNT = "000000000000"
@@ -59,7 +60,20 @@ TEMPLATE = {
 OPEN_API = {
     "openapi": "3.0.1",
     "info": {"title": "imported", "version": "1"},
-    "paths": {"/x/{id}": {"get": {"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET"}}}},
+    "x-amazon-apigateway-cors": {"allowOrigins": ["*"]},
+    "paths": {
+        "/x/{id}": {
+            "get": {
+                "x-amazon-apigateway-integration": {
+                    "type": "http_proxy",
+                    "httpMethod": "GET",
+                    "uri": "http://127.0.0.1:1/{id}",
+                    "payloadFormatVersion": "1.0",
+                    "requestParameters": {"append:header.a": "$request.path.id"},
+                }
+            }
+        }
+    },
 }
 # Returns what the request's body says, so that a test writes the function's answer.
 BOOTSTRAP = """#!/usr/bin/env python3
@@ -160,10 +174,10 @@ class World:
             patience = min(patience * 2, 0.05)
             self.step()
 
-    def step(self) -> None:
-        """Move the clock to the next moment anyone waits for."""
+    def step(self, seconds_max: float = 3600) -> None:
+        """Move the clock to the next moment anyone waits for, if that is not too far away."""
         due_at = self.clock.next_due_at()
-        if due_at is not None and due_at < self.clock.now() + 3600:
+        if due_at is not None and due_at < self.clock.now() + seconds_max:
             self.clock.advance(max(due_at - self.clock.now(), 0.001))
 
     async def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
@@ -205,10 +219,11 @@ async def open_world(findings: Findings, store: str = "memory:", **settings: Any
         if store == "sqlite:":
             given["store"] = None
         config = Config(**given)
+        # The same ids in each life of the world, so that requests made for one fit the next.
         clock = Clock(frozen_at=1_790_000_000.0)
         opened = await composition._open_store(config)
         try:
-            node, application = composition._build(config, opened, clock, Ids())
+            node, application = composition._build(config, opened, clock, Ids(seed=1))
             node.port, node.is_ready = 4566, True
             started = asyncio.Event()
             async with asyncio.TaskGroup() as group:
@@ -413,8 +428,8 @@ def _names(
             "credentialsarn": [ROLE],
         },
         "cloudformation": {
-            "stackname": ["stack", "new"],
-            "templatebody": [json.dumps(TEMPLATE)],
+            "stackname": ["stack", *(f"new{at}" for at in range(8))],
+            "templatebody": [json.dumps(TEMPLATE), json.dumps(WIDE), json.dumps(SAM)],
             "templateurl": [f"http://{HOST}/bucket/template.json", "s3://bucket/template.json"],
             "changesetname": ["change"],
             "logicalresourceid": ["Queue", "Rule"],

@@ -4,6 +4,7 @@ import random
 import re
 import string
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
@@ -153,7 +154,7 @@ class Values:
         raise Unfit(f"{shape.name}: {pattern}")
 
     def _matching(self, pattern: str, low: int, located: str | None) -> str:
-        return self._from(sre_parse.parse(python_pattern(pattern)), low)
+        return self._from(_parsed(pattern), low)
 
     def _from(self, parsed: Any, low: int) -> str:
         return "".join(self._token(op, argument, low) for op, argument in parsed)
@@ -181,11 +182,9 @@ class Values:
                 return ""
 
     def _one_of(self, parts: Any) -> str:
-        negated = parts[0][0] is sre.NEGATE
-        allowed = [chr(code) for code in range(32, 127) if _in_class(chr(code), parts) != negated]
+        allowed, plain = _members(tuple(parts))
         if not allowed:
             raise Unfit("class")
-        plain = [character for character in allowed if character.isalnum()]
         return self.random.choice(plain if plain and self.random.random() < 0.8 else allowed)
 
 
@@ -194,6 +193,7 @@ def matches(pattern: str, text: str) -> bool:
     return re.fullmatch(python_pattern(pattern), text) is not None
 
 
+@cache
 def python_pattern(pattern: str) -> str:
     """Give Java's expression as Python's; what neither Python nor the generator can say becomes letters and digits."""
     try:
@@ -201,6 +201,19 @@ def python_pattern(pattern: str) -> str:
     except re.error:
         return translate(pattern) or "[a-zA-Z0-9]*"
     return pattern
+
+
+@cache
+def _members(parts: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+    """Give a class's printable characters, and the letters and digits among them."""
+    negated = parts[0][0] is sre.NEGATE
+    allowed = [chr(code) for code in range(32, 127) if _in_class(chr(code), parts) != negated]
+    return allowed, [character for character in allowed if character.isalnum()]
+
+
+@cache
+def _parsed(pattern: str) -> Any:
+    return sre_parse.parse(python_pattern(pattern))
 
 
 def _in_class(character: str, parts: Any) -> bool:
