@@ -27,8 +27,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.bench.bench_server import cpu_seconds, free_port
 from tests.bench.load import LoadResult, Progress, Script, run_scripts
 from tests.bench.paced import fsync_latencies, measure_paced
-from tests.bench.peers import OURS, PEERS, System, Unavailable
+from tests.bench.peers import OURS, PEERS, System
 from tests.bench.sqs_requests import ACCESS_KEY, BATCH, REGION, SECRET_KEY, Requests, handles_of
+from tests.packages import NotInstalled
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -132,7 +133,7 @@ def rounds(systems: Sequence[System], options: argparse.Namespace, cores: set[in
             for scenario in options.scenario:
                 try:
                     result = measure(system, SCENARIOS[scenario], options, cores)
-                except Unavailable as error:
+                except NotInstalled as error:
                     print(f"  {system.name} is left out: {error}")
                     missing.add(system.name)
                     break
