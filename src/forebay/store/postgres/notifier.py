@@ -18,7 +18,7 @@ import structlog
 
 from forebay.core.clock import monotonic
 from forebay.store.contract import Topic
-from forebay.store.postgres.connection import Row, connect
+from forebay.store.postgres.connection import CONNECT_SECONDS_MAX, Row, connect
 
 log = structlog.get_logger()
 
@@ -80,11 +80,13 @@ class Notifier:
         self.snapshot_seconds = 0.0
         self._ears, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._decoder = msgspec.json.Decoder(Told)
+        self._is_listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name="forebay-notifier", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen, and return when nothing is missed any more."""
         self._thread.start()
+        self._is_listening.wait(CONNECT_SECONDS_MAX)
 
     def tell(self, topics: Iterable[Topic] | None, *, has_changes: bool) -> None:
         """Let other nodes know; `topics` None wakes everyone there."""
@@ -108,16 +110,15 @@ class Notifier:
         os.close(self._bell)
 
     def _run(self) -> None:
-        is_first = True
         while not self._is_closing:
             try:
                 with connect(self._url, self._schema) as connection:
                     connection.execute(f'LISTEN "{self._schema}"'.encode())
                     connection.add_notify_handler(self._receive)
-                    if not is_first:
+                    if self._is_listening.is_set():
                         # What was told meanwhile is lost.
                         self._hear(None, has_changes=True)
-                    is_first = False
+                    self._is_listening.set()
                     self._serve(connection)
             except psycopg.Error as error:
                 if not self._is_closing:
