@@ -39,7 +39,8 @@ def url_key(call: Call, url: str) -> str:
             raise missing_parameter("QueueUrl")
         return record_key(call.caller.account, call.caller.region, name)
     account = head[-_ACCOUNT_DIGITS:]
-    if not name or not account.isdecimal() or len(account) != _ACCOUNT_DIGITS or head[-_ACCOUNT_DIGITS - 1 : -12] != "/":
+    is_account = account.isdecimal() and len(account) == _ACCOUNT_DIGITS
+    if not name or not is_account or head[-_ACCOUNT_DIGITS - 1 : -_ACCOUNT_DIGITS] != "/":
         raise api.InvalidAddress(f"The address {url} is not valid for this endpoint.")
     return record_key(account, call.caller.region, name)
 
