@@ -48,7 +48,9 @@ CATALOG: Mapping[str, str] = {
     "lambda": "forebay.services.lambda_",
     "logs": "forebay.services.logs",
     "s3": "forebay.services.s3",
+    "scheduler": "forebay.services.scheduler",
     "secretsmanager": "forebay.services.secretsmanager",
+    "sns": "forebay.services.sns",
     "sqs": "forebay.services.sqs",
     "ssm": "forebay.services.ssm",
     "sts": "forebay.services.sts",
@@ -62,6 +64,7 @@ INGRESS_SERVICES: Mapping[str, str] = {
     "custom-domain": "apigatewayv2",
     "execute-api": "apigatewayv2",
     "lambda-url": "lambda",
+    "sns": "sns",
 }
 
 
