@@ -1,7 +1,7 @@
-"""Programs of others that tests and benchmarks use, from the registries, each in a folder that is kept for the next run.
+"""Programs of others that tests and benchmarks use, from the registries: each in a folder of its own that is kept.
 
-The folder is `FOREBAY_PACKAGES_DIR`, or `forebay-packages` among the temporary files; the environment of the project stays
-as it is.
+The folder is `FOREBAY_PACKAGES_DIR`, or `forebay-packages` among the temporary files. The project's own environment
+stays as it is.
 """
 
 import fcntl

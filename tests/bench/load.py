@@ -113,7 +113,8 @@ async def _run(
         raise TimeoutError(f"no answer was counted ({run.errors} errors)")
     return LoadResult(
         requests=len(latencies),
-        seconds=seconds,
+        # Scripts may have ended early, or be slow to end.
+        seconds=run.last_at - run.counted_from,
         errors=run.errors,
         latency_p50=quantile(latencies, 0.5),
         latency_p99=quantile(latencies, 0.99),
@@ -134,7 +135,7 @@ class Progress:
     def __init__(self, done: "asyncio.Future[None]", connections: int) -> None:
         self.done = done
         self.open = connections
-        self.counted_from = self.until = 0.0
+        self.counted_from = self.until = self.last_at = 0.0
         self.errors = 0
         self.units = 0
         self.latencies = array.array("d")
@@ -167,8 +168,13 @@ class _Client(asyncio.Protocol):
         self._transport = transport
 
     def send(self) -> None:
+        """Send the script's first request."""
+        request = next(self._script, None)
+        if request is None:
+            self._stop()
+            return
         self._sent_at = time.perf_counter()
-        self._transport.write(next(self._script))
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self._buffer:
@@ -184,6 +190,7 @@ class _Client(asyncio.Protocol):
         run = self._run
         if now > run.counted_from:
             run.latencies.append(now - self._sent_at)
+            run.last_at = now
         if data[9:10] != b"2":
             run.errors += 1
         if now >= run.until:
