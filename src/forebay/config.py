@@ -67,6 +67,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int | None, _setting("Memory for all function instances, in MB; without it, three quarters of the machine's.")
     ] = None
     function_idle_seconds: Annotated[float, _setting("How long an idle function instance stays warm.", ge=1)] = 300.0
+    sqs_fifo_limits: Annotated[
+        bool, _setting("Whether FIFO queues refuse what is above AWS's call rates (300 a second for each action).")
+    ] = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _setting("Least level that is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], _setting("Form of log lines on standard error.")] = "text"
 

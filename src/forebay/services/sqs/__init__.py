@@ -20,6 +20,7 @@ from forebay.services.sqs.mover import MessageMover
 from forebay.services.sqs.retention import RETENTION_TIMER, RetentionChange
 from forebay.services.sqs.source import QueueSources
 from forebay.services.sqs.target import QueueTarget
+from forebay.services.sqs.throttle import FifoLimits
 from forebay.services.sqs.waiting import WaitingRoom
 from forebay.services.sqs.workers import MessageExpiry, QueueJanitor
 
@@ -39,7 +40,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(RetentionChange(store, clock), [("timers", RETENTION_TIMER)]),
             Duty(measures),
         ],
-        shared=[waiting_room, measures],
+        shared=[waiting_room, measures, FifoLimits(clock, is_enforced=platform.config.sqs_fifo_limits)],
         controls={"peek": controls.peek, "redrive": controls.redrive, "move": controls.move},
         drain=[waiting_room.drain],
         close=[measures.flush],

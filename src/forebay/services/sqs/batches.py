@@ -1,6 +1,6 @@
 """The batches of the operations on messages: up to ten entries, each with its own result, in one commit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forebay.api import sqs as api
 from forebay.core.errors import ServiceError
@@ -15,6 +15,7 @@ from forebay.services.sqs.messages import check_exists, check_gone, visibility_c
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
 from forebay.services.sqs.sending import Draft, draft_message
+from forebay.services.sqs.throttle import FifoLimits
 from forebay.store.commands import (
     ChangeVisibility,
     DeleteMessages,
@@ -48,6 +49,9 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
             size_bytes += draft.size_bytes - len(draft.new.body.encode())
             drafts.append((entry.id, draft))
     check_total(size_bytes)
+    if queue.is_fifo:
+        groups = [entry.message_group_id for entry in request.entries]
+        call.part(FifoLimits).check(queue, "SendMessageBatch", groups)
     sent: Sequence[SentMessage] = ()
     if drafts:
         sent = await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts), queue.is_fifo))
@@ -63,6 +67,8 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
     """Delete up to ten messages by their handles."""
     queue = await find_queue(call, request.queue_url)
     check_entries(request.entries, "DeleteMessageBatchRequestEntry")
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "DeleteMessageBatch")
     failed: Failures = []
     receipts: dict[str, Receipt] = {}
     for entry in request.entries:
@@ -70,21 +76,15 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
             receipts[entry.id] = parse_handle(entry.receipt_handle, queue.number).receipt
         except ServiceError as error:
             failed.append(failed_entry(entry.id, error))
-    results: Sequence[bool] = ()
     if receipts:
         command = DeleteMessages(queue.number, tuple(receipts.values()), queue.is_fifo, call.now_ms)
         results = await call.run(command)
-    deleted: list[api.DeleteMessageBatchResultEntry] = []
-    handles = {entry.id: entry.receipt_handle for entry in request.entries}
-    for (entry_id, receipt), is_deleted in zip(receipts.items(), results, strict=True):
-        try:
-            if queue.is_fifo and not is_deleted:
-                await check_gone(call, queue, receipt, handles[entry_id])
-        except ServiceError as error:
-            failed.append(failed_entry(entry_id, error))
-        else:
-            deleted.append(api.DeleteMessageBatchResultEntry(id=entry_id))
-    call.part(QueueMeasures).deleted(queue, len(deleted))
+        if queue.is_fifo:
+            handles = {entry.id: entry.receipt_handle for entry in request.entries}
+            left = [one for one, is_deleted in zip(receipts, results, strict=True) if not is_deleted]
+            failed += await _expired(call, queue, {one: (receipts.pop(one), handles[one]) for one in left}, receipts)
+    call.part(QueueMeasures).deleted(queue, len(receipts))
+    deleted = [api.DeleteMessageBatchResultEntry(id=entry_id) for entry_id in receipts]
     return api.DeleteMessageBatchResult(successful=deleted or None, failed=failed or None)
 
 
@@ -95,6 +95,8 @@ async def change_message_visibility_batch(
     """Change the visibility of up to ten messages."""
     queue = await find_queue(call, request.queue_url)
     check_entries(request.entries, "ChangeMessageVisibilityBatchRequestEntry")
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "ChangeMessageVisibilityBatch")
     failed: Failures = []
     changes: dict[str, tuple[VisibilityChange, str]] = {}
     for entry in request.entries:
@@ -113,6 +115,21 @@ async def change_message_visibility_batch(
         else:
             changed.append(api.ChangeMessageVisibilityBatchResultEntry(id=entry_id))
     return api.ChangeMessageVisibilityBatchResult(successful=changed or None, failed=failed or None)
+
+
+async def _expired(
+    call: Call, queue: Queue, left: Mapping[str, tuple[Receipt, str]], gone: dict[str, Receipt]
+) -> Failures:
+    """Return failures for those of a FIFO queue's messages that are still there; add the others to `gone`."""
+    failed: Failures = []
+    for entry_id, (receipt, handle) in left.items():
+        try:
+            await check_gone(call, queue, receipt, handle)
+        except ServiceError as error:
+            failed.append(failed_entry(entry_id, error))
+        else:
+            gone[entry_id] = receipt
+    return failed
 
 
 def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEntry) -> Draft:

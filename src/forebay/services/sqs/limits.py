@@ -26,6 +26,8 @@ IN_FLIGHT_MAX = 120_000
 # How long a FIFO queue remembers deduplication ids and receive attempts.
 DEDUPLICATION_SECONDS = 300
 
+FIFO_CALLS_PER_SECOND = 300
+
 # After a deletion the name is taken, and after a purge another purge refused, for so long.
 DELETED_NAME_SECONDS = 60
 PURGE_SECONDS = 60

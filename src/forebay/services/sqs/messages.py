@@ -15,6 +15,7 @@ from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import Handle, format_handle, parse_handle
 from forebay.services.sqs.receiving import find_sources, receive_command
 from forebay.services.sqs.sending import draft_message
+from forebay.services.sqs.throttle import FifoLimits
 from forebay.services.sqs.waiting import WaitingRoom
 from forebay.store.commands import (
     ChangeVisibility,
@@ -37,6 +38,8 @@ async def send_message(call: Call, request: api.SendMessageRequest) -> api.SendM
     if not request.message_body:
         raise missing_parameter("MessageBody")
     draft = draft_message(call, queue, request)
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "SendMessage", (request.message_group_id,))
     (sent,) = await call.run(SendMessages(queue.number, (draft.new,), queue.is_fifo))
     call.part(QueueMeasures).sent(queue, draft.size_bytes)
     return api.SendMessageResult(
@@ -58,6 +61,8 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
     """
     queue = await find_queue(call, request.queue_url)
     limit = check_receive(queue, request)
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "ReceiveMessage")
     system = [*(request.attribute_names or ()), *(request.message_system_attribute_names or ())]
     asked = rules.parse_asked(system, request.message_attribute_names)
     wait_seconds = queue.wait_seconds if request.wait_time_seconds is None else request.wait_time_seconds
@@ -95,6 +100,8 @@ async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
     """
     queue = await find_queue(call, request.queue_url)
     handle = parse_handle(request.receipt_handle, queue.number)
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "DeleteMessage")
     (is_deleted,) = await call.run(DeleteMessages(queue.number, (handle.receipt,), queue.is_fifo, call.now_ms))
     if queue.is_fifo and not is_deleted:
         await check_gone(call, queue, handle.receipt, request.receipt_handle)
@@ -107,6 +114,8 @@ async def change_message_visibility(call: Call, request: api.ChangeMessageVisibi
     """Hide a message that is in flight for some seconds from now on; 0 makes it visible at once."""
     queue = await find_queue(call, request.queue_url)
     change = visibility_change(call, queue, request)
+    if queue.is_fifo:
+        call.part(FifoLimits).check(queue, "ChangeMessageVisibility")
     (is_changed,) = await call.run(ChangeVisibility(queue.number, call.now_ms, (change,), queue.is_fifo))
     if not is_changed:
         await check_exists(call, queue, change, request.receipt_handle)
