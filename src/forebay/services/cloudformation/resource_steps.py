@@ -17,7 +17,7 @@ from forebay.services.cloudformation.progress import Progress
 from forebay.services.cloudformation.resources.contract import Existing, Made, Place, Properties, Site, is_existing
 from forebay.services.cloudformation.resources.names import NameRule, physical_name
 from forebay.services.cloudformation.resources.registry import Registered, find_type
-from forebay.services.cloudformation.resources.schema import coerce
+from forebay.services.cloudformation.resources.schema import coerce, find_mismatch
 from forebay.services.cloudformation.scope import StackScope
 from forebay.services.cloudformation.site import CANCELLED_TEXTS, Cancelled, StackSite, attempt, failure_reason
 from forebay.services.cloudformation.stack import Snapshot, StackResource
@@ -351,10 +351,17 @@ def _policy(scope: StackScope, policy: object) -> str | None:
 
 
 def _settable(registered: Registered, properties: dict[str, Any], *, ignoring: bool) -> dict[str, Any]:
-    """Return properties in their schema's types; with `ignoring`, without those that this platform does not have."""
+    """Return properties in their schema's types; with `ignoring`, without those that this platform does not have.
+
+    Raises:
+        ServiceError: one is of another kind than its schema's.
+    """
     if registered.type.open_properties:
         return properties
     typed = coerce(registered.schema, properties)
+    mismatch = find_mismatch(registered.schema, typed)
+    if mismatch is not None:
+        raise ServiceError.of("InvalidRequest", f"Model validation failed ({mismatch})")
     if not ignoring:
         return typed
     known = registered.schema.settable - registered.type.unsupported

@@ -41,10 +41,15 @@ async def translate(template: Mapping[str, Any], parameters: Mapping[str, Any], 
 
 def _check_applications(template: Mapping[str, Any]) -> None:
     """Refuse applications of the Serverless Application Repository, which only AWS has."""
-    for name, resource in cast("dict[str, Any]", template.get("Resources") or {}).items():
+    resources = template.get("Resources")
+    if not isinstance(resources, dict):
+        # The translator says what is wrong with it.
+        return
+    for name, resource in cast("dict[str, Any]", resources).items():
         declared = cast("dict[str, Any]", resource) if isinstance(resource, dict) else {}
         if declared.get("Type") == "AWS::Serverless::Application":
-            location = cast("dict[str, Any]", declared.get("Properties") or {}).get("Location")
+            properties = declared.get("Properties")
+            location = cast("dict[str, Any]", properties).get("Location") if isinstance(properties, dict) else None
             if isinstance(location, dict) and "ApplicationId" in location:
                 text = f"Resource with id [{name}] is an application of AWS's Serverless Application Repository, "
                 raise invalid(f"{_FAILED}{text}which Forebay cannot reach.")

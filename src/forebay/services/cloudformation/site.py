@@ -78,6 +78,8 @@ async def attempt(step: Awaitable[T]) -> T:
     """
     try:
         return await step
+    except KeyError as error:
+        raise ServiceError.of("InvalidRequest", f"A property is missing: {error.args[0]}") from None
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         log.exception("deployment.step_failed")
         what = f"{type(error).__name__}: {error}"

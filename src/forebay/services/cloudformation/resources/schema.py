@@ -93,10 +93,45 @@ def _coerce(schema: Schema, node: Node, value: object) -> Any:
             return value
         members = cast("dict[str, Node]", node)
         pairs = cast("dict[str, object]", value).items()
-        return {name: _coerce(schema, members.get(name, members.get("*", "json")), item) for name, item in pairs}
+        # The values of free maps (a function's variables) are texts, whatever YAML takes them for.
+        others = "string" if members.get("*") == "json" else members.get("*", "json")
+        return {name: _coerce(schema, members.get(name, others), item) for name, item in pairs}
     convert = _SCALARS.get(node)
     is_scalar = not isinstance(value, (dict, list))
     return convert(value) if convert is not None and is_scalar else cast("object", value)
+
+
+def find_mismatch(schema: Schema, properties: Mapping[str, Any]) -> str | None:
+    """Return in AWS's words the first coerced property that is a list, object or scalar where it must be another."""
+    found = (
+        text
+        for name, value in properties.items()
+        for text in _mismatches(schema, schema.properties.get(name, "json"), value, f"#/{name}")
+    )
+    return next(found, None)
+
+
+def _mismatches(schema: Schema, node: Node, value: object, path: str) -> Iterator[str]:
+    node = _follow(schema, node)
+    if value is None or node == "json":
+        return
+    if isinstance(node, str):
+        if isinstance(value, (dict, list)):
+            yield _mismatch(path, node.capitalize(), cast("object", value))
+    elif isinstance(node, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _mismatches(schema, node[0], item, f"{path}/{index}")
+    elif isinstance(value, dict):
+        members = cast("dict[str, Node]", node)
+        for name, item in cast("dict[str, object]", value).items():
+            yield from _mismatches(schema, members.get(name, members.get("*", "json")), item, f"{path}/{name}")
+    else:
+        yield _mismatch(path, "JSONObject", value)
+
+
+def _mismatch(path: str, expected: str, value: object) -> str:
+    kinds = {dict: "JSONObject", list: "JSONArray", bool: "Boolean", int: "Integer", float: "Double"}
+    return f"{path}: expected type: {expected}, found: {kinds.get(type(value), 'String')}"
 
 
 def _follow(schema: Schema, node: Node) -> Node:

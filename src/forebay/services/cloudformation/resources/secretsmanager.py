@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+import msgspec
+
+from forebay.core.errors import ServiceError
 from forebay.services.cloudformation.resources.calls import key_values, pick, run_if_there, tag_changes
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
 from forebay.services.cloudformation.resources.names import NameRule
@@ -29,7 +32,10 @@ async def _secret_string(site: Site, properties: Properties) -> str | None:
     password = answer["RandomPassword"]
     if rule.get("SecretStringTemplate") is None:
         return password
-    values: dict[str, Any] = json.loads(rule["SecretStringTemplate"])
+    try:
+        values = msgspec.json.decode(rule["SecretStringTemplate"], type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise ServiceError.of("InvalidRequest", "SecretStringTemplate is not a JSON object.") from None
     return json.dumps({**values, rule["GenerateStringKey"]: password})
 
 
