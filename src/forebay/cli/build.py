@@ -154,10 +154,7 @@ def _esbuild(name: str, path: Path, options: Mapping[str, Any], report: Report) 
     local = source / "node_modules" / ".bin" / "esbuild"
     esbuild = str(local) if local.is_file() else shutil.which("esbuild")
     if esbuild is None:
-        raise click.ClickException(
-            f"{name} is built with esbuild, and there is none on this machine: run `npm install --global esbuild`, or "
-            f"add it to {path / 'package.json'}."
-        )
+        esbuild = _install_esbuild(name, path, report)
     entries = [str(entry) for entry in options.get("EntryPoints") or ["app.js"]]
     missing = [entry for entry in entries if not (source / entry).exists()]
     if missing:
@@ -169,6 +166,22 @@ def _esbuild(name: str, path: Path, options: Mapping[str, Any], report: Report) 
         _run([*command, *_esbuild_options(options)], source, f"esbuild failed for {name}")
 
     return _cached("esbuild", [json.dumps(options, sort_keys=True).encode(), *_contents(path)], fill)
+
+
+def _install_esbuild(name: str, path: Path, report: Report) -> str:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise click.ClickException(
+            f"{name} is built with esbuild, and there is neither esbuild nor npm on this machine: install Node.js, or "
+            f"add esbuild to {path / 'package.json'} and install its packages elsewhere."
+        )
+
+    def fill(folder: Path) -> None:
+        report("Installing esbuild")
+        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error", "esbuild"]
+        _run(command, folder, "esbuild cannot be installed")
+
+    return str(_cached("esbuild-itself", [], fill) / "node_modules" / ".bin" / "esbuild")
 
 
 def _esbuild_options(options: Mapping[str, Any]) -> list[str]:

@@ -61,5 +61,8 @@ def result_lines(deployed: Deployed) -> list[str]:
     lines = [click.style(f"Stack {deployed.stack} {verb}.", bold=True)]
     lines += [f"  note: {notice}" for notice in deployed.notices]
     width = max((len(name) for name in deployed.outputs), default=0)
-    lines += [f"  {name:<{width}}  {value}" for name, value in deployed.outputs.items()]
+    for name, value in deployed.outputs.items():
+        lines.append(f"  {name:<{width}}  {value}")
+        if name in deployed.local:
+            lines.append(f"  {'':<{width}}  {click.style('answers here at', dim=True)} {deployed.local[name]}")
     return lines

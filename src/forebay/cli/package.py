@@ -17,7 +17,9 @@ import click
 import msgspec
 
 from forebay.cli.build import build_folder
+from forebay.cli.javascript_sdk import missing_sdk_packages, sdk_packages_of
 from forebay.core.errors import ServiceError
+from forebay.services.cloudformation.resources.registry import find_type, is_known_to_aws
 from forebay.services.cloudformation.template.parsing import parse_template
 
 Put = Callable[[str, bytes], None]
@@ -51,37 +53,49 @@ _TEMPLATES: Mapping[str, str] = {
 
 
 class Packaged(msgspec.Struct, frozen=True):
-    """A template whose local files are stored; `notices` is what the user should know, `files` what was read."""
+    """A template whose local files are stored; `notices` is what the user should know, `files` what was read.
+
+    `sdk_packages` are those of the AWS SDK for JavaScript that functions take from their runtime.
+    """
 
     template: str
     notices: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    sdk_packages: tuple[str, ...] = ()
 
 
-def package(template: Path, put: Put, *, bucket: str, report: Report = lambda _line: None) -> Packaged:
+def package(
+    template: Path, put: Put, *, bucket: str, report: Report = lambda _line: None, any_type: bool = False
+) -> Packaged:
     """Store what a template names locally in `bucket` and return the template that names it there, as JSON.
 
-    `put(key, data)` stores one object. Dependencies of Python and Node.js functions are installed on the way.
+    `put(key, data)` stores one object. Dependencies of Python and Node.js functions are installed on the way. Unless
+    `any_type`, a template with a resource type that Forebay does not have is refused before that.
 
     Raises:
         click.ClickException: a file is missing or cannot be built; the text names the resource and the file.
     """
-    packer = _Packer(template, put, bucket, report)
-    return Packaged(packer.template_text(), tuple(packer.notices), tuple(sorted(packer.files)))
+    packer = _Packer(template, put, bucket, report, any_type=any_type)
+    text = packer.template_text()
+    return Packaged(text, tuple(packer.notices), tuple(sorted(packer.files)), tuple(sorted(packer.sdk_packages)))
 
 
 class _Packer:
     """Packages one template file, and those nested in it."""
 
-    def __init__(self, template: Path, put: Put, bucket: str, report: Report, depth: int = 0) -> None:
+    def __init__(
+        self, template: Path, put: Put, bucket: str, report: Report, *, any_type: bool, depth: int = 0
+    ) -> None:
         self._template = template
         self._folder = template.resolve().parent
         self._put = put
         self._bucket = bucket
         self._report = report
+        self._any_type = any_type
         self._depth = depth
         self.notices: list[str] = []
         self.files: set[str] = {str(template)}
+        self.sdk_packages: set[str] = set()
 
     def template_text(self) -> str:
         """Return the packaged template."""
@@ -95,6 +109,8 @@ class _Packer:
         common = cast("dict[str, Any]", raw.get("Globals") or {})
         globals_ = cast("dict[str, Any]", common.get("Function") or {})
         resources = cast("dict[str, Any]", packaged.get("Resources") or {})
+        if not self._any_type:
+            _check_types(resources)
         for name, resource in resources.items():
             if isinstance(resource, dict):
                 self._resource(name, cast("dict[str, Any]", resource), globals_)
@@ -121,6 +137,9 @@ class _Packer:
         properties = cast("dict[str, Any]", resource.setdefault("Properties", {}))
         effective = {**globals_, **properties} if kind == "AWS::Serverless::Function" else properties
         value = effective.get(member)
+        is_node = str(effective.get("Runtime", "")).startswith("nodejs")
+        if is_node:
+            self.sdk_packages |= sdk_packages_of(_inline_code(effective))
         if effective.get("PackageType") == "Image":
             return
         if value is None and kind == "AWS::Serverless::Function" and "InlineCode" not in properties:
@@ -130,15 +149,18 @@ class _Packer:
             return
         path = self._path(name, member, value)
         built = build_folder(name, path, effective, resource.get("Metadata"), self._report)
+        if is_node:
+            self.sdk_packages |= missing_sdk_packages(built)
         properties[member] = self._location(self._store_archive(built), form)
 
     def _nested(self, path: Path) -> str:
         if self._depth == _NESTING_MAX:
             raise click.ClickException(f"{path}: templates are nested more than {_NESTING_MAX} deep.")
-        nested = _Packer(path, self._put, self._bucket, self._report, self._depth + 1)
+        nested = _Packer(path, self._put, self._bucket, self._report, any_type=self._any_type, depth=self._depth + 1)
         key = self._store(nested.template_text().encode(), ".template")
         self.notices += nested.notices
         self.files |= nested.files
+        self.sdk_packages |= nested.sdk_packages
         # TemplateURL takes an HTTPS URL; CloudFormation reads bucket and key from it, not the host.
         return f"https://s3.amazonaws.com/{self._bucket}/{key}"
 
@@ -187,6 +209,25 @@ class _Packer:
         key = f"{hashlib.sha256(data).hexdigest()}{suffix}"
         self._put(key, data)
         return key
+
+
+def _check_types(resources: Mapping[str, Any]) -> None:
+    """Refuse types that no deploy can make, before anything is installed or built for them."""
+    kinds = {str(cast("dict[str, Any]", item).get("Type")) for item in resources.values() if isinstance(item, dict)}
+    missing = sorted(
+        kind
+        for kind in kinds
+        # SAM's own are other types by the time that they are made.
+        if not kind.startswith("AWS::Serverless::") and is_known_to_aws(kind) and find_type(kind) is None
+    )
+    if missing:
+        raise click.ClickException(f"Resource types that Forebay does not have: [{', '.join(missing)}]")
+
+
+def _inline_code(properties: Mapping[str, Any]) -> str:
+    code = properties.get("Code")
+    inline = cast("dict[str, Any]", code).get("ZipFile") if isinstance(code, dict) else properties.get("InlineCode")
+    return inline if isinstance(inline, str) else ""
 
 
 def _is_local(value: object) -> bool:

@@ -45,8 +45,10 @@ def up(  # noqa: PLR0913 - one parameter an option
     """Run a node and deploy TEMPLATE (SAM or CloudFormation; a file, or a folder that holds one) on it."""
     given["log_level"] = given.get("log_level") or "warning"
     file = find_template(template)
-    order = Order(file, stack or stack_name(file), parse_parameters(parameters), allow_ignored)
-    session = Session(config_from(given), order, load_demo(file) if demo else None)
+    config = config_from(given)
+    sdk_folder = config.data / "runtimes"
+    order = Order(file, stack or stack_name(file), parse_parameters(parameters), allow_ignored, sdk_folder)
+    session = Session(config, order, load_demo(file) if demo else None)
     session.stays = not exit_after
     session.watches = not no_watch
     run_node(session.config, session.run)
@@ -80,7 +82,7 @@ class Session:
         try:
             deployed = await self._deploy(endpoint)
             if self._demo is not None:
-                await asyncio.to_thread(run_demo, endpoint, self._demo, deployed.outputs, _say)
+                await asyncio.to_thread(run_demo, endpoint, self._demo, deployed.reachable, _say)
         except click.ClickException as failure:
             # Without a watch there is nothing that could mend it.
             self.failure = failure

@@ -45,7 +45,8 @@ class Interpreters:
         if match := re.fullmatch(r"python3\.(\d+)", runtime):
             self._pythons = self._pythons or self._list_pythons()
             return _nearest(runtime, int(match[1]), self._pythons, strict=strict)
-        if match := re.fullmatch(r"nodejs(\d+)\.x", runtime):
+        # Before 10 the minor version was part of the name: nodejs8.10.
+        if match := re.fullmatch(r"nodejs(\d+)\.(?:x|\d+)", runtime):
             self._nodes = self._nodes or self._list_nodes()
             return _nearest(runtime, int(match[1]), self._nodes, strict=strict)
         raise RuntimeFailure(f"There is no interpreter to look for: {runtime} is not a Python or Node.js runtime.")

@@ -206,5 +206,34 @@ def test_makefile_builds_into_the_artifacts_folder(tmp_path: Path) -> None:
 def test_esbuild_without_esbuild_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, app_dot_ts="")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(click.ClickException, match="npm install --global esbuild"):
+    with pytest.raises(click.ClickException, match="neither esbuild nor npm on this machine"):
         build(tmp_path, "nodejs22.x", {"BuildMethod": "esbuild"})
+
+
+def test_unknown_types_are_refused_before_anything_is_built(tmp_path: Path, bucket: Bucket) -> None:
+    write(tmp_path, src__app_dot_py="", src__requirements_dot_txt="./no-such-folder-here\n")
+    template = """
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {CodeUri: src/, Handler: app.h, Runtime: python3.12}}
+  C: {Type: AWS::ECS::Cluster}
+"""
+    with pytest.raises(click.ClickException, match=r"that Forebay does not have: \[AWS::ECS::Cluster\]"):
+        packaged(tmp_path, template, bucket)
+
+
+def test_packages_of_the_sdk_that_functions_do_not_carry_are_told(tmp_path: Path, bucket: Bucket) -> None:
+    source = "const { S3 } = require('@aws-sdk/client-s3'); const clients = require('aws-sdk/clients/sqs')"
+    write(tmp_path, src__app_dot_js=source, src__lib__more_dot_mjs="import '@smithy/core'")
+    (tmp_path / "src" / "node_modules" / "aws-sdk").mkdir(parents=True)
+    template = """
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {CodeUri: src/, Handler: app.h, Runtime: nodejs20.x}}
+  G:
+    Type: AWS::Lambda::Function
+    Properties:
+      {Code: {ZipFile: 'import "@aws-sdk/client-sqs"'}, Handler: index.h, Runtime: nodejs20.x, Role: r}
+  P: {Type: AWS::Serverless::Function, Properties: {InlineCode: '"@aws-sdk/x"', Handler: app.h, Runtime: python3.12}}
+"""
+    (tmp_path / "template.yaml").write_text(template)
+    found = package(tmp_path / "template.yaml", bucket.put, bucket="code").sdk_packages
+    assert found == ("@aws-sdk/client-s3", "@aws-sdk/client-sqs", "@smithy/core")

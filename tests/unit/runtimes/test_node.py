@@ -4,6 +4,9 @@
 
 import json
 import re
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -259,5 +262,86 @@ def test_heap_that_outgrows_the_memory_ends_the_instance(run, node):
         result = await bench.call(spec)
         assert result.error_type in ("Runtime.OutOfMemory", "Runtime.ExitError")
         assert "Runtime exited with error: signal: " in _payload(result)["errorMessage"]
+
+    run(test)
+
+
+# --- What would miss the node ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering():
+    """A plain HTTP server on loopback, and the requests that it gets."""
+    got = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            got.append((self.headers["host"], self.path, body.decode()))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'https.request({hostname: url.hostname, port: 443, path: url.pathname, method: "PUT", headers}, done)',
+        'request({host: url.hostname, port: url.port, path: "/cloudformation-answers-x/k", method: "PUT", headers}, done)',
+        'https.request(String(url).replace("http:", "https:"), {method: "PUT", headers}, done)',
+    ],
+)
+def test_answer_by_tls_reaches_a_node_without(run, node, call):
+    """AWS's published cfn-response sends to port 443 whatever the URL says."""
+    with answering() as (url, got):
+        source = f"""
+            const https = require("https"), {{ request }} = https;
+            exports.handler = (event) => new Promise((done, fail) => {{
+              const url = new URL(event.url), headers = {{"content-length": 2}};
+              const sent = {call};
+              sent.on("error", fail);
+              sent.end("ok");
+            }}).then((response) => response.statusCode);
+        """
+        spec = node(source, environment={"AWS_ENDPOINT_URL": url})
+
+        async def test(bench):
+            event = json.dumps({"url": f"{url}/cloudformation-answers-x/k"}).encode()
+            assert _payload(await bench.call(spec, event)) == 200
+
+        run(test)
+        assert got == [(url.removeprefix("http://"), "/cloudformation-answers-x/k", "ok")]
+
+
+def test_second_version_of_the_sdk_is_led_to_the_node(run, node):
+    """It takes its endpoint only from code."""
+    spec = node(
+        """
+        const AWS = require("aws-sdk");
+        exports.handler = async () => AWS.config;
+        """,
+        environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:9/"},
+    )
+    package = spec.code_dir / "node_modules" / "aws-sdk"
+    package.mkdir(parents=True)
+    (package / "index.js").write_text(
+        "exports.VERSION = '2.1692.0'; exports.config = { update(values) { Object.assign(this, values); } };"
+    )
+
+    async def test(bench):
+        assert _payload(await bench.call(spec)) == {"endpoint": "http://127.0.0.1:9", "s3ForcePathStyle": True}
 
     run(test)

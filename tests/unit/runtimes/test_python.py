@@ -378,6 +378,46 @@ def test_every_other_python_of_the_machine_runs_functions(run, python):
     assert versions
 
 
+@pytest.mark.parametrize("runtime", ["nodejs8.10", "nodejs4.3", "nodejs12.x"])
+def test_old_names_of_node_runtimes_find_the_nearest(run, node, runtime):
+    async def test(bench):
+        assert f"{runtime} is not installed here" in await bench.pool.check(runtime)
+
+    run(test)
+
+
+def test_answer_by_tls_reaches_a_node_without(run, python):
+    """Helpers of custom resources connect by HTTPS whatever the URL says."""
+    spec = python(
+        """
+        from http.client import HTTPSConnection
+        import socket, threading
+
+        def handler(event, context):
+            server = socket.create_server(("127.0.0.1", 8799))
+            got = []
+            def serve():
+                connection, _ = server.accept()
+                got.append(connection.recv(100))
+                connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n")
+                connection.close()
+            thread = threading.Thread(target=serve)
+            thread.start()
+            connection = HTTPSConnection("127.0.0.1:8799", timeout=5)
+            connection.request("PUT", "/answer")
+            status = connection.getresponse().status
+            thread.join()
+            return [status, got[0][:16].decode()]
+        """,
+        environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:8799/"},
+    )
+
+    async def test(bench):
+        assert json.loads((await bench.call(spec)).payload) == [200, "PUT /answer HTTP"]
+
+    run(test)
+
+
 def test_unsupported_runtime_is_named(run, python):
     spec = python("", runtime="java21")
 

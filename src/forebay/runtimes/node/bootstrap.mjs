@@ -361,6 +361,7 @@ async function main() {
   });
   let handler;
   try {
+    if (env.AWS_ENDPOINT_URL) (await import("./endpoint.mjs")).leadTo(env.AWS_ENDPOINT_URL);
     await searchNodePathForImports();
     handler = await loadHandler(env._HANDLER);
   } catch (error) {

@@ -18,6 +18,7 @@ from importlib import _bootstrap_external  # pyright: ignore[reportAttributeAcce
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 def main() -> None:
@@ -34,6 +35,8 @@ def main() -> None:
     _add_site_builtins()
     _keep_bytecode_apart([task_root, *layer_paths], bytecode_dir)
 
+    _speak_plainly_to_the_node()
+
     from awslambdaric.__main__ import main as run  # pyright: ignore[reportUnknownVariableType]
 
     run(["awslambdaric", os.environ["_HANDLER"]])
@@ -45,6 +48,46 @@ def _add_site_builtins() -> None:
 
     site.setquit()
     site.sethelper()
+
+
+def _speak_plainly_to_the_node() -> None:
+    """Have HTTPS connections to the node's own port go without TLS, where the node has none.
+
+    Custom resources answer by HTTPS whatever their URL says: on AWS it never is anything else.
+    """
+    scheme, _, rest = os.environ.get("AWS_ENDPOINT_URL", "").partition("://")
+    host, _, port = rest.split("/", 1)[0].rpartition(":")
+    if scheme == "http" and port.isdecimal():
+        # Most functions never import it, and it is slow to.
+        sys.meta_path.insert(0, _HttpClientFinder(host.strip("[]"), int(port)))
+
+
+class _HttpClientFinder:
+    """Changes `http.client` as it is imported."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._node = (host, port)
+
+    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> Any:
+        """Find `http.client` where it is, with a loader that also changes it."""
+        if name != "http.client":
+            return None
+        sys.meta_path.remove(self)
+        spec: Any = _bootstrap_external.PathFinder.find_spec(name, path)
+        execute, node = spec.loader.exec_module, self._node
+
+        def exec_module(module: Any) -> None:
+            execute(module)
+            through_tls = module.HTTPSConnection.connect
+
+            def connect(connection: Any) -> None:
+                is_node = (connection.host, connection.port) == node
+                (module.HTTPConnection.connect if is_node else through_tls)(connection)
+
+            module.HTTPSConnection.connect = connect
+
+        spec.loader.exec_module = exec_module
+        return spec
 
 
 def _keep_bytecode_apart(roots: list[str], bytecode_dir: str) -> None:

@@ -51,6 +51,15 @@ def test_loops_nest() -> None:
     assert expand_loops(value, SCOPE.resolve) == {"x1": "x-1", "x2": "x-2", "y1": "y-1", "y2": "y-2"}
 
 
+def test_texts_that_a_loop_makes_whole_can_name_resources() -> None:
+    attribute = {"Fn::GetAtt": [{"Fn::Sub": "Bucket${Name}"}, {"Ref": "Name"}]}
+    other = {"Fn::Sub": "${Name}-${AWS::Region}"}
+    value = {"Fn::ForEach::Loop": ["Name", ["A"], {"Of${Name}": [attribute, other]}]}
+    assert expand_loops(value, SCOPE.resolve) == {
+        "OfA": [{"Fn::GetAtt": ["BucketA", "A"]}, {"Fn::Sub": "A-${AWS::Region}"}]
+    }
+
+
 def test_loop_that_makes_a_key_twice_is_refused() -> None:
     with pytest.raises(ServiceError, match="makes the key Same twice"):
         expand_loops({"Fn::ForEach::L": ["N", ["a", "b"], {"Same": 1}]}, SCOPE.resolve)

@@ -51,6 +51,14 @@ def test_scalars_take_the_type_of_their_schema() -> None:
     }
 
 
+def test_values_of_free_maps_are_texts() -> None:
+    function = find_type("AWS::Lambda::Function")
+    assert function is not None
+    given_ = {"Environment": {"Variables": {"A": 1234, "B": True, "C": 1.5, "D": "x"}}}
+    variables = {"A": "1234", "B": "true", "C": "1.5", "D": "x"}
+    assert coerce(function.schema, given_) == {"Environment": {"Variables": variables}}
+
+
 def test_custom_resources_take_anything() -> None:
     custom = find_type("Custom::Anything")
     assert custom is not None

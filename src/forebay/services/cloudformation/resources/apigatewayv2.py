@@ -166,6 +166,13 @@ _MAPPING = Crud("apigatewayv2", "ApiMapping", "ApiMappingId", ("DomainName",))
 _LINK = Crud("apigatewayv2", "VpcLink", "VpcLinkId", fixed=("SecurityGroupIds", "SubnetIds", "Tags"))
 
 
+async def _create_mapping(site: Site, properties: Properties) -> Made:
+    made = await _MAPPING.create(site, properties)
+    address = f"{site.place.endpoint}/{properties.get('ApiMappingKey') or ''}"
+    site.note(f"Answers at {address} to requests with the header `Host: {properties['DomainName']}`.")
+    return made
+
+
 async def _create_domain(site: Site, properties: Properties) -> Made:
     answer = await site.run("apigatewayv2", "CreateDomainName", {**omit(properties, "Tags"), "Tags": _tags(properties)})
     return _domain(site, properties["DomainName"], answer)
@@ -227,6 +234,8 @@ TYPES = (
     _type("AWS::ApiGatewayV2::Authorizer", _AUTHORIZER),
     _type("AWS::ApiGatewayV2::Deployment", _DEPLOYMENT),
     _type("AWS::ApiGatewayV2::Model", _MODEL),
-    _type("AWS::ApiGatewayV2::ApiMapping", _MAPPING),
+    ResourceType(
+        name="AWS::ApiGatewayV2::ApiMapping", create=_create_mapping, update=_MAPPING.update, delete=_MAPPING.delete
+    ),
     _type("AWS::ApiGatewayV2::VpcLink", _LINK),
 )

@@ -27,8 +27,8 @@ def expand_loops(value: object, resolve: Callable[[object], Any], names: dict[st
     if not isinstance(value, dict):
         return value
     members = cast("dict[str, Any]", value)
-    if len(members) == 1 and members.get("Ref") in names:
-        return names[members["Ref"]]
+    if names and len(members) == 1 and (text := _text(members, names)) is not None:
+        return text
     result: dict[str, Any] = {}
     for key, item in members.items():
         copies = _copies(key, item, resolve, names) if key.startswith(_LOOP) else [(_replace(key, names), item, names)]
@@ -37,6 +37,19 @@ def expand_loops(value: object, resolve: Callable[[object], Any], names: dict[st
                 raise invalid(f"Template error: Fn::ForEach makes the key {name} twice")
             result[name] = expand_loops(fragment, resolve, inner)
     return result
+
+
+def _text(members: dict[str, Any], names: dict[str, str]) -> str | None:
+    """Return what a `Ref` or a whole `Fn::Sub` of loops' variables stands for, if it is one.
+
+    A plain text can name a resource: `!GetAtt [!Sub "Bucket${Name}", Arn]`.
+    """
+    reference, pattern = members.get("Ref"), members.get("Fn::Sub")
+    if reference in names:
+        return names[cast("str", reference)]
+    if isinstance(pattern, str) and "${" not in (text := _replace(pattern, names)):
+        return text
+    return None
 
 
 def _copies(
