@@ -13,9 +13,9 @@ from tests.harness import ACCOUNT, REGION
 class Inbox:
     """A queue that is a target, and the messages that have arrived there."""
 
-    def __init__(self, sqs: Any, name: str, region: str = REGION) -> None:
+    def __init__(self, sqs: Any, name: str, region: str = REGION, **attributes: str) -> None:
         self._sqs = sqs
-        self.url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        self.url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         self.arn = f"arn:aws:sqs:{region}:{ACCOUNT}:{name}"
 
     def messages(self) -> list[Any]:

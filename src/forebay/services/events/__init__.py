@@ -1,28 +1,44 @@
-"""EventBridge: event buses, rules, targets, archives and replays.
+"""EventBridge: event buses, rules, targets, archives, replays, API destinations.
 
 Reading order: `bus`, `rule`, `rule_target` and `event` (what is kept, what flows, and the rules on both), `buses`,
 `rules`, `targets` and `events` (operations), `rule_index` (the compiled rules of each bus), `router` (from an event to
 what is committed for it), `target` (buses as targets), `sender` (dead letters), `schedule` and `workers` (rules that
 run by the clock), `archive`, `archives`, `replay`, `replays` and `replayer` (events that are kept, and put on their bus
-again). `permissions`, `policy` and `tags` stand apart.
+again), `connection`, `connections`, `api_destination`, `api_destinations`, `invocation`, `http_client` and
+`api_destination_target` (other HTTP servers as targets). `permissions`, `policy` and `tags` stand apart.
 
-Left out, and answered with an error that says so: connections and API destinations, endpoints, partner event sources
-and buses. Kept and shown, but without effect: policies of buses and roles of rules and targets (IAM is not enforced),
-KMS keys, log settings and dead-letter queues of buses. The rules that AWS lists for archives (`Events-Archive-...`) are
-not listed. A target whose service this node cannot deliver to is refused when it is put.
+Left out, and answered with an error that says so: endpoints, partner event sources and buses, connections to private
+APIs. Kept and shown, but without effect: policies of buses and roles of rules and targets (IAM is not enforced), KMS
+keys, log settings and dead-letter queues of buses. The rules that AWS lists for archives (`Events-Archive-...`) are not
+listed. Secrets of connections lie in their records, not in Secrets Manager, under whose ARNs they are shown; a
+connection with OAuth stays AUTHORIZING until it is first used. A target whose service this node cannot deliver to is
+refused when it is put.
 """
 
 from forebay.api import events as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.events import archives, buses, events, permissions, replays, rules, tags, targets
+from forebay.services.events import (
+    api_destinations,
+    archives,
+    buses,
+    connections,
+    events,
+    permissions,
+    replays,
+    rules,
+    tags,
+    targets,
+)
+from forebay.services.events.api_destination_target import ApiDestinationTarget
+from forebay.services.events.http_client import HttpClient
 from forebay.services.events.replay import TIMERS
 from forebay.services.events.replayer import Replayer
 from forebay.services.events.router import Router
 from forebay.services.events.rule_index import RuleIndex
 from forebay.services.events.schedule import KIND
 from forebay.services.events.sender import RuleSender
-from forebay.services.events.target import BusTarget
+from forebay.services.events.target import BusTarget, EventsTarget
 from forebay.services.events.workers import ScheduledRules
 
 
@@ -30,20 +46,22 @@ async def _build(platform: Platform) -> Parts:
     store, clock, ids = platform.store, platform.clock, platform.ids
     index = RuleIndex(store)
     router = Router(index, platform.deliveries, platform.trace, ids, is_traced=platform.config.trace_seconds > 0)
+    client = HttpClient()
     return Parts(
-        target=BusTarget(store, clock, ids, router),
+        target=EventsTarget(BusTarget(store, clock, ids, router), ApiDestinationTarget(store, clock, client)),
         sender=RuleSender(clock, ids),
         duties=[
             Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)]),
             Duty(Replayer(store, clock, router), [("timers", TIMERS)]),
         ],
         shared=[index, router],
+        close=[client.close],
     )
 
 
 SERVICE = Service(
     name="events",
     model=api.MODEL,
-    operations=[buses, rules, targets, events, archives, replays, permissions, tags],
+    operations=[buses, rules, targets, events, archives, replays, api_destinations, connections, permissions, tags],
     build=_build,
 )

@@ -22,6 +22,14 @@ DAY_MS = 86_400_000
 # "You can have a maximum of ten active concurrent replays per account per AWS Region" (user guide, replaying events).
 REPLAYS_MAX = 10
 
+# "If you do not specify a value ... the default of 300" requests a second; "a maximum client execution timeout of 5
+# seconds" (user guide, API destinations).
+INVOCATION_RATE = 300
+INVOCATION_SECONDS_MAX = 5.0
+# Our own bounds: what is read of an answer, and how many requests to one destination run at once.
+ANSWER_BYTES_MAX = 65_536
+INVOCATIONS_IN_FLIGHT_MAX = 64
+
 # Above this many rules on a bus, the trace of an event does not say why each of the others did not match.
 EXPLAINED_RULES_MAX = 20
 # Differences that are named for one rule.

@@ -19,7 +19,7 @@ from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
 from forebay.services.events.event import Event, format_time
 from forebay.services.events.rule_index import BusRules, CompiledRule, RuleIndex
-from forebay.services.events.rule_target import RuleTarget
+from forebay.services.events.rule_target import HTTP, RuleTarget
 from forebay.store.commands import Command
 
 # Parameters of a delivery that only this service reads: that an event has come through another bus already, and the
@@ -91,6 +91,8 @@ class Router:
         parameters: dict[str, str] = {}
         if target.shape is not None and target.dead_letter is not None:
             parameters[EVENT] = event.text
+        if target.http is not None:
+            parameters[HTTP] = target.http(event)
         if event.is_forwarded:
             parameters[FORWARDED] = "true"
         return Delivery(

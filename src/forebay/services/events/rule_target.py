@@ -21,6 +21,9 @@ _WITH_ROLE = frozenset({
 })  # fmt: skip
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
+# The parameter of a delivery that holds what a target adds to the HTTP request, as JSON.
+HTTP = "HttpParameters"
+
 Shape = Callable[[Event, Reserved], str]
 """Make the payload of an event for a target."""
 
@@ -33,6 +36,7 @@ class RuleTarget(msgspec.Struct, frozen=True):
     retry: RetryPolicy
     dead_letter: str | None
     group: str | None
+    http: Callable[[Event], str] | None = None
 
 
 def check_target(target: api.Target) -> None:
@@ -57,7 +61,8 @@ def check_target(target: api.Target) -> None:
             raise validation_error(f"Parameter(s) SqsParameters must be specified for target: {target.id}.")
     elif target.sqs_parameters is not None:
         raise validation_error(f"Parameter(s) SqsParameters not valid for target: {target.id}.")
-    if arn.service in _WITH_ROLE and target.role_arn is None:
+    is_destination = arn.service == "events" and arn.resource.startswith("api-destination/")
+    if (arn.service in _WITH_ROLE or is_destination) and target.role_arn is None:
         raise validation_error(f"RoleArn is required for target {target.arn}.")
     if arn.service == "logs" and target.role_arn is not None:
         raise validation_error(f"RoleArn is not supported for target {target.id}.")
@@ -79,6 +84,7 @@ def compile_target(target: api.Target) -> RuleTarget:
         ),
         dead_letter=None if dead_letter is None else dead_letter.arn,
         group=None if parameters is None else parameters.message_group_id or None,
+        http=None if target.http_parameters is None else _http(target.http_parameters),
     )
 
 
@@ -144,6 +150,31 @@ def _shape(target: api.Target) -> Shape | None:
         transformer = Transformer.parse(given.input_paths_map or {}, given.input_template)
         return lambda event, reserved: transformer.apply(event.document, reserved)
     return None
+
+
+def _http(given: api.HttpParameters) -> Callable[[Event], str]:
+    """Return what makes a target's HTTP parameters for an event; values that are paths are found in it."""
+
+    def fill(text: str, event: Event) -> str:
+        if not text.startswith("$."):
+            return text
+        try:
+            found = JsonPath.parse(text).find(event.document)
+        except InvalidJsonPath:
+            return text
+        return found if isinstance(found, str) else "" if found is MISSING else _COMPACT.encode(found)
+
+    def make(event: Event) -> str:
+        filled = api.HttpParameters(
+            path_parameter_values=[fill(text, event) for text in given.path_parameter_values or ()],
+            header_parameters={name: fill(text, event) for name, text in (given.header_parameters or {}).items()},
+            query_string_parameters={
+                name: fill(text, event) for name, text in (given.query_string_parameters or {}).items()
+            },
+        )
+        return msgspec.json.encode(filled).decode()
+
+    return make
 
 
 def _found(value: object) -> str:

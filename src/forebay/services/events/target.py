@@ -1,4 +1,7 @@
-"""Event buses as targets: an event that a rule of another bus sends, or that another service makes."""
+"""What of EventBridge is a target: event buses, for events that rules of other buses send or other services make.
+
+API destinations are apart, in `api_destination_target`.
+"""
 
 import msgspec
 
@@ -6,7 +9,8 @@ from forebay.api import events as api
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
-from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected
+from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected, Target
+from forebay.services.events.api_destination import RESOURCE
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress
 from forebay.services.events.event import Event, Origin, forwarded_event, new_event, read_detail
 from forebay.services.events.router import FORWARDED, Router
@@ -17,6 +21,26 @@ _NO_RESOURCE = "NO_RESOURCE"
 _INVALID_PARAMETER = "INVALID_PARAMETER"
 _THIRD_REGION = "THIRD_REGION_HOP_DETECTED"
 _THIRD_ACCOUNT = "THIRD_ACCOUNT_HOP_DETECTED"
+
+
+class EventsTarget:
+    """Hands each delivery to the target of the kind of resource that it goes to. A `Target`."""
+
+    def __init__(self, buses: "BusTarget", api_destinations: Target) -> None:
+        self._buses = buses
+        self._api_destinations = api_destinations
+
+    async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
+        """Say how the delivery is taken."""
+        return await self._of(delivery).accept(delivery)
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Hand over a delivery that was deferred."""
+        return await self._of(delivery).deliver(delivery)
+
+    def _of(self, delivery: Delivery) -> Target:
+        is_destination = Arn.parse(delivery.target).resource.startswith(RESOURCE)
+        return self._api_destinations if is_destination else self._buses
 
 
 class BusTarget:

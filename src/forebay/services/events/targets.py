@@ -70,7 +70,7 @@ def _put(call: Call, address: BusAddress, name: str, added: Mapping[str, api.Tar
 async def _find_refusal(call: Call, text: str) -> str | None:
     """Return why this node cannot deliver to an ARN, or None where it can."""
     arn = Arn.parse(text)
-    if arn.service == "events" and not arn.resource.startswith("event-bus/"):
+    if arn.service == "events" and not arn.resource.startswith(("event-bus/", "api-destination/")):
         kind = arn.resource.split("/", 1)[0]
         return f"Targets of kind {kind} are not implemented by Forebay: {text} was not added."
     if not await call.deliveries.has_target(arn.service):

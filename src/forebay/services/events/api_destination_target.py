@@ -1,0 +1,162 @@
+"""API destinations as targets: events become HTTP requests, no more of them a second than a destination takes."""
+
+from collections import Counter
+
+import msgspec
+from msgspec.structs import replace
+
+from forebay.api import events as api
+from forebay.core.arn import Arn
+from forebay.core.clock import Clock
+from forebay.delivery.contract import Deferred, Delivery, Outcome, Rejected, Retry
+from forebay.services.events import limits
+from forebay.services.events.api_destination import API_DESTINATION, ApiDestination, api_destination_key
+from forebay.services.events.connection import CONNECTION, Connection, connection_key
+from forebay.services.events.http_client import HttpClient, NoAnswer
+from forebay.services.events.invocation import FAILURE, UNAUTHORIZED, invocation, outcome_of, token_request, unreachable
+from forebay.services.events.rule_target import HTTP
+from forebay.store.contract import Store, Transaction
+
+_NO_RESOURCE = "NO_RESOURCE"
+_decode_parameters = msgspec.json.Decoder(api.HttpParameters).decode
+
+
+class Rate:
+    """How many requests may start: a second's worth at once, then one after another. Pure: the time is handed in."""
+
+    def __init__(self) -> None:
+        # The moment at which a destination that takes one request after another would be done with all that started,
+        # and with all that were sent away as well.
+        self._busy_until = 0.0
+        self._queued_until = 0.0
+
+    def wait_seconds(self, per_second: int, now: float) -> float:
+        """Take a place now and return 0, or return the seconds until there is one; those who wait get one each."""
+        self._busy_until = max(self._busy_until, now - 1.0)
+        if self._busy_until + 1.0 / per_second <= now:
+            self._busy_until += 1.0 / per_second
+            return 0.0
+        self._queued_until = max(self._queued_until, now) + 1.0 / per_second
+        return self._queued_until - now
+
+
+class Tokens:
+    """OAuth tokens of connections, kept as long as they hold."""
+
+    def __init__(self, store: Store, clock: Clock, client: HttpClient) -> None:
+        self._store = store
+        self._clock = clock
+        self._client = client
+        # By the connection's ARN: of which change of it, the token, and until when it holds.
+        self._tokens: dict[str, tuple[float, str, float]] = {}
+
+    async def find(self, connection: Connection) -> str | None:
+        """Return a token for a connection, asking for one where none is at hand; None where it needs none.
+
+        Raises:
+            NoAnswer: there is none to be had.
+        """
+        parameters = connection.parameters
+        if parameters is None or parameters.o_auth_parameters is None:
+            return None
+        held = self._tokens.get(connection.arn())
+        if held is not None and held[0] == connection.modified_at and held[2] > self._clock.now():
+            return held[1]
+        answer = await self._client.send(token_request(parameters.o_auth_parameters))
+        token = _read_token(answer.body) if answer.status == 200 else None
+        if token is None:
+            raise NoAnswer(f"The authorization endpoint gave no token (status {answer.status})")
+        until = self._clock.now() + token.expires_in
+        self._tokens[connection.arn()] = (connection.modified_at, token.access_token, until)
+        await self._note(connection)
+        return token.access_token
+
+    def forget(self, connection: Connection) -> None:
+        """Forget a token that was refused."""
+        self._tokens.pop(connection.arn(), None)
+
+    async def _note(self, connection: Connection) -> None:
+        now = self._clock.now()
+
+        def work(transaction: Transaction) -> None:
+            found = transaction.records.find(CONNECTION, connection.key())
+            is_same = found is not None and found.modified_at == connection.modified_at
+            if found is not None and is_same and found.state == "AUTHORIZING":
+                transaction.records.put(
+                    CONNECTION, connection.key(), replace(found, state="AUTHORIZED", authorized_at=now)
+                )
+
+        await self._store.transact(work)
+
+
+class _Token(msgspec.Struct, frozen=True):
+    access_token: str
+    expires_in: float = 300.0
+
+
+class ApiDestinationTarget:
+    """Sends deliveries to API destinations. A `Target`."""
+
+    def __init__(self, store: Store, clock: Clock, client: HttpClient) -> None:
+        self._store = store
+        self._clock = clock
+        self._client = client
+        self._tokens = Tokens(store, clock, client)
+        self._rates: dict[str, Rate] = {}
+        self._in_flight: Counter[str] = Counter()
+
+    async def accept(self, delivery: Delivery) -> Deferred | Rejected:
+        """Say that a delivery goes to the outbox first, where there is such a destination."""
+        destination = await self._find(delivery.target)
+        return _missing(delivery.target) if destination is None else Deferred()
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """Send the request, unless the destination has had as many as it takes for now."""
+        destination = await self._find(delivery.target)
+        if destination is None:
+            return _missing(delivery.target)
+        connection = await self._find_connection(destination)
+        if connection is None or connection.parameters is None:
+            return Rejected(FAILURE, "The API destination is inactive: its connection is not authorized.")
+        if self._in_flight[delivery.target] >= limits.INVOCATIONS_IN_FLIGHT_MAX:
+            # A slow server holds up its own events only.
+            return Retry(FAILURE, "The API destination is busy.", counts=False)
+        rate = self._rates.setdefault(delivery.target, Rate())
+        wait_seconds = rate.wait_seconds(destination.rate, self._clock.now())
+        if wait_seconds > 0:
+            return Retry(FAILURE, "The API destination's rate limit is reached.", wait_seconds, counts=False)
+        self._in_flight[delivery.target] += 1
+        try:
+            return await self._invoke(delivery, destination, connection)
+        except NoAnswer as failure:
+            return unreachable(str(failure))
+        finally:
+            self._in_flight[delivery.target] -= 1
+
+    async def _invoke(self, delivery: Delivery, destination: ApiDestination, connection: Connection) -> Outcome:
+        token = await self._tokens.find(connection)
+        given = _decode_parameters(delivery.parameters.get(HTTP, "{}"))
+        answer = await self._client.send(invocation(destination, connection, given, delivery.payload, token))
+        if answer.status in UNAUTHORIZED:
+            self._tokens.forget(connection)
+        return outcome_of(answer, self._clock.now(), renews_token=token is not None)
+
+    async def _find(self, arn: str) -> ApiDestination | None:
+        found = await self._store.find(API_DESTINATION, api_destination_key(Arn.parse(arn)))
+        return found if found is not None and found.arn() == arn else None
+
+    async def _find_connection(self, destination: ApiDestination) -> Connection | None:
+        key = connection_key(destination.connection)
+        found = None if key is None else await self._store.find(CONNECTION, key)
+        return found if found is not None and found.arn() == destination.connection else None
+
+
+def _missing(arn: str) -> Rejected:
+    return Rejected(_NO_RESOURCE, f"API destination {arn} does not exist.")
+
+
+def _read_token(body: bytes) -> _Token | None:
+    try:
+        return msgspec.json.decode(body, type=_Token, strict=False)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
