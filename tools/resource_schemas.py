@@ -36,6 +36,7 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
     "S3": ("Bucket", "BucketPolicy"),
     "SQS": None,
     "SSM": ("Parameter",),
+    "Scheduler": None,
     "SecretsManager": None,
 }
 

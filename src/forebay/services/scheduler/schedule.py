@@ -127,8 +127,8 @@ def due_after(schedule: Schedule, scheduled_at: float, now: float) -> float | No
     return next_due_at(schedule, max(scheduled_at, now - late_seconds))
 
 
-def check_timing(schedule: Schedule, now: float) -> None:
-    """Check when a schedule is to run.
+def check_timing(schedule: Schedule, now: float, before: Schedule | None = None) -> None:
+    """Check when a schedule is to run; dates that it had `before` may have passed.
 
     Raises:
         ValidationException: in AWS's words where they are known.
@@ -142,7 +142,7 @@ def check_timing(schedule: Schedule, now: float) -> None:
     except InvalidSchedule:
         raise invalid(f"Invalid Schedule Expression {schedule.expression}.") from None
     if not once:
-        _check_dates(schedule, now)
+        _check_dates(schedule, now, before)
     window = schedule.window
     if window.mode == FLEXIBLE and window.maximum_window_in_minutes is None:
         raise invalid("MaximumWindowInMinutes must be specified when the FlexibleTimeWindow mode is FLEXIBLE.")
@@ -150,11 +150,13 @@ def check_timing(schedule: Schedule, now: float) -> None:
         raise invalid("MaximumWindowInMinutes must not be specified when the FlexibleTimeWindow mode is OFF.")
 
 
-def _check_dates(schedule: Schedule, now: float) -> None:
+def _check_dates(schedule: Schedule, now: float, before: Schedule | None) -> None:
     start, end = schedule.start_date, schedule.end_date
-    if start is not None and start < now - limits.START_DATE_AGE_SECONDS_MAX:
+    has_new_start = before is None or start != before.start_date
+    has_new_end = before is None or end != before.end_date
+    if start is not None and has_new_start and start < now - limits.START_DATE_AGE_SECONDS_MAX:
         raise invalid("The StartDate you specify cannot be earlier than 5 minutes ago.")
-    if end is not None and end <= now:
+    if end is not None and has_new_end and end <= now:
         raise invalid("The EndDate you specify cannot be in the past.")
     if start is not None and end is not None and end <= start:
         raise invalid("The EndDate you specify must be later than the StartDate.")

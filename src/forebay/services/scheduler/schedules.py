@@ -38,7 +38,8 @@ async def create_schedule(call: Call, request: api.CreateScheduleInput) -> api.C
 async def update_schedule(call: Call, request: api.UpdateScheduleInput) -> api.UpdateScheduleOutput:
     """Replace a schedule: what the request does not name gets its default, as with AWS."""
     schedule = _new_schedule(call, request)
-    check_timing(schedule, call.now)
+    before = await call.look(lambda inner: load_schedule(inner, schedule.group, schedule.name))
+    check_timing(schedule, call.now, before)
     await check_target(call, request.target)
     await call.transact(lambda inner: _update(inner, schedule))
     return api.UpdateScheduleOutput(schedule_arn=schedule.arn())

@@ -113,3 +113,12 @@ def test_occurrence_whose_window_is_open_is_still_fired():
     window = api.FlexibleTimeWindow(mode="FLEXIBLE", maximum_window_in_minutes=15)
     given = schedule("rate(5 minutes)", start_date=NOW, window=window)
     assert due_after(given, NOW, NOW + 880) == NOW + 300
+
+
+def test_dates_that_have_passed_may_stay():
+    before = schedule("rate(1 hour)", start_date=NOW - 3_600, end_date=NOW - 1)
+    check_timing(before, NOW, before)
+    with pytest.raises(api.ValidationException, match="StartDate"):
+        check_timing(before, NOW, schedule("rate(1 hour)", end_date=NOW - 1))
+    with pytest.raises(api.ValidationException, match="EndDate"):
+        check_timing(before, NOW, schedule("rate(1 hour)", start_date=NOW - 3_600))

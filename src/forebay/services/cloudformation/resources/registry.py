@@ -21,6 +21,7 @@ _MODULES: Mapping[str, str] = {
     "S3": "s3",
     "SQS": "sqs",
     "SSM": "ssm",
+    "Scheduler": "scheduler",
     "SecretsManager": "secretsmanager",
 }
 _CUSTOM = "AWS::CloudFormation::CustomResource"
