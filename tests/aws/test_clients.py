@@ -75,7 +75,7 @@ def test_cli_shows_errors_of_the_service(aws):
 
 
 def test_cli_shows_what_is_not_implemented(aws):
-    assert "Service sns is not part of Forebay." in aws("sns", "list-topics", code=255)
+    assert "Service kinesis is not part of Forebay." in aws("kinesis", "list-streams", code=255)
 
 
 def test_cli_knows_who_it_is(aws):

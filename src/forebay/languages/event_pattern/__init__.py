@@ -1,4 +1,4 @@
-"""Event patterns: one matcher for EventBridge rules, Lambda's filters, Pipes and (as further dialects) SNS.
+"""Event patterns: one matcher for EventBridge rules, Lambda's filters, Pipes and SNS.
 
 Behaviour and error texts follow AWS's own engine, aws/event-ruler, and the EventBridge user guide. Reading order:
 `dialect.py` (what a service allows), `tokens.py`, `expressions.py` and `parser.py` (text to pattern), `scalar.py` and
@@ -9,7 +9,14 @@ Left out: Ruler's complexity score, by which EventBridge refuses rules with very
 time linear in the value.
 """
 
-from forebay.languages.event_pattern.dialect import EVENTBRIDGE, LAMBDA, PIPES, Dialect
+from forebay.languages.event_pattern.dialect import (
+    EVENTBRIDGE,
+    LAMBDA,
+    PIPES,
+    SNS_ATTRIBUTES,
+    SNS_PAYLOAD,
+    Dialect,
+)
 from forebay.languages.event_pattern.parser import parse_pattern
 from forebay.languages.event_pattern.pattern import Mismatch, Pattern, explain, explain_each, matches
 from forebay.languages.event_pattern.rule_set import RuleSet
@@ -19,6 +26,8 @@ __all__ = [
     "EVENTBRIDGE",
     "LAMBDA",
     "PIPES",
+    "SNS_ATTRIBUTES",
+    "SNS_PAYLOAD",
     "Dialect",
     "InvalidPattern",
     "Mismatch",

@@ -1,8 +1,8 @@
 """What the services that filter with event patterns allow, as values.
 
 EventBridge rules, Lambda's event source mappings and Pipes speak one language with different vocabularies and
-limits. SNS joins them as two more values (attributes without nesting or array consistency, payload without array
-consistency), so nothing else in this package asks which service it works for.
+limits. SNS joins them as two more values, without array consistency (that attribute filters are flat is SNS's own
+rule), so nothing else in this package asks which service it works for.
 """
 
 import msgspec
@@ -39,3 +39,15 @@ PIPES = Dialect("Pipes", negated_operators=frozenset[str]())
 
 # The rule syntax of "Control which events Lambda sends to your function" is that of Pipes.
 LAMBDA = Dialect("Lambda", negated_operators=frozenset[str]())
+
+# SNS compares numbers within a billion and takes policies of 256 KB ("Filter policy constraints"); it ORs over arrays.
+SNS_ATTRIBUTES = Dialect(
+    "SNS attributes",
+    characters_max=262_144,
+    combinations_max=150,
+    number_max=1_000_000_000,
+    arrays_are_consistent=False,
+)
+SNS_PAYLOAD = Dialect(
+    "SNS payload", characters_max=262_144, combinations_max=150, number_max=1_000_000_000, arrays_are_consistent=False
+)

@@ -30,8 +30,8 @@ RuleId = TypeVar("RuleId", bound=Hashable)
 BUCKET_ENTRIES_MAX = 8
 # A leaf with more values than this is indexed by presence: every value would cost a bucket.
 INDEXED_VALUES_MAX = 64
-# No prefix in a pattern is longer than a pattern.
-PATTERN_CHARACTERS_MAX = 4_096
+# No prefix in a pattern is longer than a pattern of the dialect that takes the longest.
+PATTERN_CHARACTERS_MAX = 262_144
 
 # What leads from a node to a child: a kind of comparison and the text or key compared.
 _Slot = tuple[str, Hashable]

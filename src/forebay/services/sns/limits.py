@@ -1,0 +1,40 @@
+"""What SNS allows, as AWS documents it, and bounds of our own; the unit is part of each name.
+
+Source: the developer guide's "Amazon SNS endpoints and quotas" and "Filter policy constraints", and the API reference.
+"""
+
+TOPIC_NAME_CHARACTERS_MAX = 256
+TAGS_MAX = 50
+PAGE_MAX = 100
+SUBJECT_CHARACTERS_MAX = 100
+
+MESSAGE_BYTES_DEFAULT = 262_144
+MESSAGE_BYTES_MIN = 1_024
+MESSAGE_BYTES_MAX = 1_048_576
+BATCH_ENTRIES_MAX = 10
+ATTRIBUTE_NAME_CHARACTERS_MAX = 256
+
+FILTER_POLICY_CHARACTERS_MAX = 262_144
+FILTER_KEYS_MAX = 5
+FILTER_COMBINATIONS_MAX = 150
+FILTER_NUMBER_MAX = 1_000_000_000
+FILTER_POLICIES_PER_TOPIC_MAX = 200
+FIFO_SUBSCRIPTIONS_MAX = 100
+
+# "For AWS managed endpoints ... 100,015 times over 23 days" ("Amazon SNS message delivery retries").
+MANAGED_ATTEMPTS = 100_015
+MANAGED_AGE_SECONDS = 23 * 86_400.0
+MANAGED_BACKOFF_SECONDS_MAX = 20.0
+
+CONFIRMATION_SECONDS = 3 * 86_400
+DEDUPLICATION_SECONDS = 300
+DEDUPLICATION_BATCH = 500
+DEDUPLICATION_LEASE_SECONDS = 60.0
+DEDUPLICATION_POLL_SECONDS = 60.0
+
+# Above this many subscriptions of a topic, the trace of a message does not say why each did not want it.
+EXPLAINED_MAX = 20
+EXPLAINED_FIELDS_MAX = 3
+
+# A confirmation is asked for this often before the endpoint is given up.
+CONFIRMATION_ATTEMPTS = 3

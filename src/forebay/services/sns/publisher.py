@@ -1,0 +1,156 @@
+"""From a message on a topic to what is committed for it: deliveries to the subscriptions that want it, and the trace.
+
+Publish and topics that are targets both go through here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from forebay.api import sns as api
+from forebay.core.ids import Ids
+from forebay.delivery.contract import Delivery, MessageAttribute, RetryPolicy
+from forebay.delivery.outbox import Deliveries
+from forebay.delivery.trace import Step, Trace
+from forebay.services.sns import limits
+from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
+from forebay.services.sns.signing import FAST, Signer
+from forebay.services.sns.topic_index import LiveSubscription, LiveTopic
+from forebay.store.commands import Command
+
+CERTIFICATES = "certificates"
+"""Where certificates are served: `/_aws/sns/certificates/<file name>`."""
+
+# Parameters of a delivery to an HTTP endpoint that become headers.
+MESSAGE_TYPE = "MessageType"
+MESSAGE_ID = "MessageId"
+
+_MANAGED = RetryPolicy(
+    limits.MANAGED_ATTEMPTS, limits.MANAGED_AGE_SECONDS, backoff_seconds_max=limits.MANAGED_BACKOFF_SECONDS_MAX
+)
+
+
+class Publisher:
+    """Turns messages into commands. Holds no state of its own."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        trace: Trace,
+        ids: Ids,
+        signer: Signer,
+        endpoint: Callable[[], str],
+        *,
+        is_traced: bool,
+    ) -> None:
+        self._deliveries = deliveries
+        self._trace = trace
+        self._ids = ids
+        self._signer = signer
+        self._endpoint = endpoint
+        self._is_traced = is_traced
+
+    async def commands_for(
+        self, publication: Publication, live: LiveTopic, event_id: str, trace_header: str | None = None
+    ) -> list[Command[Any]]:
+        """Return the commands by which a topic's subscriptions take a message; `event_id` names it in the trace."""
+        matched = live.match(publication)
+        commands: list[Command[Any]] = []
+        if self._is_traced:
+            commands += self._trace_of(publication, live, matched, event_id)
+        run = _Run(self, publication, live, event_id, trace_header)
+        deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
+        return commands + await self._deliveries.commands_for(deliveries)
+
+    async def sign(self, text: str, version: str, bits: int) -> Mapping[str, str]:
+        """Return the members of a message's signature."""
+        await self._signer.prepare(bits)
+        signature, file_name = self._signer.sign(bits, text, version)
+        url = f"{self._endpoint()}/_aws/sns/{CERTIFICATES}/{file_name}"
+        return {"SignatureVersion": version, "Signature": signature, "SigningCertURL": url}
+
+    def unsubscribe_url(self, subscription_arn: str) -> str:
+        """Return the URL that ends a subscription."""
+        return self.url(f"Action=Unsubscribe&SubscriptionArn={quote(subscription_arn, safe=':')}")
+
+    def url(self, query: str) -> str:
+        """Return the URL of an operation that needs no signature."""
+        return f"{self._endpoint()}/?{query}&Version={_VERSION}"
+
+    def new_id(self) -> str:
+        """Return a fresh id for a delivery."""
+        return self._ids.uuid()
+
+    def _trace_of(
+        self, publication: Publication, live: LiveTopic, matched: Sequence[LiveSubscription], event_id: str
+    ) -> list[Command[Any]]:
+        at = publication.at
+        steps = [Step(at, "received", publication.topic_arn), *(Step(at, "matched", one.arn) for one in matched)]
+        if len(matched) < len(live.subscriptions) <= limits.EXPLAINED_MAX:
+            reasons = live.explain(publication, matched, limits.EXPLAINED_FIELDS_MAX)
+            steps += [Step(at, "unmatched", arn, message=reason) for arn, reason in reasons]
+        return [*self._trace.record(event_id, steps)]
+
+
+_VERSION = api.MODEL.api_version
+_SENT = frozenset({"sqs", "lambda"})
+
+
+class _Run:
+    """One message on its way to several subscriptions: what they have in common is made once."""
+
+    def __init__(
+        self, publisher: Publisher, publication: Publication, live: LiveTopic, event_id: str, trace_header: str | None
+    ) -> None:
+        self._publisher = publisher
+        self._publication = publication
+        self._topic = live.topic
+        self._event_id = event_id
+        self._trace_header = trace_header
+        self._signed: dict[tuple[str, int], Mapping[str, str]] = {}
+
+    async def delivery(self, subscription: LiveSubscription) -> Delivery:
+        publication = self._publication
+        to_fifo = subscription.protocol == "sqs" and subscription.endpoint.endswith(".fifo")
+        # A FIFO topic's ids mean nothing to a standard queue; a standard topic's group is its fair queues' tenant.
+        group = publication.group if to_fifo or not self._topic.is_fifo else None
+        return Delivery(
+            self._publisher.new_id(),
+            subscription.arn,
+            subscription.endpoint,
+            await self._payload(subscription),
+            publication.at,
+            _MANAGED,
+            self._event_id,
+            self._trace_header,
+            attributes=_raw_attributes(publication) if subscription.is_raw else {},
+            group=group if subscription.protocol == "sqs" else None,
+            deduplication=publication.deduplication if to_fifo else None,
+            dead_letter=subscription.dead_letter,
+        )
+
+    async def _payload(self, subscription: LiveSubscription) -> str:
+        publication = self._publication
+        body = publication.body_for(subscription.protocol)
+        if subscription.is_raw:
+            return body
+        unsubscribe_url = self._publisher.unsubscribe_url(subscription.arn)
+        signed: Mapping[str, str] = {} if self._topic.is_fifo else await self._signature(body, FAST)
+        if subscription.protocol == "lambda":
+            return function_event(publication, body, signed, unsubscribe_url, subscription.arn)
+        return envelope(publication, body, signed, unsubscribe_url)
+
+    async def _signature(self, body: str, bits: int) -> Mapping[str, str]:
+        found = self._signed.get((body, bits))
+        if found is None:
+            version = self._topic.attributes.get("SignatureVersion", "1")
+            found = await self._publisher.sign(text_to_sign(self._publication, body), version, bits)
+            self._signed[body, bits] = found
+        return found
+
+
+def _raw_attributes(publication: Publication) -> dict[str, MessageAttribute]:
+    return {
+        name: MessageAttribute(value.data_type, value.string_value, value.binary_value)
+        for name, value in publication.attributes.items()
+    }

@@ -1,0 +1,109 @@
+"""Operations on topics: create, delete, list, attributes, data protection."""
+
+from msgspec.structs import replace
+
+from forebay.api import sns as api
+from forebay.operations.call import Call
+from forebay.operations.service import operation
+from forebay.services.sns.errors import invalid_parameter
+from forebay.services.sns.pages import page
+from forebay.services.sns.subscription import SUBSCRIPTION
+from forebay.services.sns.tags import merge_tags
+from forebay.services.sns.topic import (
+    TOPIC,
+    Topic,
+    TopicAddress,
+    check_attribute,
+    check_name,
+    check_new_attributes,
+    load_topic,
+)
+from forebay.store.records import key_prefix
+
+
+@operation
+def create_topic(call: Call, request: api.CreateTopicInput) -> api.CreateTopicResponse:
+    """Create a topic, or return the one that has this name and does not differ in what the request says."""
+    given = request.attributes or {}
+    is_fifo = given.get("FifoTopic", "false").lower() == "true"
+    check_name(request.name, is_fifo=is_fifo)
+    attributes = check_new_attributes(given)
+    tags = merge_tags({}, request.tags or ())
+    address = TopicAddress(call.account, call.region, request.name)
+    existing = call.records.find(TOPIC, address.key())
+    if existing is None:
+        topic = Topic(
+            address.account, address.region, address.name, attributes, tags, request.data_protection_policy or ""
+        )
+        call.records.put(TOPIC, address.key(), topic)
+    else:
+        _check_same(existing, attributes, tags if request.tags else None)
+    return api.CreateTopicResponse(topic_arn=address.arn())
+
+
+@operation
+def delete_topic(call: Call, request: api.DeleteTopicInput) -> None:
+    """Delete a topic and its subscriptions; one that is not there is no error."""
+    key = TopicAddress.parse(request.topic_arn).key()
+    call.records.delete(TOPIC, key)
+    for subscription_key, _ in call.records.list(SUBSCRIPTION, key_prefix(key)):
+        call.records.delete(SUBSCRIPTION, subscription_key)
+
+
+@operation(readonly=True)
+def list_topics(call: Call, request: api.ListTopicsInput) -> api.ListTopicsResponse:
+    """List the topics of the account and region by name."""
+    topics = [topic for _, topic in call.reader.list(TOPIC, key_prefix(call.account, call.region))]
+    shown, next_token = page(topics, lambda topic: topic.name, request.next_token)
+    return api.ListTopicsResponse(
+        topics=[api.Topic(topic_arn=topic.address().arn()) for topic in shown], next_token=next_token
+    )
+
+
+@operation(readonly=True)
+def get_topic_attributes(call: Call, request: api.GetTopicAttributesInput) -> api.GetTopicAttributesResponse:
+    """Return a topic's attributes, those with AWS's defaults among them, and how many subscriptions it has."""
+    address = TopicAddress.parse(request.topic_arn)
+    topic = load_topic(call, address)
+    subscriptions = [one for _, one in call.reader.list(SUBSCRIPTION, key_prefix(address.key()))]
+    pending = sum(one.is_pending for one in subscriptions)
+    counts = {
+        "SubscriptionsConfirmed": str(len(subscriptions) - pending),
+        "SubscriptionsDeleted": str(topic.deleted_subscriptions),
+        "SubscriptionsPending": str(pending),
+    }
+    return api.GetTopicAttributesResponse(attributes={**topic.shown(), **counts})
+
+
+@operation
+def set_topic_attributes(call: Call, request: api.SetTopicAttributesInput) -> None:
+    """Change one attribute of a topic; an empty value brings AWS's default back."""
+    topic = load_topic(call, TopicAddress.parse(request.topic_arn))
+    name = request.attribute_name
+    kept = check_attribute(name, request.attribute_value or "", is_fifo=topic.is_fifo)
+    others = {known: value for known, value in topic.attributes.items() if known != name}
+    call.records.put(TOPIC, topic.address().key(), replace(topic, attributes={**others, **kept}))
+
+
+@operation
+def put_data_protection_policy(call: Call, request: api.PutDataProtectionPolicyInput) -> None:
+    """Keep a topic's data protection policy; it is shown, and has no effect on messages."""
+    topic = load_topic(call, TopicAddress.parse(request.resource_arn, "ResourceArn"))
+    call.records.put(TOPIC, topic.address().key(), replace(topic, data_protection=request.data_protection_policy))
+
+
+@operation(readonly=True)
+def get_data_protection_policy(
+    call: Call, request: api.GetDataProtectionPolicyInput
+) -> api.GetDataProtectionPolicyResponse:
+    """Return a topic's data protection policy, empty where none was put."""
+    topic = load_topic(call, TopicAddress.parse(request.resource_arn, "ResourceArn"))
+    return api.GetDataProtectionPolicyResponse(data_protection_policy=topic.data_protection)
+
+
+def _check_same(topic: Topic, attributes: dict[str, str], tags: dict[str, str] | None) -> None:
+    """Check that a topic is what CreateTopic asks for; what the request does not name may be as it is."""
+    if any(topic.shown().get(name) != value for name, value in attributes.items()):
+        raise invalid_parameter("Attributes Reason: Topic already exists with different attributes")
+    if tags is not None and tags != topic.tags:
+        raise invalid_parameter("Tags Reason: Topic already exists with different tags")
