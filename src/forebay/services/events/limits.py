@@ -43,7 +43,7 @@ SCHEDULE_POLL_SECONDS = 60.0
 # The replayer's own: how many replays take a step in one turn and how long a step may hold one; how many events a step
 # puts on the bus, and how many bytes of them (one more event than fits may come where they grow).
 REPLAYS_PER_STEP = 10
-REPLAY_LEASE_SECONDS = 60.0
+REPLAY_LEASE_SECONDS = 30.0
 REPLAY_POLL_SECONDS = 60.0
 REPLAY_BATCH = 256
 REPLAY_BATCH_BYTES = 4_194_304
