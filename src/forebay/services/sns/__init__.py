@@ -1,13 +1,14 @@
-"""SNS: standard and FIFO topics, subscriptions of queues and functions.
+"""SNS: standard and FIFO topics, subscriptions of queues, functions and HTTP endpoints.
 
 Reading order: `topic`, `subscription`, `filter_policy`, `delivery_policy` and `message` (what is kept, what flows, and
 the rules on both), `topics`, `subscriptions` and `messages` (operations), `topic_index` (each topic's subscriptions,
 compiled), `publisher` (from a message to what is committed for it), `fifo`, `signing`, `confirmation`, `target` (topics
-as targets), `sender` (dead letters), `workers`, `ingress` (certificates). `tags` and `permissions` stand apart.
+as targets), `http_endpoint`, `sender` (dead letters), `workers`, `ingress` (certificates). `tags` and `permissions`
+stand apart.
 
-Left out, and answered with an error that says so: HTTP endpoints, mobile push, messages to phone numbers, Firehose,
-archives and replays of FIFO topics. Kept and shown, but without effect: access and data protection policies, KMS keys,
-logs of delivery status, and subscriptions of mail addresses and phone numbers, which nothing is sent to.
+Left out, and answered with an error that says so: mobile push, messages to phone numbers, Firehose, archives and
+replays of FIFO topics. Kept and shown, but without effect: access and data protection policies, KMS keys, logs of
+delivery status, throttle policies, and subscriptions of mail addresses and phone numbers, which nothing is sent to.
 """
 
 from forebay.api import sns as api
@@ -15,6 +16,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.sns import messages, permissions, subscriptions, tags, topics
 from forebay.services.sns.fifo import ACCEPTED_TIMER, FifoPublisher
+from forebay.services.sns.http_endpoint import HttpEndpoints
 from forebay.services.sns.ingress import Certificates
 from forebay.services.sns.publisher import Publisher
 from forebay.services.sns.sender import SubscriptionSender
@@ -37,12 +39,14 @@ async def _build(platform: Platform) -> Parts:
         is_traced=platform.config.trace_seconds > 0,
     )
     fifo = FifoPublisher(store, publisher)
+    endpoints = HttpEndpoints(store)
     return Parts(
-        target=TopicTarget(clock, ids, index, publisher, fifo),
+        target=TopicTarget(clock, ids, index, publisher, fifo, endpoints),
         sender=SubscriptionSender(clock, ids),
         ingress=Certificates(signer),
         duties=[Duty(Forgetting(store, clock), [("timers", ACCEPTED_TIMER)])],
         shared=[index, publisher, fifo],
+        close=[endpoints.close],
     )
 
 

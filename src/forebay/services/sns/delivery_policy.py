@@ -4,6 +4,8 @@ Source: "Creating an HTTP/S delivery policy" and "Amazon SNS message delivery re
 """
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -84,6 +86,17 @@ def subscription_delivery_policy(topic_text: str | None, text: str | None) -> st
         "guaranteed": own.get("guaranteed", False),
     }
     return _compact(effective)
+
+
+@lru_cache(maxsize=1024)
+def effective_policy(topic_text: str | None, text: str | None) -> Mapping[str, Any]:
+    """Return the policy that is in effect for a subscription, read."""
+    return json.loads(subscription_delivery_policy(topic_text, text))
+
+
+def retry_rules(policy: Mapping[str, Any]) -> RetryRules:
+    """Return when an endpoint is tried again by the policy that is in effect."""
+    return msgspec.convert(policy["healthyRetryPolicy"], RetryRules)
 
 
 def check_topic_delivery_policy(text: str) -> None:

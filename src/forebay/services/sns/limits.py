@@ -38,3 +38,7 @@ EXPLAINED_FIELDS_MAX = 3
 
 # A confirmation is asked for this often before the endpoint is given up.
 CONFIRMATION_ATTEMPTS = 3
+
+# "The connection will time out in approximately 15 seconds" ("Make sure your endpoint is ready").
+HTTP_SECONDS_MAX = 15.0
+HTTP_CONNECTIONS_MAX = 256

@@ -13,8 +13,10 @@ from forebay.delivery.contract import Delivery, MessageAttribute, RetryPolicy
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Step, Trace
 from forebay.services.sns import limits
+from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
-from forebay.services.sns.signing import FAST, Signer
+from forebay.services.sns.signing import FAST, STRONG, Signer
+from forebay.services.sns.subscription import HTTP
 from forebay.services.sns.topic_index import LiveSubscription, LiveTopic
 from forebay.store.commands import Command
 
@@ -24,6 +26,7 @@ CERTIFICATES = "certificates"
 # Parameters of a delivery to an HTTP endpoint that become headers.
 MESSAGE_TYPE = "MessageType"
 MESSAGE_ID = "MessageId"
+NOTIFICATION = "Notification"
 
 _MANAGED = RetryPolicy(
     limits.MANAGED_ATTEMPTS, limits.MANAGED_AGE_SECONDS, backoff_seconds_max=limits.MANAGED_BACKOFF_SECONDS_MAX
@@ -93,7 +96,7 @@ class Publisher:
 
 
 _VERSION = api.MODEL.api_version
-_SENT = frozenset({"sqs", "lambda"})
+_SENT = HTTP | {"sqs", "lambda"}
 
 
 class _Run:
@@ -114,18 +117,21 @@ class _Run:
         to_fifo = subscription.protocol == "sqs" and subscription.endpoint.endswith(".fifo")
         # A FIFO topic's ids mean nothing to a standard queue; a standard topic's group is its fair queues' tenant.
         group = publication.group if to_fifo or not self._topic.is_fifo else None
+        is_http = subscription.protocol in HTTP
         return Delivery(
             self._publisher.new_id(),
             subscription.arn,
-            subscription.endpoint,
+            # An HTTP endpoint is reached through its subscription, which knows how.
+            subscription.arn if is_http else subscription.endpoint,
             await self._payload(subscription),
             publication.at,
-            _MANAGED,
+            self._retry(subscription) if is_http else _MANAGED,
             self._event_id,
             self._trace_header,
             attributes=_raw_attributes(publication) if subscription.is_raw else {},
             group=group if subscription.protocol == "sqs" else None,
             deduplication=publication.deduplication if to_fifo else None,
+            parameters={MESSAGE_ID: publication.message_id} if is_http else {},
             dead_letter=subscription.dead_letter,
         )
 
@@ -135,12 +141,18 @@ class _Run:
         if subscription.is_raw:
             return body
         unsubscribe_url = self._publisher.unsubscribe_url(subscription.arn)
-        signed: Mapping[str, str] = {} if self._topic.is_fifo else await self._signature(body, FAST)
+        signed: Mapping[str, str] = {} if self._topic.is_fifo else await self._signature(body, subscription.protocol)
         if subscription.protocol == "lambda":
             return function_event(publication, body, signed, unsubscribe_url, subscription.arn)
         return envelope(publication, body, signed, unsubscribe_url)
 
-    async def _signature(self, body: str, bits: int) -> Mapping[str, str]:
+    def _retry(self, subscription: LiveSubscription) -> RetryPolicy:
+        policy = effective_policy(self._topic.attributes.get("DeliveryPolicy"), subscription.delivery_policy)
+        # When it is tried again, the endpoint's rules say after each failure.
+        return RetryPolicy(retry_rules(policy).num_retries, limits.MANAGED_AGE_SECONDS, 0.0, 0.0)
+
+    async def _signature(self, body: str, protocol: str) -> Mapping[str, str]:
+        bits = STRONG if protocol in HTTP else FAST
         found = self._signed.get((body, bits))
         if found is None:
             version = self._topic.attributes.get("SignatureVersion", "1")

@@ -18,7 +18,7 @@ from forebay.store.records import Kind, record_key
 PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
 HTTP = frozenset({"http", "https"})
 EMAIL = frozenset({"email", "email-json"})
-_ABSENT = HTTP | {"application", "firehose"}
+_ABSENT = frozenset({"application", "firehose"})
 _RAW = HTTP | {"sqs", "firehose"}
 _FIFO = frozenset({"sqs"})
 _NAMES = frozenset({

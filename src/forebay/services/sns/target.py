@@ -6,6 +6,7 @@ from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected
 from forebay.services.sns.fifo import FifoPublisher
+from forebay.services.sns.http_endpoint import HttpEndpoints
 from forebay.services.sns.message import Entry, Publication
 from forebay.services.sns.messages import new_publication
 from forebay.services.sns.publisher import Publisher
@@ -20,7 +21,16 @@ _INVALID_PARAMETER = "INVALID_PARAMETER"
 class TopicTarget:
     """Publishes deliveries on topics, and sends messages to HTTP endpoints. A `Target`."""
 
-    def __init__(self, clock: Clock, ids: Ids, index: TopicIndex, publisher: Publisher, fifo: FifoPublisher) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        ids: Ids,
+        index: TopicIndex,
+        publisher: Publisher,
+        fifo: FifoPublisher,
+        endpoints: HttpEndpoints,
+    ) -> None:
+        self._endpoints = endpoints
         self._clock = clock
         self._ids = ids
         self._index = index
@@ -29,6 +39,8 @@ class TopicTarget:
 
     async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
         """Return the commands by which a topic takes the delivery, its own subscriptions' deliveries among them."""
+        if _is_endpoint(delivery):
+            return Deferred()
         found = await self._find(delivery)
         if isinstance(found, Rejected):
             return found
@@ -40,7 +52,9 @@ class TopicTarget:
         return Accepted(await self._publisher.commands_for(publication, live, event_id, delivery.trace_header))
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        """Publish a delivery on a FIFO topic; one that comes again within five minutes is recognised."""
+        """Post a delivery to an HTTP endpoint, or publish it on a FIFO topic (where a second time is recognised)."""
+        if _is_endpoint(delivery):
+            return await self._endpoints.post(delivery)
         found = await self._find(delivery)
         if isinstance(found, Rejected):
             return found
@@ -64,3 +78,8 @@ class TopicTarget:
         except ServiceError as error:
             return Rejected(_INVALID_PARAMETER, error.message)
         return live, publication
+
+
+def _is_endpoint(delivery: Delivery) -> bool:
+    """Tell whether a delivery goes to a subscription's HTTP endpoint: its target has the subscription's id, too."""
+    return ":" in Arn.parse(delivery.target).resource
