@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from forebay.core.errors import Unavailable
+from forebay.store.cache import RecordCache
 from forebay.store.commands import (
     AppendLog,
     CountMessages,
@@ -21,7 +22,6 @@ from forebay.store.commands import (
 )
 from forebay.store.records import Kind
 from forebay.store.sqlite import engine, open_sqlite
-from forebay.store.sqlite.cache import RecordCache
 from forebay.store.sqlite.connection import DATABASE_NAME
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from forebay.core.clock import monotonic
 from forebay.core.errors import Unavailable
+from forebay.store.cache import RecordCache
 from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
@@ -21,7 +22,6 @@ from forebay.store.postgres.session import Session, forget_marks
 from forebay.store.postgres.wipe import wipe
 from forebay.store.postgres.writer import Settings, Submission, Writer, WriterTransaction
 from forebay.store.records import Kind
-from forebay.store.sqlite.cache import RecordCache
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ R = TypeVar("R")
 PENDING_COUNT_MAX = 8192
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 
-CACHED_RECORDS_MAX = 10_000
+CACHED_RECORDS_MAX = 50_000
 
 _READERS = 2
 

@@ -20,11 +20,11 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
+from forebay.store.message_group import Group
 from forebay.store.postgres.connection import Row, Statement
 from forebay.store.postgres.messages import COUNTS, MESSAGE_COLUMNS, add_counted
 from forebay.store.postgres.promotion import promote_fifo
 from forebay.store.postgres.session import Session
-from forebay.store.sqlite.groups import Group
 
 # Messages that one receive looks at and does not hand out (expired, dead-lettered) before it answers what it has.
 _PASSED_MAX = 1000

@@ -8,8 +8,8 @@ alone until the commit, so what is in memory is true for the batch, and forgotte
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from forebay.store.message_group import Group
 from forebay.store.postgres.connection import Reply, Row, Statement
-from forebay.store.sqlite.groups import Group
 
 _COLUMNS = "message_group.id, queue, name, ready, delayed, in_flight, head"
 _NOT_PURGED = "message_group.id > coalesce((SELECT purged_through FROM queue WHERE number = message_group.queue), 0)"

@@ -21,10 +21,11 @@ from forebay.core.errors import Conflict, Unavailable
 from forebay.core.ids import Ids
 from forebay.store.commands import Command
 from forebay.store.contract import Topic, Transaction
+from forebay.store.plan import Plan
 from forebay.store.postgres import log as logs
 from forebay.store.postgres import messages
 from forebay.store.postgres.connection import Connection, ConnectionLost, Statement, StatementFailed
-from forebay.store.postgres.handlers import HANDLERS, Plan, lock
+from forebay.store.postgres.handlers import HANDLERS, lock
 from forebay.store.postgres.records import PostgresRecords
 from forebay.store.postgres.session import News, Session, resolve
 
@@ -302,19 +303,19 @@ class Writer:
 
     def _execute(self, session: Session, batch: Sequence[Submission]) -> None:
         session.begin()
-        plan = Plan()
+        plan = Plan(HANDLERS)
         transaction: WriterTransaction | None = None
         for submission in batch:
             if submission.work is None:
                 submission.result = plan.add(submission.commands)
                 continue
-            plan.run(session)
-            plan = Plan()
+            self._run_plan(session, plan)
+            plan = Plan(HANDLERS)
             if transaction is None:
                 session.lock_control()
                 transaction = WriterTransaction(session, self._settings.node)
             self._run_work(session, transaction, submission, is_alone=len(batch) == 1)
-        plan.run(session)
+        self._run_plan(session, plan)
         if transaction is not None and session.changes:
             transaction.records.advance()
         try:

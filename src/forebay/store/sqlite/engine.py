@@ -10,11 +10,11 @@ from typing import Any, TypeVar, cast
 
 from forebay.core.errors import Unavailable
 from forebay.store.blobs import FileBlobs
+from forebay.store.cache import RecordCache
 from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
 from forebay.store.records import Kind
-from forebay.store.sqlite.cache import RecordCache
 from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, is_unavailable, open_reader
 from forebay.store.sqlite.handlers import ask
 from forebay.store.sqlite.records import SqliteRecordReader
@@ -27,7 +27,7 @@ R = TypeVar("R")
 PENDING_COUNT_MAX = 8192
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 
-CACHED_RECORDS_MAX = 10_000
+CACHED_RECORDS_MAX = 50_000
 
 _READERS = 2
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS
-from forebay.store.sqlite.groups import Group
+from forebay.store.message_group import Group
 from forebay.store.sqlite.session import QUEUE_SHIFT, QueueState, Session
 
 # Tenants whose `head` one look puts right, before it takes any quiet message.

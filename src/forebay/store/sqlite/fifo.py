@@ -22,7 +22,7 @@ from forebay.store.commands import (
     SendMessages,
     SentMessage,
 )
-from forebay.store.sqlite.groups import Group
+from forebay.store.message_group import Group
 from forebay.store.sqlite.messages import INSERT, MESSAGE_COLUMNS, message_rows
 from forebay.store.sqlite.promotion import promote
 from forebay.store.sqlite.rows import Statements

@@ -18,10 +18,11 @@ import structlog
 from forebay.core.errors import Unavailable
 from forebay.store.commands import Command
 from forebay.store.contract import Topic, Transaction
+from forebay.store.plan import Plan
 from forebay.store.sqlite import log as logs
 from forebay.store.sqlite import messages
 from forebay.store.sqlite.connection import is_unavailable
-from forebay.store.sqlite.handlers import HANDLERS, Plan
+from forebay.store.sqlite.handlers import HANDLERS
 from forebay.store.sqlite.records import SqliteRecords
 from forebay.store.sqlite.session import Session
 
@@ -208,17 +209,17 @@ class Writer:
         return None
 
     def _execute(self, batch: Sequence[Submission]) -> None:
-        plan = Plan()
+        plan = Plan(HANDLERS)
         for submission in batch:
             if submission.work is None:
                 submission.result = plan.add(submission.commands)
             else:
                 self._run_groups(plan)
-                plan = Plan()
+                plan = Plan(HANDLERS)
                 self._run_work(submission, submission.work)
         self._run_groups(plan)
 
-    def _run_groups(self, plan: Plan) -> None:
+    def _run_groups(self, plan: Plan[Session]) -> None:
         for group in plan.groups():
             group.run(self._session)
 
