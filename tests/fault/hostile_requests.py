@@ -144,6 +144,7 @@ PATH_PIECES = (
     *("service", "AmazonSQS", "operation", "ListQueues", "invocations", "versions", "tags", "$default", "dev", "@", ":", ";x=y"),
 )  # fmt: skip
 QUERIES = (
+    *("response-content-disposition=%E9%9B%AA", "response-content-type=a%0d%0ab", "response-expires=x", "response-cache-control=%00"),
     *("", "a", "=", "&&", "%", "%zz=%ff", "a=%ED%A0%80", "a=%00", "uploads", "list-type=2&max-keys=-1", "partNumber=0&uploadId=x"),
     *("versionId=", "tagging&acl&policy", "delete", "marker=\x7f", "Action=", "Action=ListQueues", "Action=X&Version=2012-11-05"),
     *("Action=CreateStack&Version=2010-05-15&" + "a.1=b&" * 300, "X-Amz-Signature=", "X-Amz-Signature=00&X-Amz-Expires=x"),
@@ -217,7 +218,7 @@ def only_required(shape: Shape, value: Any) -> Any:
         names = shape.required_members
         return {name: only_required(shape.members[name], value[name]) for name in names if name in value}
     if isinstance(shape, ListShape) and isinstance(value, list):
-        return [only_required(shape.member, item) for item in value[:1]]
+        return [only_required(shape.member, item) for item in value[: max(1, shape.metadata.get("min", 0))]]
     return value
 
 

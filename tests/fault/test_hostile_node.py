@@ -27,7 +27,7 @@ from forebay.wire.answers import AnswerRenderer, UnwritableResponse
 from tests.fault.hostile_cases import EXTRAS, SAM, WIDE
 from tests.fault.hostile_requests import Maker, Sample, Wild, samples_of
 from tests.fault.hostile_world import HOST, TEMPLATE, Findings, World, errors_kept, open_world, signed
-from tests.property.codecs.oracle import PAIRS, side
+from tests.property.codecs.oracle import PAIRS, Side, side
 
 TOTAL = int(os.environ.get("FOREBAY_HOSTILE_REQUESTS", "102000"))
 SEEDS = 8
@@ -46,7 +46,7 @@ HEAVY = {
     **dict.fromkeys(("CreateEventSourceMapping", "UpdateEventSourceMapping"), 0.3),
 }
 RENDERER = AnswerRenderer()
-TEMPLATES = TOTAL // 200
+TEMPLATES = TOTAL // 700
 CAPABILITIES = ("CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -262,7 +262,83 @@ async def deploy_damaged(seed: int, count: int, judge: Judge) -> None:
 
 def test_damaged_templates_never_break_a_deploy() -> None:
     judge = Judge()
-    asyncio.run(deploy_damaged(20260707, int(TEMPLATES), judge))
+    asyncio.run(deploy_damaged(20260707, TEMPLATES, judge))
     assert not judge.bugs, judge.summary()
     # Some are whole enough to be deployed.
     assert judge.statuses[200] > judge.count // 10
+
+
+def test_engine_on_disk_withstands_them_too() -> None:
+    judge = Judge()
+    asyncio.run(bombard(20260808, min(TOTAL // 40, LIFE), judge, "sqlite:"))
+    assert not judge.bugs, judge.summary()
+
+
+def test_what_is_not_implemented_says_so_by_name() -> None:
+    async def main() -> None:
+        with errors_kept() as findings:
+            async with open_world(findings) as world:
+                asked = 0
+                for service, protocol in PAIRS:
+                    if service in CATALOG:
+                        asked += await _ask_unimplemented(world, side(service, protocol))
+                assert asked > 300
+                assert not findings.take()
+
+    asyncio.run(main())
+
+
+async def _ask_unimplemented(world: World, side_: Side) -> int:
+    asked = 0
+    for name in sorted(set(side_.ours.operations) - implemented(side_.ours.name)):
+        requests = [sample.request for sample in samples_of(side_, side_.ours.operations[name], 1, {}, 4, {})]
+        answers = [(request, await world.answer(request)) for request in requests]
+        # Those that the model does not let pass are told so first, as by any operation.
+        named = [answer for answer in answers if answer[1].status != 400]
+        assert named or not answers, (name, answers)
+        for request, response in named:
+            asked += 1
+            assert response.status == 501, (name, response)
+            assert name.encode() in response.body or request.method == "HEAD", (name, response)
+            assert not _problem(name, request, response), response
+    return asked
+
+
+# What a function may return, from what is right to what is none of an answer.
+ANSWERS = (
+    *({}, None, [], "", "text", 5, True, {"statusCode": 200}, {"statusCode": "200", "body": "x"}, {"statusCode": 99}),
+    *({"statusCode": 1e99}, {"statusCode": None}, {"statusCode": 200.5}, {"statusCode": 204, "body": "x"}, {"statusCode": 600}),
+    *({"statusCode": 200, "headers": {"a\r\nb": "c"}}, {"statusCode": 200, "headers": {"": "c", "\u96ea": "\u96ea"}}),
+    *({"statusCode": 200, "headers": {"a": "b\r\nc: d"}}, {"statusCode": 200, "headers": {"a": [1, {}]}}),
+    *({"statusCode": 200, "headers": []}, {"statusCode": 200, "headers": {"Content-Length": "5", "Transfer-Encoding": "x"}}),
+    *({"statusCode": 200, "body": {"a": 1}}, {"statusCode": 200, "body": "!!", "isBase64Encoded": True}),
+    *({"statusCode": 200, "body": "\ud800"}, {"statusCode": 200, "cookies": ["a=b\r\nx: y", 5, None]}, {"statusCode": 101}),
+    *({"statusCode": 200, "multiValueHeaders": {"a": "b"}}, {"statusCode": 200, "multiValueHeaders": {"a": ["\0", "\xff"]}}),
+    *({"statusCode": 304, "headers": {"etag": "\t"}}, {"statusCode": 200, "isBase64Encoded": "x"}, {"errorMessage": "x"}),
+)  # fmt: skip
+
+
+def test_answers_of_functions_are_never_more_than_a_502() -> None:
+    judge = Judge()
+
+    async def main() -> None:
+        with errors_kept() as findings:
+            async with open_world(findings) as world:
+                (api_id,), (url_id,) = world.names["apigatewayv2"]["apiid"], world.names["lambda"]["urlid"]
+                hosts = [(f"{api_id}.execute-api.localhost", f"/function{version}/x") for version in ("1.0", "2.0")]
+                hosts.append((f"{url_id}.lambda-url.us-east-1.localhost", "/x"))
+                bodies = [json.dumps(answer).encode() for answer in ANSWERS] + [b"{", b"\xff\xfe", b"NaN", b"x" * 100_000]
+                for body in bodies:
+                    for host, path in hosts:
+                        request = Request("POST", path, "a=%ff", {"content-type": "text/plain"}, body, host, "::1", False)
+                        response = await world.answer(request)
+                        # API Gateway says 500, a function URL 502 for what a function should not have answered.
+                        if response.status not in (500, 502) or b"Internal Server Error" not in response.body:
+                            judge.look("wild", request, response, 0.0)
+                        else:
+                            judge.count += 1
+                        judge.take(world.findings)
+
+    asyncio.run(main())
+    assert not judge.bugs, judge.summary()
+    assert judge.statuses[200] > 10

@@ -1,7 +1,11 @@
 """HTTP as values: what the server hands on and what it is given back. No I/O."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+# RFC 9110, 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Request(NamedTuple):
@@ -32,3 +36,25 @@ class Response(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+
+def is_header_name(text: str) -> bool:
+    """Return whether a text can be the name of a header."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def header_text(text: str) -> str:
+    """Return a text as a header can carry it: without control characters, and in UTF-8 what is past Latin-1."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = "".join(character for character in text if character >= " " or character == "\t")
+    return kept if _is_latin(kept) else kept.encode("utf-8", "replace").decode("latin-1")
+
+
+def header_texts(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return headers with values as they can be carried."""
+    return tuple((name, header_text(value)) for name, value in headers)
+
+
+def _is_latin(text: str) -> bool:
+    return all(character <= "\xff" for character in text)

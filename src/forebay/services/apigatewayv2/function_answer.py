@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from forebay.core.http import Response
+from forebay.core.http import Response, is_header_name
 
 _PLAIN = ("content-type", "text/plain;charset=UTF-8")
 _JSON = ("content-type", "application/json")
@@ -63,6 +63,8 @@ def answer_v1(payload: bytes) -> Response:
 def _formatted(answer: Mapping[str, Any], further: list[tuple[str, str]]) -> Response:
     headers = [(name.lower(), _text(value)) for name, value in _map(answer, "headers").items()] + further
     headers = [item for item in headers if item[0] not in _NOT_THEIRS]
+    if not all(is_header_name(name) for name, _ in headers):
+        raise MalformedAnswer("a header's name is none")
     if not any(name == "content-type" for name, _ in headers):
         headers.append(_PLAIN)
     return Response(_status(answer["statusCode"]), tuple(headers), _body(answer))
@@ -71,7 +73,7 @@ def _formatted(answer: Mapping[str, Any], further: list[tuple[str, str]]) -> Res
 def _status(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 100 <= value <= 599:
+    if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
         raise MalformedAnswer("statusCode is not an HTTP status")
     return value
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import structlog
 
 from forebay.core.clock import monotonic
-from forebay.core.http import Request, Response
+from forebay.core.http import Request, Response, header_texts
 from forebay.operations.platform import Platform
 from forebay.operations.service import Address
 from forebay.services.apigatewayv2 import limits
@@ -77,7 +77,9 @@ class HttpApiIngress:
         headers = response.headers
         if stage.cors is not None and not is_preflight(exchange.request.method, exchange.request.headers):
             headers = (*without_cors(headers), *cors_headers(stage.cors, exchange.request.headers))
-        return Response(response.status, (*headers, ("apigw-requestid", exchange.request_id)), response.body)
+        # Mappings, functions and CORS settings write what they like into headers.
+        headers = header_texts((*headers, ("apigw-requestid", exchange.request_id)))
+        return Response(response.status, headers, response.body)
 
     async def _find(self, request: Request, address: Address) -> tuple[Exchange, ServedStage] | None:
         path = unquote(address.path) if "%" in address.path else address.path

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from forebay.core.http import Response
+from forebay.core.http import Response, header_text
 from forebay.services.apigatewayv2.exchange import Exchange
 from forebay.services.apigatewayv2.parameter_mapping import Change
 
@@ -62,4 +62,5 @@ def _change_header(headers: dict[str, str], change: Change, value: str | None) -
         headers.pop(change.name, None)
     elif value is not None:
         old = headers.get(change.name)
-        headers[change.name] = f"{old},{value}" if change.action == "append" and old is not None else value
+        text = header_text(value)
+        headers[change.name] = f"{old},{text}" if change.action == "append" and old is not None else text

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from forebay.core.http import is_header_name
 from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 
 # A text that is one selection, and selections inside a text.
@@ -175,6 +176,8 @@ def _change(key: str, text: str, whole: Literal["path", "statuscode"]) -> Change
     if match[2] == "querystring":
         return Change(match[1], "querystring", match[3], value)
     name = match[3].lower()
+    if not is_header_name(name):
+        raise InvalidMapping(f"Invalid mapping expression specified: {key}")
     if any(name.startswith(rule[:-1]) if rule.endswith("*") else name == rule for rule in _RESERVED):
         raise InvalidMapping(f"Operations on header {match[3]} are restricted")
     return Change(match[1], "header", name, value)

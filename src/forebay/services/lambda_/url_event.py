@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from forebay.api import lambda_ as api
-from forebay.core.http import Request, Response
+from forebay.core.http import Request, Response, header_texts, is_header_name
 
 _TEXT_TYPES = ("application/json", "application/javascript", "application/xml", "application/x-www-form-urlencoded")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -94,7 +94,7 @@ def with_cors(response: Response, cors: api.Cors | None, origin: str | None) -> 
     # The URL's CORS settings replace what the function sets of them.
     names = {name.lower() for name, _ in added}
     kept = [(name, value) for name, value in response.headers if name.lower() not in names]
-    return response._replace(headers=(*kept, *added))
+    return response._replace(headers=header_texts((*kept, *added)))
 
 
 def preflight(cors: api.Cors, headers: Mapping[str, str]) -> Response:
@@ -109,7 +109,7 @@ def preflight(cors: api.Cors, headers: Mapping[str, str]) -> Response:
         added.append(("Access-Control-Allow-Headers", ",".join(cors.allow_headers)))
     if cors.max_age is not None:
         added.append(("Access-Control-Max-Age", str(cors.max_age)))
-    return response._replace(headers=(*response.headers, *added))
+    return response._replace(headers=header_texts((*response.headers, *added)))
 
 
 def _from_members(answer: dict[str, Any]) -> Response:
@@ -137,9 +137,9 @@ def _from_members(answer: dict[str, Any]) -> Response:
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(("Content-Type", "application/json"))
     headers += [("Set-Cookie", str(cookie)) for cookie in _cookies(answer)]
-    if any("\r" in text or "\n" in text for header in headers for text in header):
+    if any("\r" in value or "\n" in value or not is_header_name(name) for name, value in headers):
         return BAD_GATEWAY
-    return Response(status, tuple(headers), data)
+    return Response(status, header_texts(headers), data)
 
 
 def _cookies(answer: dict[str, Any]) -> Sequence[object]:

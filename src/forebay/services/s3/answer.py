@@ -34,6 +34,23 @@ class NoSuchVersion(ServiceError):
     fault = "Sender"
 
 
+def check_overrides(request: api.GetObjectRequest | api.HeadObjectRequest) -> None:
+    """Check the headers that a request wants its answer to have.
+
+    Raises:
+        ServiceError: InvalidArgument.
+    """
+    wanted = (
+        request.response_content_type,
+        request.response_content_encoding,
+        request.response_content_language,
+        request.response_content_disposition,
+        request.response_cache_control,
+    )
+    if any(character > "\xff" for text in wanted if text is not None for character in text):
+        raise ServiceError.of("InvalidArgument", "Header value cannot be represented using ISO-8859-1.")
+
+
 def no_such_key(key: str) -> api.NoSuchKey:
     """Return the error for a key that is not there."""
     return api.NoSuchKey("The specified key does not exist.", Key=key)

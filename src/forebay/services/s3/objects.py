@@ -7,7 +7,14 @@ from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.s3 import limits
-from forebay.services.s3.answer import delete_marker_error, get_output, head_output, no_such_key, no_such_version
+from forebay.services.s3.answer import (
+    check_overrides,
+    delete_marker_error,
+    get_output,
+    head_output,
+    no_such_key,
+    no_such_version,
+)
 from forebay.services.s3.bucket import Bucket, fetch_bucket, load_bucket
 from forebay.services.s3.checksum import (
     FULL_OBJECT,
@@ -120,6 +127,7 @@ async def _find_readable(
         ServiceError: MethodNotAllowed, a delete marker is asked for; PreconditionFailed or NotModified.
     """
     check_no_customer_key(request.sse_customer_algorithm)
+    check_overrides(request)
     bucket = await fetch_bucket(call, request.bucket, request.expected_bucket_owner)
     if request.version_id is None:
         version = await call.find(CURRENT, record_key(bucket.name, request.key))

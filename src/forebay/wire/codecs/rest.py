@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from forebay.core.convert import Malformed, Reader
 from forebay.core.errors import ServiceError
-from forebay.core.http import Request
+from forebay.core.http import Request, header_text
 from forebay.core.marks import Header, HeaderPrefix, Operation, Query, QueryMap, Shape, StatusCode, Uri
 from forebay.core.schema import ListOf, MapOf, Member, Time, schema_of
 from forebay.core.validation import absence, violations_error
@@ -105,22 +105,17 @@ def write_located(output: Shape) -> tuple[int | None, list[tuple[str, str]]]:
             case Header(name):
                 headers.append((name, _header_text(member, value)))
             case HeaderPrefix(name):
-                headers += [(name + key, header_safe(text)) for key, text in value.items()]
+                headers += [(name + key, header_text(text)) for key, text in value.items()]
             case _:
                 pass
     return status, headers
 
 
-def header_safe(text: str) -> str:
-    """Give text without what would end a header's line."""
-    return "".join(character for character in text if character >= " " or character == "\t")
-
-
 def _header_text(member: Member, value: Any) -> str:
     node = member.node
     if isinstance(node, ListOf):
-        return ", ".join(header_safe(_quoted(scalar_text(node.item, item, "rfc822"))) for item in value)
-    return header_safe(scalar_text(node, value, "rfc822"))
+        return ", ".join(header_text(_quoted(scalar_text(node.item, item, "rfc822"))) for item in value)
+    return header_text(scalar_text(node, value, "rfc822"))
 
 
 def _quoted(text: str) -> str:
