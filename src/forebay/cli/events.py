@@ -1,4 +1,7 @@
-"""`forebay events`: put events on a bus, follow those that arrive, and trace where one went."""
+"""`forebay events`: put events on a bus, follow those that arrive, and trace where one went.
+
+Its commands for archives and replays are in `archives`.
+"""
 
 import json
 import sys
@@ -8,6 +11,7 @@ from typing import Any
 
 import click
 
+from forebay.cli.archives import archive, archives, replay, replays
 from forebay.cli.client import Endpoint, answer, endpoint_options, print_json
 
 _WAIT_SECONDS = 20
@@ -15,7 +19,11 @@ _WAIT_SECONDS = 20
 
 @click.group()
 def events() -> None:
-    """Put, follow and trace events."""
+    """Put, follow and trace events, archive and replay them."""
+
+
+for _command in (archive, archives, replay, replays):
+    events.add_command(_command)
 
 
 @events.command()

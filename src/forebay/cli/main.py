@@ -13,7 +13,7 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "serve": ("forebay.cli.serve", "serve", "Run a node."),
     "up": ("forebay.cli.up", "up", "Run a node, deploy a template, and redeploy when a file changes."),
     "deploy": ("forebay.cli.deploy", "deploy", "Deploy a template to a running node."),
-    "events": ("forebay.cli.events", "events", "Put, follow and trace events."),
+    "events": ("forebay.cli.events", "events", "Put, follow and trace events, archive and replay them."),
     "queues": ("forebay.cli.queues", "queues", "List queues, look into them, move, redrive, purge."),
     "doctor": ("forebay.cli.doctor", "doctor", "Say what runs here: interpreters, limits, versions."),
 }
