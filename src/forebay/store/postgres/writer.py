@@ -327,6 +327,13 @@ class Writer:
                 raise ConnectionLost("this connection was barred by a successor") from error
             raise
 
+    def _run_plan(self, session: Session, plan: Plan[Session]) -> None:
+        """Lock the queues that are concerned, in the order that all batches keep, and run the groups."""
+        groups = plan.groups()
+        lock(session, [command for group in groups for command in group.commands])
+        for group in groups:
+            group.run(session)
+
     def _run_work(
         self, session: Session, transaction: WriterTransaction, submission: Submission, *, is_alone: bool
     ) -> None:
