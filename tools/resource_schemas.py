@@ -34,6 +34,7 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
     ),
     "Logs": ("LogGroup", "LogStream", "MetricFilter", "QueryDefinition", "ResourcePolicy", "SubscriptionFilter"),
     "S3": ("Bucket", "BucketPolicy"),
+    "SNS": None,
     "SQS": None,
     "SSM": ("Parameter",),
     "Scheduler": None,

@@ -2,7 +2,7 @@
 
 HTTP endpoints, which anyone can post to, get signatures of a 2,048-bit key. Queues and functions, which only SNS writes
 to and whose envelopes hardly anyone verifies, get those of a 1,024-bit key, at a sixth of the price for each message
-(docs/decisions/0005-message-signatures.md). Both keys are made when first needed and kept in the store.
+(docs/decisions/0006-message-signatures.md). Both keys are made when first needed and kept in the store.
 """
 
 import asyncio

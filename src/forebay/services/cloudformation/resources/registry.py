@@ -19,6 +19,7 @@ _MODULES: Mapping[str, str] = {
     "Lambda": "lambda_",
     "Logs": "logs",
     "S3": "s3",
+    "SNS": "sns",
     "SQS": "sqs",
     "SSM": "ssm",
     "Scheduler": "scheduler",
