@@ -179,6 +179,9 @@ def test_access_log_goes_to_the_log_group(apis: Apis, queue: str):
             '"why":"$context.integrationErrorMessage","x":"$context.unknown"}',
         },
     )
+    # API Gateway keeps the ARN without the star, which `sam logs` counts on.
+    kept = apis.client.get_stage(ApiId=api_id, StageName="$default")["AccessLogSettings"]["DestinationArn"]
+    assert kept == "arn:aws:logs:us-east-1:000000000000:log-group:access"
     good = apis.ask("POST", api_id, "/m", b'{"text": "hi"}')
     bad = apis.ask("POST", api_id, "/m", b"{}")
 

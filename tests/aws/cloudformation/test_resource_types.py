@@ -232,3 +232,52 @@ def test_wait_condition_is_signalled_by_url(node: RunningNode) -> None:
     client.get_waiter("stack_create_complete").wait(StackName="one", WaiterConfig={"Delay": 1})
     (stack,) = client.describe_stacks(StackName="one")["Stacks"]
     assert outputs(stack)["D"] == '{"1": "ready"}'
+
+
+def test_subscriptions_of_functions_to_logs(node: RunningNode) -> None:
+    client, logs = node.client("cloudformation"), node.client("logs")
+
+    def resources(pattern: str) -> dict[str, Any]:
+        function = {"Runtime": "python3.11", "Handler": "index.h", "Role": {"Fn::GetAtt": ["Role", "Arn"]}}
+        subscription = {
+            "LogGroupName": {"Ref": "Group"},
+            "FilterPattern": pattern,
+            "DestinationArn": {"Fn::GetAtt": ["Function", "Arn"]},
+        }
+        return {
+            "Group": {"Type": "AWS::Logs::LogGroup"},
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
+            "Function": {
+                "Type": "AWS::Lambda::Function",
+                "Properties": {**function, "Code": {"ZipFile": "def h(event, context): pass"}},
+            },
+            "Subscription": {"Type": "AWS::Logs::SubscriptionFilter", "Properties": subscription},
+        }
+
+    sections = {"Outputs": {"Group": {"Value": {"Ref": "Group"}}}}
+    stack = complete(client, create(client, "one", resources("ERROR"), **sections, **NAMED))
+    group = outputs(stack)["Group"]
+
+    def patterns() -> list[str]:
+        found = logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+        return [item["filterPattern"] for item in found]
+
+    assert patterns() == ["ERROR"]
+    complete(client, update(client, "one", resources("WARN"), **sections, **NAMED))
+    assert patterns() == ["WARN"]
+    complete(client, update(client, "one", {"Group": {"Type": "AWS::Logs::LogGroup"}}, **sections, **NAMED))
+    assert patterns() == []
+
+
+def test_queue_waits_until_its_name_is_free_again(node: RunningNode) -> None:
+    client = node.client("cloudformation")
+    resources = {"Q": queue(QueueName="named")}
+    complete(client, create(client, "one", resources))
+    assert delete(client, "one") == "DELETE_COMPLETE"
+    client.create_stack(StackName="one", TemplateBody=json.dumps({"Resources": resources}))
+    stack = client.describe_stacks(StackName="one")["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_IN_PROGRESS"
+    node.clock.freeze()
+    node.clock.advance(61)
+    node.clock.resume()
+    client.get_waiter("stack_create_complete").wait(StackName="one", WaiterConfig={"Delay": 1, "MaxAttempts": 20})

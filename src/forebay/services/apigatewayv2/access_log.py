@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from forebay.api import apigatewayv2 as api
@@ -132,6 +133,13 @@ def check_settings(settings: api.AccessLogSettings | None) -> None:
     if ":firehose:" in settings.destination_arn:
         raise not_implemented("Access logs to Firehose are not implemented by Forebay: use a log group.")
     group_arn(settings.destination_arn)
+
+
+def kept_settings(settings: api.AccessLogSettings | None) -> api.AccessLogSettings | None:
+    """Return checked settings as API Gateway keeps and shows them: the group's ARN has no star."""
+    if settings is None or not settings.destination_arn:
+        return settings
+    return msgspec.structs.replace(settings, destination_arn=group_arn(settings.destination_arn))
 
 
 def group_arn(text: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from forebay.api import apigatewayv2 as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
-from forebay.services.apigatewayv2.access_log import check_settings
+from forebay.services.apigatewayv2.access_log import check_settings, kept_settings
 from forebay.services.apigatewayv2.deployment import deploy, drop_unused, put_stage, with_deployment
 from forebay.services.apigatewayv2.errors import bad_request, invalid_identifier
 from forebay.services.apigatewayv2.http_api import (
@@ -122,7 +122,7 @@ def _load(call: Call, api_id: str, stage_name: str) -> api.Stage:
 
 def _put(call: Call, api_id: str, draft: api.Stage) -> api.Stage:
     _check(call, api_id, draft)
-    stage = draft
+    stage = draft = msgspec.structs.replace(draft, access_log_settings=kept_settings(draft.access_log_settings))
     if draft.auto_deploy:
         routes = list_children(call, ROUTE, api_id)
         stage = with_deployment(draft, deploy(call, api_id, is_automatic=True) if routes else None)

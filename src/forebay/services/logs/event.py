@@ -29,7 +29,7 @@ def encode_event(message: str, ingested_at_ms: int) -> bytes:
     return ingested_at_ms.to_bytes(_INGESTED_BYTES) + message.encode()
 
 
-def message_of(entry: StoredEntry) -> str:
+def message_of(entry: StoredEntry | LogEntry) -> str:
     """Return the message of a kept event."""
     return entry.data[_INGESTED_BYTES:].decode()
 

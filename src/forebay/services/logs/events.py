@@ -1,11 +1,13 @@
 """Operations on log events: put, get, filter."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from forebay.api import logs as api
+from forebay.delivery.contract import Delivery, RetryPolicy
 from forebay.operations.call import Call
 from forebay.operations.pages import decode_token, encode_token
 from forebay.operations.service import operation
@@ -34,10 +36,13 @@ from forebay.services.logs.group import (
     load_stream,
     stream_key,
 )
-from forebay.store.commands import AppendLog, ReadLog, StoredEntry
+from forebay.services.logs.subscription_payload import payloads
+from forebay.store.commands import AppendLog, Command, LogEntry, ReadLog, StoredEntry
 from forebay.store.records import key_prefix
 
 _BATCH = 200
+# "CloudWatch Logs will retry for up to 24 hours" (user guide, "Real-time processing with subscriptions").
+_RETRY = RetryPolicy(185, 86_400)
 
 
 @operation
@@ -48,8 +53,23 @@ async def put_log_events(call: Call, request: api.PutLogEventsRequest) -> api.Pu
     stream = checked_stream(await call.find(LOG_STREAM, key))
     check_batch(request.log_events)
     batch = sift(group, request.log_events, call.now_ms)
-    position = await call.run(AppendLog(stream.log_name, batch.entries)) if batch.entries else 0
+    position = 0
+    if batch.entries:
+        handed_over = await _hand_over(call, group, stream, batch.entries) if group.subscriptions else ()
+        position, *_ = await call.submit([AppendLog(stream.log_name, batch.entries), *handed_over])
     return api.PutLogEventsResponse(next_sequence_token=f"{position:056d}", rejected_log_events_info=batch.rejected)
+
+
+async def _hand_over(
+    call: Call, group: LogGroup, stream: LogStream, entries: Sequence[LogEntry]
+) -> Sequence[Command[Any]]:
+    """Return the commands that take what subscription filters match to their functions, in the events' own commit."""
+    deliveries = [
+        Delivery(call.ids.uuid(), group.arn, subscription.destination_arn, payload, call.now, _RETRY)
+        for subscription in group.subscriptions
+        for payload in payloads(subscription, group, stream.name, entries, call.ids)
+    ]
+    return await call.deliveries.commands_for(deliveries)
 
 
 @operation(readonly=True)

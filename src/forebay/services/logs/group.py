@@ -7,6 +7,7 @@ import msgspec
 from forebay.api import logs as api
 from forebay.core.arn import Arn
 from forebay.operations.call import Call
+from forebay.services.logs.subscription_filter import SubscriptionFilter
 from forebay.store.records import Kind, record_key
 
 _DAY_MS = 24 * 3600 * 1000
@@ -22,6 +23,8 @@ class LogGroup(msgspec.Struct, frozen=True):
     retention_days: int | None = None
     group_class: api.LogGroupClass = "STANDARD"
     tags: Mapping[str, str] = {}
+    # With the group, because every batch of events asks for them.
+    subscriptions: tuple[SubscriptionFilter, ...] = ()
 
     @property
     def arn(self) -> str:

@@ -14,6 +14,10 @@ PAGE_SCANNED_MAX = 100_000
 PAGE_GROUPS_MAX = 50
 PAGE_STREAMS_MAX = 50
 
+SUBSCRIPTION_FILTERS_MAX = 2
+# An asynchronous invocation takes 256 KB; what is larger is handed over in parts.
+SUBSCRIPTION_BYTES_MAX = 200_000
+
 TAGS_MAX = 50
 RESOURCE_POLICIES_MAX = 10
 

@@ -94,31 +94,24 @@ async def _delete_policy(site: Site, existing: Existing) -> None:
     await run_if_there(site, "logs", "DeleteResourcePolicy", {"policyName": existing.physical_id})
 
 
-# --- AWS::Logs::SubscriptionFilter and MetricFilter ---
+# --- AWS::Logs::SubscriptionFilter ---
 
 
-def _filter_steps(noun: str) -> tuple[Any, Any, Any]:
-    async def put(site: Site, properties: Properties) -> Made:
-        name = properties.get("FilterName") or site.place.name
-        await site.run("logs", f"Put{noun}", {**_deep_camel(dict(properties)), "filterName": name})
-        return Made(name)
-
-    async def update(site: Site, existing: Existing, properties: Properties) -> Made:
-        params = _deep_camel(omit(properties, "FilterName"))
-        await site.run("logs", f"Put{noun}", {**params, "filterName": existing.physical_id})
-        return Made(existing.physical_id)
-
-    async def delete(site: Site, existing: Existing) -> None:
-        params = {"logGroupName": existing.properties["LogGroupName"], "filterName": existing.physical_id}
-        await run_if_there(site, "logs", f"Delete{noun}", params)
-
-    return put, update, delete
+async def _put_filter(site: Site, properties: Properties) -> Made:
+    name = properties.get("FilterName") or site.place.name
+    await site.run("logs", "PutSubscriptionFilter", {**_deep_camel(dict(properties)), "filterName": name})
+    return Made(name)
 
 
-def _filter(noun: str) -> ResourceType:
-    create, update, delete = _filter_steps(noun)
-    rule = NameRule("FilterName", 512)
-    return ResourceType(name=f"AWS::Logs::{noun}", create=create, update=update, delete=delete, naming=rule)
+async def _update_filter(site: Site, existing: Existing, properties: Properties) -> Made:
+    params = _deep_camel(omit(properties, "FilterName"))
+    await site.run("logs", "PutSubscriptionFilter", {**params, "filterName": existing.physical_id})
+    return Made(existing.physical_id)
+
+
+async def _delete_filter(site: Site, existing: Existing) -> None:
+    params = {"logGroupName": existing.properties["LogGroupName"], "filterName": existing.physical_id}
+    await run_if_there(site, "logs", "DeleteSubscriptionFilter", params)
 
 
 TYPES = (
@@ -147,6 +140,12 @@ TYPES = (
         naming=NameRule("LogStreamName", 512),
     ),
     ResourceType(name="AWS::Logs::ResourcePolicy", create=_put_policy, update=_update_policy, delete=_delete_policy),
-    _filter("SubscriptionFilter"),
-    _filter("MetricFilter"),
+    ResourceType(
+        name="AWS::Logs::SubscriptionFilter",
+        create=_put_filter,
+        update=_update_filter,
+        delete=_delete_filter,
+        naming=NameRule("FilterName", 512),
+        unsupported=frozenset({"ApplyOnTransformedLogs", "EmitSystemFields", "FieldSelectionCriteria"}),
+    ),
 )

@@ -2,11 +2,15 @@
 
 from typing import cast
 
+from forebay.core.errors import ServiceError
 from forebay.services.cloudformation.resources.calls import run_if_there, tag_changes, tag_map
 from forebay.services.cloudformation.resources.contract import Existing, Made, Properties, ResourceType, Site
 from forebay.services.cloudformation.resources.names import NameRule
 from forebay.services.cloudformation.resources.schema import json_text
 
+# SQS gives a deleted queue's name away after a minute.
+_NAME_FREE_SECONDS = 70.0
+_DELETED_RECENTLY = "QueueDeletedRecently"
 _ATTRIBUTES = (
     "ContentBasedDeduplication",
     "DeduplicationScope",
@@ -54,12 +58,18 @@ def _text(value: object) -> str:
 
 async def _create_queue(site: Site, properties: Properties) -> Made:
     name = properties.get("QueueName") or site.place.name
-    answer = await site.run(
-        "sqs",
-        "CreateQueue",
-        {"QueueName": name, "Attributes": _attributes(properties), "tags": tag_map(properties.get("Tags")) or None},
-    )
-    return _made(site, answer["QueueUrl"])
+    params = {"QueueName": name, "Attributes": _attributes(properties), "tags": tag_map(properties.get("Tags")) or None}
+    give_up_at = site.now() + _NAME_FREE_SECONDS
+    while True:
+        try:
+            answer = await site.run("sqs", "CreateQueue", params)
+        except ServiceError as error:
+            # A stack that failed and is deployed again finds the names of its queues still blocked.
+            if error.code != _DELETED_RECENTLY or site.now() >= give_up_at:
+                raise
+            await site.pause(1.0)
+        else:
+            return _made(site, answer["QueueUrl"])
 
 
 def _made(site: Site, url: str) -> Made:
