@@ -47,6 +47,7 @@ CATALOG: Mapping[str, str] = {
     "iam": "forebay.services.iam",
     "lambda": "forebay.services.lambda_",
     "logs": "forebay.services.logs",
+    "pipes": "forebay.services.pipes",
     "s3": "forebay.services.s3",
     "scheduler": "forebay.services.scheduler",
     "secretsmanager": "forebay.services.secretsmanager",

@@ -5,11 +5,15 @@ added later needs a default, so that older records still read.
 """
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+# Readers run in threads, and msgspec crashes where two of them look into the same struct types for the first time.
+_PREPARING = Lock()
 
 # Sorts before every character that a name can contain, so that `a` + children come before `a-b`.
 _SEPARATOR = "\x1f"
@@ -31,9 +35,18 @@ class Kind(Generic[T]):
 
     def decode(self, data: bytes) -> T:
         """Return the value that `encode` made the bytes of."""
-        if self._decoder is None:
-            self._decoder = msgspec.json.Decoder(self.value_type)
-        return self._decoder.decode(data)
+        return (self._decoder or self.prepare()).decode(data)
+
+    def prepare(self) -> "msgspec.json.Decoder[T]":
+        """Build what `decode` needs, which else the first call does.
+
+        Services whose records hold shapes of the API prepare them before their first request, which is read into the
+        same shapes by another thread.
+        """
+        with _PREPARING:
+            if self._decoder is None:
+                self._decoder = msgspec.json.Decoder(self.value_type)
+            return self._decoder
 
 
 def record_key(*parts: str) -> str:

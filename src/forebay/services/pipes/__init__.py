@@ -1,0 +1,29 @@
+"""EventBridge Pipes: from a queue through filters, an enrichment and a template to a target.
+
+Reading order: `pipe` (what is kept, and what may be in one), `input_template` (the templates' language), `pipes` and
+`tags` (operations), `workers` (from a desired state to the current one), `running` (a poller for each pipe that runs),
+`batches` (what becomes of a batch).
+
+Left out, and answered with an error that says so: sources other than queues, enrichments other than functions, targets
+other than queues, topics, functions and event buses, and log configurations. Kept and shown, but without effect: roles
+(IAM is not enforced) and KMS keys.
+"""
+
+from forebay.api import pipes as api
+from forebay.operations.platform import Platform
+from forebay.operations.service import Duty, Parts, Service
+from forebay.services.pipes import pipes, tags
+from forebay.services.pipes.pipe import PIPE
+from forebay.services.pipes.running import RunningPipes
+from forebay.services.pipes.workers import KIND, Transitions
+
+
+async def _build(platform: Platform) -> Parts:
+    PIPE.prepare()
+    running = RunningPipes(platform)
+    await running.open()
+    transitions = Transitions(platform.store, platform.clock, platform.open_source)
+    return Parts(duties=[Duty(transitions, [("timers", KIND)])], shared=[running])
+
+
+SERVICE = Service(name="pipes", model=api.MODEL, operations=[pipes, tags], build=_build)

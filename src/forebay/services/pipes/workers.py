@@ -1,0 +1,80 @@
+"""Background duty of Pipes: bringing pipes to the state that is desired of them."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from msgspec.structs import replace
+
+from forebay.api import pipes as api
+from forebay.background.worker import IDLE
+from forebay.core.arn import Arn
+from forebay.core.clock import Clock
+from forebay.delivery.contract import Source
+from forebay.services.pipes.pipe import PIPE, Pipe
+from forebay.store.commands import ClaimedTimer, ClaimTimers, NextTimer, Settlement, SettleTimers
+from forebay.store.contract import Store, Transaction
+
+KIND = "pipes.transition"
+
+_BATCH = 20
+_LEASE_SECONDS = 60.0
+_POLL_SECONDS = 60.0
+_FAILURES: dict[str, api.PipeState] = {
+    "CREATING": "CREATE_FAILED",
+    "UPDATING": "UPDATE_FAILED",
+    "STARTING": "START_FAILED",
+}
+
+
+class Transitions:
+    """Ends what operations begin: `CREATING` becomes `RUNNING`, and so on. A `Worker`."""
+
+    name = "pipes.transition"
+
+    def __init__(self, store: Store, clock: Clock, open_source: Callable[[Arn], Awaitable[Source | None]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._open_source = open_source
+
+    async def run_once(self) -> float:
+        """Bring a batch of pipes on; return the seconds until there is more to do."""
+        now = self._clock.now()
+        lease_until_ms = int((now + _LEASE_SECONDS) * 1000)
+        claim = ClaimTimers(KIND, int(now * 1000), lease_until_ms, _BATCH)
+        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
+        for timer in claimed:
+            await self._bring_on(timer)
+        if claimed:
+            return 0.0
+        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
+        if due_at_ms is None:
+            return IDLE
+        return max(0.0, min(due_at_ms / 1000 - now, _POLL_SECONDS))
+
+    async def _bring_on(self, timer: ClaimedTimer) -> None:
+        pipe = await self._store.view(lambda view: view.records.find(PIPE, timer.key))
+        reason = None if pipe is None else await self._find_problem(pipe)
+
+        def settle(transaction: Transaction) -> None:
+            (is_held,) = transaction.apply(SettleTimers(KIND, (Settlement(timer.key, timer.epoch),)))
+            current = transaction.records.find(PIPE, timer.key)
+            if not is_held or current is None:
+                return
+            if current.current_state == "DELETING":
+                transaction.records.delete(PIPE, timer.key)
+            else:
+                transaction.records.put(PIPE, timer.key, _arrived(current, reason))
+
+        await self._store.transact(settle)
+
+    async def _find_problem(self, pipe: Pipe) -> str | None:
+        if pipe.desired_state != "RUNNING" or await self._open_source(Arn.parse(pipe.source)) is not None:
+            return None
+        return f"The source {pipe.source} does not exist."
+
+
+def _arrived(pipe: Pipe, reason: str | None) -> Pipe:
+    failure = _FAILURES.get(pipe.current_state)
+    if reason is not None and failure is not None:
+        return replace(pipe, current_state=failure, state_reason=reason)
+    return replace(pipe, current_state=cast("api.PipeState", pipe.desired_state), state_reason=None)
