@@ -18,6 +18,8 @@ from forebay.services.events.rule_target import HTTP
 from forebay.store.contract import Store, Transaction
 
 _NO_RESOURCE = "NO_RESOURCE"
+# How many requests a second end where all of them take as long as they may.
+_SLOWEST = limits.INVOCATIONS_IN_FLIGHT_MAX / limits.INVOCATION_SECONDS_MAX
 _decode_parameters = msgspec.json.Decoder(api.HttpParameters).decode
 
 
@@ -36,6 +38,10 @@ class Rate:
         if self._busy_until + 1.0 / per_second <= now:
             self._busy_until += 1.0 / per_second
             return 0.0
+        return self.turn_seconds(per_second, now)
+
+    def turn_seconds(self, per_second: float, now: float) -> float:
+        """Return the seconds to wait for whoever is sent away now, so that they come back one after another."""
         self._queued_until = max(self._queued_until, now) + 1.0 / per_second
         return self._queued_until - now
 
@@ -118,10 +124,11 @@ class ApiDestinationTarget:
         connection = await self._find_connection(destination)
         if connection is None or connection.parameters is None:
             return Rejected(FAILURE, "The API destination is inactive: its connection is not authorized.")
+        rate = self._rates.setdefault(delivery.target, Rate())
         if self._in_flight[delivery.target] >= limits.INVOCATIONS_IN_FLIGHT_MAX:
             # A slow server holds up its own events only.
-            return Retry(FAILURE, "The API destination is busy.", counts=False)
-        rate = self._rates.setdefault(delivery.target, Rate())
+            wait_seconds = min(rate.turn_seconds(_SLOWEST, self._clock.now()), limits.BUSY_SECONDS_MAX)
+            return Retry(FAILURE, "The API destination is busy.", wait_seconds, counts=False)
         wait_seconds = rate.wait_seconds(destination.rate, self._clock.now())
         if wait_seconds > 0:
             return Retry(FAILURE, "The API destination's rate limit is reached.", wait_seconds, counts=False)

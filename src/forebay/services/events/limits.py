@@ -29,6 +29,8 @@ INVOCATION_SECONDS_MAX = 5.0
 # Our own bounds: what is read of an answer, and how many requests to one destination run at once.
 ANSWER_BYTES_MAX = 65_536
 INVOCATIONS_IN_FLIGHT_MAX = 64
+# How long a delivery waits at most because all of these are taken; by then the server may be fast again.
+BUSY_SECONDS_MAX = 60.0
 
 # Above this many rules on a bus, the trace of an event does not say why each of the others did not match.
 EXPLAINED_RULES_MAX = 20

@@ -102,3 +102,9 @@ def test_rate_saves_no_more_than_a_second():
     rate = Rate()
     rate.wait_seconds(2, 100.0)
     assert [rate.wait_seconds(2, 500.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+
+
+def test_those_who_are_sent_away_come_back_one_after_another():
+    rate = Rate()
+    assert [rate.turn_seconds(10.0, 100.0) for _ in range(3)] == pytest.approx([0.1, 0.2, 0.3])
+    assert rate.turn_seconds(10.0, 200.0) == pytest.approx(0.1)
