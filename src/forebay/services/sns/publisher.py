@@ -17,7 +17,7 @@ from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
 from forebay.services.sns.signing import FAST, STRONG, Signer
 from forebay.services.sns.subscription import HTTP
-from forebay.services.sns.topic_index import LiveSubscription, LiveTopic
+from forebay.services.sns.topic_index import LiveSubscription, LiveTopic, Seen
 from forebay.store.commands import Command
 
 CERTIFICATES = "certificates"
@@ -57,10 +57,11 @@ class Publisher:
         self, publication: Publication, live: LiveTopic, event_id: str, trace_header: str | None = None
     ) -> list[Command[Any]]:
         """Return the commands by which a topic's subscriptions take a message; `event_id` names it in the trace."""
-        matched = live.match(publication)
+        seen = Seen(publication)
+        matched = live.match(seen)
         commands: list[Command[Any]] = []
         if self._is_traced:
-            commands += self._trace_of(publication, live, matched, event_id)
+            commands += self._trace_of(publication, seen, live, matched, event_id)
         run = _Run(self, publication, live, event_id, trace_header)
         deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
         return commands + await self._deliveries.commands_for(deliveries)
@@ -85,12 +86,17 @@ class Publisher:
         return self._ids.uuid()
 
     def _trace_of(
-        self, publication: Publication, live: LiveTopic, matched: Sequence[LiveSubscription], event_id: str
+        self,
+        publication: Publication,
+        seen: Seen,
+        live: LiveTopic,
+        matched: Sequence[LiveSubscription],
+        event_id: str,
     ) -> list[Command[Any]]:
         at = publication.at
         steps = [Step(at, "received", publication.topic_arn), *(Step(at, "matched", one.arn) for one in matched)]
         if len(matched) < len(live.subscriptions) <= limits.EXPLAINED_MAX:
-            reasons = live.explain(publication, matched, limits.EXPLAINED_FIELDS_MAX)
+            reasons = live.explain(seen, matched, limits.EXPLAINED_FIELDS_MAX)
             steps += [Step(at, "unmatched", arn, message=reason) for arn, reason in reasons]
         return [*self._trace.record(event_id, steps)]
 

@@ -5,11 +5,12 @@ answered, its subscription is here.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
-from forebay.languages.event_pattern import SNS_ATTRIBUTES, SNS_PAYLOAD, Pattern, RuleSet, explain
+from forebay.languages.event_pattern import SNS_ATTRIBUTES, SNS_PAYLOAD, Mismatch, Pattern, RuleSet, explain_each
 from forebay.services.sns.filter_policy import BODY, attributes_document, body_document, compile_policy
 from forebay.services.sns.message import Publication
 from forebay.services.sns.subscription import SUBSCRIPTION, Subscription
@@ -59,39 +60,61 @@ class LiveTopic:
         self._by_attributes.remove(key)
         self._by_body.remove(key)
 
-    def match(self, publication: Publication) -> list[LiveSubscription]:
+    def match(self, seen: "Seen") -> list[LiveSubscription]:
         """Return the subscriptions that want a message."""
         matched = list(self._unfiltered.values())
         if len(self._by_attributes):
-            keys = self._by_attributes.match(attributes_document(publication.attributes))
-            matched += [self.subscriptions[key] for key in keys]
-        if len(self._by_body):
-            document = body_document(publication.bodies["default"])
-            if document is not None:
-                matched += [self.subscriptions[key] for key in self._by_body.match(document)]
+            matched += [self.subscriptions[key] for key in self._by_attributes.match(seen.attributes)]
+        if len(self._by_body) and seen.body is not None:
+            matched += [self.subscriptions[key] for key in self._by_body.match(seen.body)]
         return matched
 
-    def explain(
-        self, publication: Publication, matched: Iterable[LiveSubscription], fields_max: int
-    ) -> list[tuple[str, str]]:
+    def explain(self, seen: "Seen", matched: Iterable[LiveSubscription], fields_max: int) -> list[tuple[str, str]]:
         """Return the ARNs of the other subscriptions, and why they do not want the message."""
         taken = {live.arn for live in matched}
-        attributes = attributes_document(publication.attributes)
-        body = body_document(publication.bodies["default"])
+        others = [live for live in self.subscriptions.values() if live.arn not in taken]
+        by_attributes = [(live.arn, live.pattern) for live in others if live.pattern and live.scope != BODY]
+        by_body = [(live.arn, live.pattern) for live in others if live.pattern and live.scope == BODY]
         reasons: list[tuple[str, str]] = []
-        for live in self.subscriptions.values():
-            if live.arn in taken or live.pattern is None:
-                continue
-            document = body if live.scope == BODY else attributes
-            if document is None:
-                reasons.append((live.arn, "The message is not a JSON object."))
-                continue
-            differences = explain(live.pattern, document)[:fields_max]
-            found = [
-                (one.path, one.expected, ", ".join(map(json.dumps, one.found)) or "nothing") for one in differences
-            ]
-            reasons.append((live.arn, "; ".join(f"{path}: expected {want}, found {has}" for path, want, has in found)))
+        if by_attributes:
+            reasons += _reasons(by_attributes, seen.attributes, self._by_attributes.names, fields_max)
+        if by_body and seen.body is not None:
+            reasons += _reasons(by_body, seen.body, self._by_body.names, fields_max)
+        elif by_body:
+            reasons += [(arn, "The message is not a JSON object.") for arn, _ in by_body]
         return reasons
+
+
+class Seen:
+    """A message as filters see it, decoded when first asked for."""
+
+    def __init__(self, publication: Publication) -> None:
+        self._publication = publication
+
+    @cached_property
+    def attributes(self) -> Mapping[str, object]:
+        """Its attributes."""
+        return attributes_document(self._publication.attributes)
+
+    @cached_property
+    def body(self) -> Mapping[str, object] | None:
+        """Its body, None where that is no JSON object."""
+        return body_document(self._publication.bodies["default"])
+
+
+def _reasons(
+    patterns: Sequence[tuple[str, Pattern]], document: Mapping[str, object], names: Container[str], fields_max: int
+) -> list[tuple[str, str]]:
+    explained = explain_each([pattern for _, pattern in patterns], document, names)
+    return [
+        (arn, "; ".join(map(_difference, differences[:fields_max])))
+        for (arn, _), differences in zip(patterns, explained, strict=True)
+    ]
+
+
+def _difference(mismatch: Mismatch) -> str:
+    found = ", ".join(map(json.dumps, mismatch.found)) or "nothing"
+    return f"{mismatch.path}: expected {mismatch.expected}, found {found}"
 
 
 class TopicIndex:
