@@ -29,6 +29,7 @@ from forebay.store.commands import NewMessage, SendMessages
 from forebay.store.sqlite import open_sqlite
 from tests.bench.bench_node import node_command, resident_mb
 from tests.bench.bench_server import cpu_seconds, free_port
+from tests.bench.calm import wait_calm
 from tests.bench.load import Progress, Script, run_scripts
 from tests.bench.sqs_requests import ACCESS_KEY, BODY, Requests, handles_of
 
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="*", default=[100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--calm-seconds", type=float, default=20.0, help="how long to wait for a quiet moment")
     parser.add_argument("--nice", type=int, default=0, help="priority of node and load; below 0 needs root")
     options = parser.parse_args()
     os.setpriority(os.PRIO_PROCESS, 0, options.nice)
@@ -109,6 +111,7 @@ def compare(folder: Path, shapes: Sequence[Shape], options: argparse.Namespace) 
         print(f"  filled: {shape} in {time.monotonic() - began:.0f} s", flush=True)
     for _ in range(options.rounds):
         for shape in shapes:
+            print(f"  {wait_calm(options.calm_seconds)}")
             measure(folder / str(shape), shape, options.operations, measured[shape])
             print(f"  {shape}: {_line(measured[shape])}", flush=True)
     base = measured[shapes[0]]
@@ -219,6 +222,8 @@ def rates(port: int, pid: int, shape: Shape, operations: int) -> dict[str, tuple
                 more["MessageDeduplicationId"] = f"{salt}-{number}"
             yield client.operation("SendMessage", MessageBody=BODY, **more)
 
+    # What a node has not touched since its start it reads first; that is the restart's cost, not the depth's.
+    _timed(port, pid, [(client.operation("GetQueueAttributes", AttributeNames=["All"]), None) for client in clients])
     found = {"send": _timed(port, pid, [(request, None) for request in sends()])}
     # A group that has a message in flight gives no second one, so the groups bound what can be received.
     count = min(operations, shape.messages // 2, shape.groups or operations)

@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.bench.bench_server import cpu_seconds, free_port
+from tests.bench.calm import wait_calm
 from tests.bench.load import LoadResult, Progress, Script, run_scripts
 from tests.bench.paced import fsync_latencies, measure_paced
 from tests.bench.peers import OURS, PEERS, System
@@ -35,6 +36,9 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 Scenario = Callable[[Requests, Progress], Script]
+
+# By scenario and system: messages a second, and us of CPU a message.
+Rates = dict[tuple[str, str], tuple[float, float]]
 
 
 def single_sends(requests: Requests, progress: Progress) -> Script:
@@ -101,6 +105,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="parts of systems' names")
     parser.add_argument("--scenario", nargs="*", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--free", action="store_true", help="let servers use every core")
+    parser.add_argument("--calm-seconds", type=float, default=20.0, help="how long to wait for a quiet moment")
     parser.add_argument("--nice", type=int, default=0, help="priority of servers and load; below 0 needs root")
     options = parser.parse_args()
     os.setpriority(os.PRIO_PROCESS, 0, options.nice)
@@ -110,29 +115,27 @@ def main() -> None:
     systems = [
         system for system in OURS + PEERS if not options.only or any(part in system.name for part in options.only)
     ]
-    print(
-        f"load of the machine before: {os.getloadavg()[0]:.2f}; servers on cores {sorted(cores)}, load on core {last}"
-    )
+    print(f"load of the machine: {os.getloadavg()[0]:.2f}; servers on cores {sorted(cores)}, load on core {last}")
     rates = rounds(systems, options, cores)
     for scenario in options.scenario:
         table(scenario, systems, rates)
-    compare(systems, rates)
+    compare(rates)
     if options.paced_seconds > 0:
+        print(f"\n{wait_calm(options.calm_seconds)}")
         paced(options.paced_seconds, cores)
-    print(f"load of the machine after: {os.getloadavg()[0]:.2f}")
+    print(f"load of the machine: {os.getloadavg()[0]:.2f}")
 
 
-def rounds(systems: Sequence[System], options: argparse.Namespace, cores: set[int]) -> dict[tuple[str, str], float]:
-    """Return the best rate of each scenario and system, in messages a second."""
-    best: dict[tuple[str, str], float] = {}
+def rounds(systems: Sequence[System], options: argparse.Namespace, cores: set[int]) -> Rates:
+    """Return the best round of each scenario and system."""
+    best: Rates = {}
     missing: set[str] = set()
     for _ in range(options.rounds):
         for system in systems:
-            if system.name in missing:
-                continue
-            for scenario in options.scenario:
+            for scenario in options.scenario if system.name not in missing else ():
+                calm = wait_calm(options.calm_seconds)
                 try:
-                    result = measure(system, SCENARIOS[scenario], options, cores)
+                    result, cpu_us = measure(system, SCENARIOS[scenario], options, cores)
                 except NotInstalled as error:
                     print(f"  {system.name} is left out: {error}")
                     missing.add(system.name)
@@ -140,19 +143,18 @@ def rounds(systems: Sequence[System], options: argparse.Namespace, cores: set[in
                 except (OSError, TimeoutError, ValueError) as error:
                     print(f"  {system.name}, {scenario}: failed: {error!r}")
                     continue
-                print(
-                    f"  {system.name}, {scenario}: {result[0].unit_rate:,.0f} messages/s, {result[1]:.0f} us of CPU each; {result[0]}",
-                    flush=True,
-                )
-                known = best.get((scenario, system.name), 0.0)
-                best[scenario, system.name] = max(known, result[0].unit_rate)
+                rate = result.unit_rate
+                print(f"  {system.name}, {scenario}: {rate:,.0f} messages/s, {cpu_us:.0f} us of CPU each, {calm}")
+                print(f"    {result}", flush=True)
+                rate_before, cpu_before = best.get((scenario, system.name), (0.0, cpu_us))
+                best[scenario, system.name] = max(rate, rate_before), min(cpu_us, cpu_before)
     return best
 
 
 def measure(
     system: System, scenario: Scenario, options: argparse.Namespace, cores: set[int]
 ) -> tuple[LoadResult, float]:
-    """Run one scenario on a server that has just been started, with one new queue; return also its us of CPU a message."""
+    """Run a scenario on a server that has just been started, with one new queue; return also us of CPU a message."""
     with started(system, cores) as (port, pid):
         requests = Requests(port, make_queue(port))
         script = [lambda progress: scenario(requests, progress)] * options.connections
@@ -216,20 +218,21 @@ def make_queue(port: int) -> str:
             time.sleep(0.05)
 
 
-def table(scenario: str, systems: Sequence[System], rates: dict[tuple[str, str], float]) -> None:
+def table(scenario: str, systems: Sequence[System], rates: Rates) -> None:
     """Print a scenario's rates."""
-    print(f"\n{scenario} (messages/s, best of the rounds)")
+    print(f"\n{scenario} (best of the rounds){'messages/s':>24}{'us of CPU':>12}")
     for system in systems:
-        rate = rates.get((scenario, system.name))
-        print(f"  {system.name:30} {system.keeps:8} {'-' if rate is None else f'{rate:10,.0f}'}")
+        if (scenario, system.name) in rates:
+            rate, cpu_us = rates[scenario, system.name]
+            print(f"  {system.name:30} {system.keeps:8} {rate:12,.0f}{cpu_us:12.0f}")
 
 
-def compare(systems: Sequence[System], rates: dict[tuple[str, str], float]) -> None:
+def compare(rates: Rates) -> None:
     """Print Forebay's rates as multiples of the best peers'."""
     print()
     for scenario, kind, wanted in TARGETS:
-        ours = rates.get((scenario, OURS[0].name))
-        others = [rates.get((scenario, peer.name), 0.0) for peer in PEERS if peer.keeps in _COMPARED[kind]]
+        ours, _ = rates.get((scenario, OURS[0].name), (0.0, 0.0))
+        others = [rates.get((scenario, peer.name), (0.0, 0.0))[0] for peer in PEERS if peer.keeps in _COMPARED[kind]]
         if ours and any(others):
             word = "reached" if ours >= wanted * max(others) else "NOT REACHED"
             whom = "best peer that syncs nothing" if kind == "memory" else "best durable peer"
