@@ -5,15 +5,13 @@ added later needs a default, so that older records still read.
 """
 
 from collections.abc import Sequence
-from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-T = TypeVar("T")
+from forebay.core.decoding import new_json_decoder
 
-# Readers run in threads, and msgspec crashes where two of them look into the same struct types for the first time.
-_PREPARING = Lock()
+T = TypeVar("T")
 
 # Sorts before every character that a name can contain, so that `a` + children come before `a-b`.
 _SEPARATOR = "\x1f"
@@ -35,18 +33,9 @@ class Kind(Generic[T]):
 
     def decode(self, data: bytes) -> T:
         """Return the value that `encode` made the bytes of."""
-        return (self._decoder or self.prepare()).decode(data)
-
-    def prepare(self) -> "msgspec.json.Decoder[T]":
-        """Build what `decode` needs, which else the first call does.
-
-        Services whose records hold shapes of the API prepare them before their first request, which is read into the
-        same shapes by another thread.
-        """
-        with _PREPARING:
-            if self._decoder is None:
-                self._decoder = msgspec.json.Decoder(self.value_type)
-            return self._decoder
+        if self._decoder is None:
+            self._decoder = new_json_decoder(self.value_type)
+        return self._decoder.decode(data)
 
 
 def record_key(*parts: str) -> str:

@@ -293,3 +293,12 @@ def test_wrong_pipe_is_refused(world: World, params: Any, code: str, text: str) 
 def test_name_is_taken_once(world: World) -> None:
     world.create(DesiredState="STOPPED", wait_for="STOPPED")
     assert refusal(world.create) == ("ConflictException", "Pipe p already exists.")
+
+
+def test_topic_target_gets_messages(world: World) -> None:
+    sns = world.node.client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=world.target.arn, Attributes={"RawMessageDelivery": "true"})
+    world.create(Target=topic, TargetParameters={"InputTemplate": '{"b": <$.body>}'})
+    world.send("x")
+    assert wait_until(world.target.events) == [{"b": "x"}]

@@ -216,3 +216,11 @@ def test_missing_queue_is_dead_lettered(create: Create, inbox: Callable[[str], I
     (message,) = wait_until(dead.messages)
     assert message["Body"] == "m"
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
+
+
+def test_topic_gets_a_message(node: RunningNode, create: Create, queue: Inbox) -> None:
+    sns = node.client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes={"RawMessageDelivery": "true"})
+    create("rate(1 hour)", target={"Arn": topic, "Input": "tick"})
+    assert wait_until(queue.bodies) == ["tick"]

@@ -13,13 +13,11 @@ from forebay.api import pipes as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.pipes import pipes, tags
-from forebay.services.pipes.pipe import PIPE
 from forebay.services.pipes.running import RunningPipes
 from forebay.services.pipes.workers import KIND, Transitions
 
 
 async def _build(platform: Platform) -> Parts:
-    PIPE.prepare()
     running = RunningPipes(platform)
     await running.open()
     transitions = Transitions(platform.store, platform.clock, platform.open_source)

@@ -13,8 +13,6 @@ from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.scheduler import groups, schedules, tags
 from forebay.services.scheduler.firing import KIND
-from forebay.services.scheduler.group import GROUP
-from forebay.services.scheduler.schedule import SCHEDULE
 from forebay.services.scheduler.sender import ScheduleSender
 from forebay.services.scheduler.target import UniversalTarget
 from forebay.services.scheduler.workers import DELETE_KIND, Firings, GroupDeletion
@@ -22,8 +20,6 @@ from forebay.services.scheduler.workers import DELETE_KIND, Firings, GroupDeleti
 
 async def _build(platform: Platform) -> Parts:
     store, clock, ids = platform.store, platform.clock, platform.ids
-    GROUP.prepare()
-    SCHEDULE.prepare()
     firings = Firings(store, clock, ids, platform.deliveries, platform.trace)
     return Parts(
         target=UniversalTarget(platform),

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from forebay.core.convert import DEPTH_MAX, base64_text, inner_types, is_recursive, plain, read_shape
+from forebay.core.decoding import new_json_decoder
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request, Response
 from forebay.core.schema import ListOf, MapOf, Node, Number, Time, schema_of
@@ -37,7 +38,7 @@ class JsonCodec:
         """Read the body, which may be empty for an empty structure."""
         decoder = self._decoders.get(operation)
         if decoder is None:
-            decoder = self._decoders[operation] = msgspec.json.Decoder(operation.input)
+            decoder = self._decoders[operation] = new_json_decoder(operation.input)
         body = request.body or b"{}"
         try:
             shape = decoder.decode(body)
