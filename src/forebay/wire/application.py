@@ -31,6 +31,11 @@ Special = Callable[[Request], Awaitable[Response]]
 FindIngress = Callable[[Address], Awaitable[Special | None]]
 
 
+# What the links in SNS's messages ask for; "requires an AWS signature only when AuthenticateOnUnsubscribe is true" (API
+# reference, ConfirmSubscription and Unsubscribe).
+_MAY_BE_UNSIGNED = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
+
+
 class Plan(NamedTuple):
     """What a request turned out to ask for."""
 
@@ -101,7 +106,9 @@ class Application:
                 return self._refuse(request, scope, _as_answer(error, "", request_id), request_id)
         code = ""
         try:
-            identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(request)
+            identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(
+                request, may_be_unsigned=(plan.model.name, plan.operation.name) in _MAY_BE_UNSIGNED
+            )
             caller = self._caller(request, identity, request_id)
             shape = plan.codec.decode(plan.operation, request, plan.labels)
             output = await self._table.run(caller, plan.model.name, plan.operation.name, shape)

@@ -62,8 +62,8 @@ class Authenticator:
             return None
         return self._open_identity(scope)
 
-    async def identify(self, request: Request) -> Identity:
-        """Return who calls.
+    async def identify(self, request: Request, *, may_be_unsigned: bool = False) -> Identity:
+        """Return who calls; nobody in particular where the operation needs no signature and there is none.
 
         Raises:
             ServiceError: the request must be signed and is not, or not rightly; in AWS's words.
@@ -73,6 +73,8 @@ class Authenticator:
         except ValueError as error:
             raise ServiceError.of("IncompleteSignature", str(error), 400) from None
         if signature is None:
+            if may_be_unsigned:
+                return self._open_identity(NO_SCOPE)
             if self._is_open and not _is_from_foreign_page(request):
                 return self._open_identity(NO_SCOPE)
             raise ServiceError.of("MissingAuthenticationToken", "Request is missing Authentication Token", 403)

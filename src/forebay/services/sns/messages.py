@@ -20,7 +20,7 @@ from forebay.store.commands import Command
 @operation
 async def publish(call: Call, request: api.PublishInput) -> api.PublishResponse:
     """Send a message to the subscriptions of a topic that want it, in one commit."""
-    address = _address(request)
+    address = _address(call, request)
     entry = Entry(
         request.message,
         request.subject,
@@ -43,7 +43,7 @@ async def publish(call: Call, request: api.PublishInput) -> api.PublishResponse:
 @operation
 async def publish_batch(call: Call, request: api.PublishBatchInput) -> api.PublishBatchResponse:
     """Send up to ten messages in one commit; those that are not as they must be are answered as failed."""
-    address = TopicAddress.parse(request.topic_arn)
+    address = TopicAddress.of(call, request.topic_arn)
     entries = request.publish_batch_request_entries
     _check_batch([one.id for one in entries])
     live = await _find(call, address)
@@ -109,7 +109,7 @@ async def _find(call: Call, address: TopicAddress) -> LiveTopic:
     return live
 
 
-def _address(request: api.PublishInput) -> TopicAddress:
+def _address(call: Call, request: api.PublishInput) -> TopicAddress:
     """Return the topic that a request names as a topic or as a target."""
     given = [one for one in (request.topic_arn, request.target_arn, request.phone_number) if one]
     if not given:
@@ -121,7 +121,7 @@ def _address(request: api.PublishInput) -> TopicAddress:
     arn = request.topic_arn or request.target_arn or ""
     if ":endpoint/" in arn:
         raise not_implemented("Messages to mobile push endpoints are")
-    return TopicAddress.parse(arn, "TopicArn" if request.topic_arn else "TargetArn")
+    return TopicAddress.of(call, arn, "TopicArn" if request.topic_arn else "TargetArn")
 
 
 def _entry(given: api.PublishBatchRequestEntry) -> Entry:

@@ -25,7 +25,7 @@ _ACTIONS = frozenset({
 @operation
 def add_permission(call: Call, request: api.AddPermissionInput) -> None:
     """Allow accounts some actions on a topic, by a statement of its policy that bears the label."""
-    topic = load_topic(call, TopicAddress.parse(request.topic_arn))
+    topic = load_topic(call, TopicAddress.of(call, request.topic_arn))
     policy = check_policy(topic.policy())
     statements: list[dict[str, Any]] = policy["Statement"]
     if any(statement.get("Sid") == request.label for statement in statements):
@@ -46,7 +46,7 @@ def add_permission(call: Call, request: api.AddPermissionInput) -> None:
 @operation
 def remove_permission(call: Call, request: api.RemovePermissionInput) -> None:
     """Remove the statement that bears the label from a topic's policy; one that is not there is no error."""
-    topic = load_topic(call, TopicAddress.parse(request.topic_arn))
+    topic = load_topic(call, TopicAddress.of(call, request.topic_arn))
     policy = check_policy(topic.policy())
     kept = [statement for statement in policy["Statement"] if statement.get("Sid") != request.label]
     _put_policy(call, topic, {**policy, "Statement": kept})

@@ -35,7 +35,7 @@ async def subscribe(call: Call, request: api.SubscribeInput) -> api.SubscribeRes
     Queues and functions of the caller's own account are subscribed at once, and so are phone numbers; the others must
     be confirmed with the token that they are sent.
     """
-    address = TopicAddress.parse(request.topic_arn)
+    address = TopicAddress.of(call, request.topic_arn)
     subscription, is_new = await call.transact(lambda inner: _subscribe(inner, address, request))
     if is_new and subscription.is_pending:
         delivery = await confirmation_delivery(subscription, call.part(Publisher), call.now)
@@ -50,6 +50,9 @@ def confirm_subscription(call: Call, request: api.ConfirmSubscriptionInput) -> a
     """Confirm a pending subscription by the token that its endpoint was sent; again with the same token is no error."""
     address = TopicAddress.parse(request.topic_arn)
     load_topic(call, address)
+    needs_authentication = (request.authenticate_on_unsubscribe or "").lower() == "true"
+    if needs_authentication and not call.caller.access_key:
+        raise api.AuthorizationErrorException("AuthenticateOnUnsubscribe requires authentication")
     for key, subscription in call.records.list(SUBSCRIPTION, key_prefix(address.key())):
         if not subscription.token or subscription.token != request.token:
             continue
@@ -59,7 +62,7 @@ def confirm_subscription(call: Call, request: api.ConfirmSubscriptionInput) -> a
             confirmed = replace(
                 subscription,
                 is_pending=False,
-                needs_authentication=(request.authenticate_on_unsubscribe or "").lower() == "true",
+                needs_authentication=needs_authentication,
                 was_authenticated=bool(call.caller.access_key),
             )
             call.records.put(SUBSCRIPTION, key, confirmed)
@@ -96,7 +99,7 @@ def list_subscriptions_by_topic(
     call: Call, request: api.ListSubscriptionsByTopicInput
 ) -> api.ListSubscriptionsByTopicResponse:
     """List the subscriptions of a topic."""
-    address = TopicAddress.parse(request.topic_arn)
+    address = TopicAddress.of(call, request.topic_arn)
     load_topic(call, address)
     found = [one for _, one in call.reader.list(SUBSCRIPTION, key_prefix(address.key()))]
     shown, next_token = page(found, Subscription.key, request.next_token)

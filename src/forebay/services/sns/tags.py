@@ -52,7 +52,7 @@ def merge_tags(tags: Mapping[str, str], added: Iterable[api.Tag]) -> dict[str, s
 
 
 def _load(call: Call, arn: str) -> Topic:
-    topic = call.reader.find(TOPIC, TopicAddress.parse(arn, "ResourceArn").key())
+    topic = call.reader.find(TOPIC, TopicAddress.of(call, arn, "ResourceArn").key())
     if topic is None:
         raise api.ResourceNotFoundException("Resource does not exist")
     return topic

@@ -62,6 +62,18 @@ class TopicAddress(msgspec.Struct, frozen=True):
             raise invalid_parameter(parameter)
         return cls(elements[4], elements[3], elements[5])
 
+    @classmethod
+    def of(cls, call: Call, text: str, parameter: str = "TopicArn") -> "TopicAddress":
+        """Read the ARN of a topic that a caller of its region names.
+
+        Raises:
+            InvalidParameter: the text is none, or of another region.
+        """
+        address = cls.parse(text, parameter)
+        if address.region != call.region:
+            raise invalid_parameter(parameter)
+        return address
+
     def key(self) -> str:
         """Return the key of the topic's record."""
         return record_key(self.account, self.region, self.name)

@@ -44,7 +44,7 @@ def create_topic(call: Call, request: api.CreateTopicInput) -> api.CreateTopicRe
 @operation
 def delete_topic(call: Call, request: api.DeleteTopicInput) -> None:
     """Delete a topic and its subscriptions; one that is not there is no error."""
-    key = TopicAddress.parse(request.topic_arn).key()
+    key = TopicAddress.of(call, request.topic_arn).key()
     call.records.delete(TOPIC, key)
     for subscription_key, _ in call.records.list(SUBSCRIPTION, key_prefix(key)):
         call.records.delete(SUBSCRIPTION, subscription_key)
@@ -63,7 +63,7 @@ def list_topics(call: Call, request: api.ListTopicsInput) -> api.ListTopicsRespo
 @operation(readonly=True)
 def get_topic_attributes(call: Call, request: api.GetTopicAttributesInput) -> api.GetTopicAttributesResponse:
     """Return a topic's attributes, those with AWS's defaults among them, and how many subscriptions it has."""
-    address = TopicAddress.parse(request.topic_arn)
+    address = TopicAddress.of(call, request.topic_arn)
     topic = load_topic(call, address)
     subscriptions = [one for _, one in call.reader.list(SUBSCRIPTION, key_prefix(address.key()))]
     pending = sum(one.is_pending for one in subscriptions)
@@ -78,7 +78,7 @@ def get_topic_attributes(call: Call, request: api.GetTopicAttributesInput) -> ap
 @operation
 def set_topic_attributes(call: Call, request: api.SetTopicAttributesInput) -> None:
     """Change one attribute of a topic; an empty value brings AWS's default back."""
-    topic = load_topic(call, TopicAddress.parse(request.topic_arn))
+    topic = load_topic(call, TopicAddress.of(call, request.topic_arn))
     name = request.attribute_name
     kept = check_attribute(name, request.attribute_value or "", is_fifo=topic.is_fifo)
     others = {known: value for known, value in topic.attributes.items() if known != name}
@@ -88,7 +88,7 @@ def set_topic_attributes(call: Call, request: api.SetTopicAttributesInput) -> No
 @operation
 def put_data_protection_policy(call: Call, request: api.PutDataProtectionPolicyInput) -> None:
     """Keep a topic's data protection policy; it is shown, and has no effect on messages."""
-    topic = load_topic(call, TopicAddress.parse(request.resource_arn, "ResourceArn"))
+    topic = load_topic(call, TopicAddress.of(call, request.resource_arn, "ResourceArn"))
     call.records.put(TOPIC, topic.address().key(), replace(topic, data_protection=request.data_protection_policy))
 
 
@@ -97,7 +97,7 @@ def get_data_protection_policy(
     call: Call, request: api.GetDataProtectionPolicyInput
 ) -> api.GetDataProtectionPolicyResponse:
     """Return a topic's data protection policy, empty where none was put."""
-    topic = load_topic(call, TopicAddress.parse(request.resource_arn, "ResourceArn"))
+    topic = load_topic(call, TopicAddress.of(call, request.resource_arn, "ResourceArn"))
     return api.GetDataProtectionPolicyResponse(data_protection_policy=topic.data_protection)
 
 
