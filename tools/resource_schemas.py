@@ -33,6 +33,7 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
         "Version",
     ),
     "Logs": ("LogGroup", "LogStream", "MetricFilter", "QueryDefinition", "ResourcePolicy", "SubscriptionFilter"),
+    "Pipes": None,
     "S3": ("Bucket", "BucketPolicy"),
     "SNS": None,
     "SQS": None,

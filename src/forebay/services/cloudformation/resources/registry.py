@@ -18,6 +18,7 @@ _MODULES: Mapping[str, str] = {
     "IAM": "iam",
     "Lambda": "lambda_",
     "Logs": "logs",
+    "Pipes": "pipes",
     "S3": "s3",
     "SNS": "sns",
     "SQS": "sqs",
