@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -26,8 +26,7 @@ def node(tmp_path: Path) -> Iterator[RunningNode]:
 
 
 def client(node: RunningNode, service: str, key: str) -> Any:
-    connect: Any = boto3.client  # pyright: ignore[reportUnknownMemberType] - boto3 has no types
-    return connect(
+    return cast("Any", boto3).client(
         service,
         endpoint_url=node.url,
         region_name="us-east-1",
