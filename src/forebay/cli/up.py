@@ -80,7 +80,7 @@ class Session:
 
     async def _begin(self, endpoint: Endpoint, stopping: asyncio.Event) -> None:
         try:
-            deployed = await self._deploy(endpoint)
+            deployed = await self._deploy_aloud(endpoint)
             if self._demo is not None:
                 await asyncio.to_thread(run_demo, endpoint, self._demo, deployed.reachable, _say)
         except click.ClickException as failure:
@@ -95,6 +95,21 @@ class Session:
             return
         self.failure = None
         await self._follow(endpoint)
+
+    async def _deploy_aloud(self, endpoint: Endpoint) -> Deployed:
+        """Deploy, and show meanwhile what functions say: custom resources are part of a deploy."""
+        outcome: Deployed | click.ClickException
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(_follow_pages(endpoint, "lambda/tail", "lines", _log_line))
+            try:
+                outcome = await self._deploy(endpoint)
+            except click.ClickException as failure:
+                # Raised behind the group, which would wrap it.
+                outcome = failure
+            following.cancel()
+        if isinstance(outcome, click.ClickException):
+            raise outcome
+        return outcome
 
     async def _follow(self, endpoint: Endpoint) -> None:
         _say(click.style("\nFollowing events and function logs. Ctrl-C stops the node; its state stays.", dim=True))

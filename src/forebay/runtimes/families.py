@@ -90,7 +90,11 @@ def _node(spec: FunctionSpec, environment: dict[str, str], machine: Machine) -> 
     interpreter = machine.interpreters.find(spec.runtime, strict=machine.exact_runtimes)
     major = interpreter.version.split(".", 1)[0]
     shared = [str(machine.node_modules_dir)] if machine.node_modules_dir.is_dir() else []
-    paths = [*layer_paths(spec, f"nodejs/node{major}/node_modules", "nodejs/node_modules"), *shared]
+    # Lambda's NODE_PATH ends with the function's own folder: inline code finds `cfn-response` there.
+    paths = [
+        *(*layer_paths(spec, f"nodejs/node{major}/node_modules", "nodejs/node_modules"), *shared),
+        str(spec.code_dir),
+    ]
     # Lambda leaves about a tenth of the memory to everything that is not the heap.
     heap_mb = max(spec.memory_mb * 9 // 10, 64)
     return Command(
@@ -98,7 +102,7 @@ def _node(spec: FunctionSpec, environment: dict[str, str], machine: Machine) -> 
             *(str(interpreter.path), f"--max-old-space-size={heap_mb}"),
             *(str(_HERE / "node" / "bootstrap.mjs"), str(machine.node_modules_dir)),
         ],
-        environment=add_path(environment, "NODE_PATH", paths) if paths else environment,
+        environment=add_path(environment, "NODE_PATH", paths),
         runtime_version=f"nodejs:{interpreter.version}",
         # V8 reserves far more than it uses, and some of it counts as data.
         data_limited=False,

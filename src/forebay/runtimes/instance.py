@@ -339,7 +339,7 @@ def _error_type(posted: Posted) -> str:
     # The document's own type is what Lambda reports; some clients send only a category in the header.
     try:
         return msgspec.json.decode(posted.body, type=_ErrorDocument).errorType or posted.error_type or "Unhandled"
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return posted.error_type or "Unhandled"
 
 

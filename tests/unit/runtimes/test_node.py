@@ -326,6 +326,17 @@ def test_answer_by_tls_reaches_a_node_without(run, node, call):
         assert got == [(url.removeprefix("http://"), "/cloudformation-answers-x/k", "ok")]
 
 
+def test_file_of_the_functions_folder_is_found_by_its_name(run, node):
+    """As Lambda's NODE_PATH has it: inline code requires `cfn-response` like that."""
+    spec = node("const { answer } = require('helper'); exports.handler = async () => answer;")
+    (spec.code_dir / "helper.js").write_text("exports.answer = 42;")
+
+    async def test(bench):
+        assert _payload(await bench.call(spec)) == 42
+
+    run(test)
+
+
 def test_second_version_of_the_sdk_is_led_to_the_node(run, node):
     """It takes its endpoint only from code."""
     spec = node(

@@ -5,6 +5,7 @@ import { createRequire, syncBuiltinESMExports } from "node:module";
 import { urlToHttpOptions } from "node:url";
 
 const require = createRequire(import.meta.url);
+const has = (value, name) => value !== null && typeof value === "object" && Object.hasOwn(value, name);
 const ANSWERS = "/cloudformation-answers-";
 
 /** Point the SDKs and HTTPS requests of this process at `address`, the node's URL. */
@@ -39,10 +40,11 @@ function leadSdk2(endpoint) {
   const load = Module._load;
   Module._load = function (name, ...rest) {
     const loaded = load.call(this, name, ...rest);
-    const isSdk = typeof name === "string" && (name.includes("aws-sdk") || name.endsWith("/core"));
-    const config = isSdk && String(loaded?.VERSION ?? "").startsWith("2.") ? loaded.config : undefined;
-    if (typeof config?.update === "function" && config.endpoint === undefined) {
-      config.update({ endpoint: endpoint.origin, s3ForcePathStyle: true });
+    // Its modules load each other in circles: what is not there yet must not be asked for, or Node.js warns.
+    const mayBe = typeof name === "string" && (name.includes("aws-sdk") || name.endsWith("/core"));
+    if (mayBe && has(loaded, "VERSION") && has(loaded, "config") && loaded.VERSION.startsWith("2.")) {
+      const { config } = loaded;
+      if (config.endpoint === undefined) config.update({ endpoint: endpoint.origin, s3ForcePathStyle: true });
     }
     return loaded;
   };
