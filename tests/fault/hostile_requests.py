@@ -44,6 +44,7 @@ TEXTS = (
     *(f"http://{HOST}/", f"http://{HOST}/{ACCOUNT}/", f"http://{HOST}/1/2/3", "https://[v1.x]/a/b", "http://a b/c/d"),
     *("..", "../../../etc/passwd", "/../..", "./.", "a/../../b", "C:\\x", "~", "-", "--help", "$(id)", "`id`", "${", "${a}"),
     *("{{resolve:ssm:/p/a}}", "{{resolve:", "$.", "$..", "$[", "$.a[999999999999]", "<a", "<aws.events.event>", "$default"),
+    *("AAAA", "e30=", "W10=", "MA==", "bnVsbA==", "W1sxXV0=", "/w==", "Ojo6", "AAEC", "W1tbW1tbW1tbW1tb", "eyJhIjoxfQ=="),
     *("AAAA=", "A===", "!!!!", "eyJ" * 30, "gASV", "AQEB" * 20, "\\", "\\u", "?", "*", "**", "a,b", "a=b&c", "a;b", "#", "@", "|"),
     *("2026-13-45T99:99:99Z", "9999999999999999", "-62135596801", "1970-01-01", "Thu, 01 Jan 1970 00:00:00 GMT"),
     *("rate(0 minutes)", "rate(99999999999999 days)", "cron(* * * * ? *)", "cron(0 0 30 2 ? *)", "at(x)", "cron(" + "*" * 200),
@@ -58,6 +59,7 @@ TEXTS = (
     "Resources: {A: {Type: AWS::SQS::Queue, Properties: {Tags: !Sub [1, 2, 3], QueueName: !GetAtt 5}}}",
     "Transform: AWS::Serverless-2016-10-31\nResources: {A: {Type: AWS::Serverless::Function, Properties: 5}}",
 )  # fmt: skip
+TOKENS = tuple(text for text in TEXTS if re.fullmatch("[A-Za-z0-9+/=_-]{3,}", text))
 VALUES: tuple[Any, ...] = (
     *({"Ref": "Nothing"}, {"Ref": None}, {"Ref": ["AWS::Region"]}, {"Fn::GetAtt": ["Queue"]}, {"Fn::GetAtt": {"a": 1}}, {"Fn::GetAtt": "a"}),
     *({"Fn::Sub": "${"}, {"Fn::Sub": ["${a}", []]}, {"Fn::Sub": {"a": 1}}, {"Fn::Join": [1, {}]}, {"Fn::Join": ",".join("ab")}),
@@ -364,8 +366,12 @@ class Maker:
             case 4:
                 pairs += [(f"{name}.{index}", value) for index in range(chance.choice((3, 30, 300)))]
             case _:
-                pairs[at] = (name, chance.choice(TEXTS))
+                pairs[at] = (name, chance.choice(self._texts(name)))
         return pairs
+
+    def _texts(self, member: Any) -> tuple[str, ...]:
+        is_token = isinstance(member, str) and member.lower().endswith(("token", "marker", "handle"))
+        return TOKENS if is_token else TEXTS
 
     def _tree(self, tree: Any) -> Any:
         """Change one place of a tree, in place where it can be."""
@@ -392,7 +398,7 @@ class Maker:
             case 4 | 5 | 6 if isinstance(old, (int, float)):
                 holder[key] = chance.choice(NUMBERS)
             case 4 | 5 | 6 | 7:
-                holder[key] = chance.choice(TEXTS)
+                holder[key] = chance.choice(self._texts(key))
             case _:
                 holder[key] = copy.deepcopy(chance.choice(VALUES))
         return tree

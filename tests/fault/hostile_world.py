@@ -31,8 +31,8 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/role"
 HOST = "localhost:4566"
-# Longer than any honest answer takes here, also while others use the machine.
-SECONDS_MAX = 10.0
+# Real time, which also passes while others use the machine: past it, nobody works on the answer.
+SECONDS_MAX = 30.0
 
 _POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 _TRUST = {

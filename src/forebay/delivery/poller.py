@@ -345,7 +345,7 @@ def parse_failures(answer: bytes, record_ids: Collection[str]) -> frozenset[str]
     """
     try:
         decoded = _decode_response(answer) if answer.strip() else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     failed: set[str] = set()
     for item in (decoded.batchItemFailures if decoded else None) or ():

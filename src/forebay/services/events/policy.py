@@ -21,7 +21,7 @@ def parse_policy(text: str) -> str:
     """
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or "Statement" not in document:
         raise validation_error("This policy contains invalid Json.")

@@ -81,7 +81,7 @@ def check_trust_document(document: str) -> None:
 def _statements(document: str, not_json: str) -> list[Statement]:
     try:
         policy: object = msgspec.json.decode(document)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise _malformed(not_json) from None
     if not isinstance(policy, dict):
         raise _malformed("Syntax errors in policy.")

@@ -79,7 +79,7 @@ def checked_payload(payload: bytes) -> bytes:
         # Raw checks the text without building anything of it.
         msgspec.json.decode(payload, type=msgspec.Raw)
         payload.decode("utf-8")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         text = f"Could not parse request body into json: {error}"
         raise user_error(api.InvalidRequestContentException, text) from None
     return payload
@@ -140,6 +140,6 @@ def _client_context(text: str | None) -> str:
         decoded = base64.b64decode(text, validate=True)
         msgspec.json.decode(decoded)
         return decoded.decode()
-    except (binascii.Error, UnicodeDecodeError, msgspec.DecodeError):
+    except (binascii.Error, RecursionError, UnicodeDecodeError, msgspec.DecodeError):
         error = "Client context must be a valid Base64-encoded JSON object."
         raise user_error(api.InvalidRequestContentException, error) from None

@@ -136,7 +136,7 @@ def _as_json(payload: bytes) -> object:
     """Return a function's answer as it stands where it is JSON, as a text where it is not."""
     try:
         msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return payload.decode(errors="replace")
     return msgspec.Raw(payload)
 

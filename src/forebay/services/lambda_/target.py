@@ -104,13 +104,13 @@ class _ErrorDocument(msgspec.Struct, rename="camel"):
 def _error_message(payload: bytes) -> str:
     try:
         return msgspec.json.decode(payload, type=_ErrorDocument).error_message or ""
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""
 
 
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True

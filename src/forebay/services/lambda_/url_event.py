@@ -70,7 +70,7 @@ def url_response(payload: bytes) -> Response:
     """Return the HTTP answer that a function's answer stands for; 502 where it is none."""
     try:
         answer: object = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return BAD_GATEWAY
     if not isinstance(answer, dict) or "statusCode" not in answer:
         # Anything without a status is the body itself.

@@ -153,7 +153,7 @@ def _cursor(request: api.FilterLogEventsRequest) -> _Cursor:
         return _Cursor(request.start_from_head is not False, {})
     try:
         return msgspec.json.decode(decode_token(request.next_token), type=_Cursor)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise api.InvalidParameterException("The specified nextToken is invalid.") from None
 
 

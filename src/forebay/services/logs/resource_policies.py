@@ -37,7 +37,7 @@ def put_resource_policy(call: Call, request: api.PutResourcePolicyRequest) -> ap
         raise api.InvalidParameterException("policyName and policyDocument must be specified.")
     try:
         msgspec.json.decode(request.policy_document)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise api.InvalidParameterException("The policy document is not valid JSON.") from None
     key = record_key(call.account, call.region, request.policy_name)
     policies = call.records.list(RESOURCE_POLICY, key_prefix(call.account, call.region))

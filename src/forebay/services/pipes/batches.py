@@ -77,7 +77,7 @@ class PipeBatches:
         answer = await self._run(str(self._pipe.enrichment), _array(asked))
         try:
             decoded: object = msgspec.json.decode(answer) if answer.strip() else None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise _NotTaken(Failed("InvalidEnrichmentResponse")) from None
         if not decoded:
             return ()
@@ -101,7 +101,7 @@ class PipeBatches:
             return Taken()
         try:
             document: object = msgspec.json.decode(answer) if answer.strip() else None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             document = None
         if not isinstance(document, dict) or "batchItemFailures" not in document:
             return Taken()

@@ -89,7 +89,7 @@ def put_bucket_policy(call: Call, request: api.PutBucketPolicyRequest) -> None:
         raise ServiceError.of("PolicyTooLarge", "Policy exceeds the maximum allowed document size.")
     try:
         document: object = msgspec.json.decode(request.policy)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         text = "Policies must be valid JSON and the first byte must be '{'"
         raise ServiceError.of("MalformedPolicy", text) from None
     if not isinstance(document, dict):

@@ -126,7 +126,7 @@ async def _check_universal(call: Call, target: api.Target) -> None:
 def _check_json(text: str) -> None:
     try:
         msgspec.json.decode(render(text, _SAMPLE), type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise invalid("The Input you provide for the target must be well-formed JSON.") from None
 
 

@@ -15,7 +15,7 @@ def put_resource_policy(call: Call, request: api.PutResourcePolicyRequest) -> ap
     secret = load_live_secret(call, request.secret_id)
     try:
         document: object = msgspec.json.decode(request.resource_policy)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         document = None
     if not isinstance(document, dict):
         text = "This resource policy contains a syntax error. Check your policy document for syntax errors."

@@ -72,5 +72,5 @@ def parse_task_handle(handle: str) -> tuple[Arn, str]:
         data = base64.b64decode(handle, validate=True)
         parsed = msgspec.json.decode(data, type=_Handle)
         return Arn.parse(parsed.sourceArn), parsed.taskId
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, RecursionError, ValueError):
         raise invalid_value(handle, "TaskHandle", "The task handle is not valid.") from None

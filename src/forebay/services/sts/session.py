@@ -75,7 +75,7 @@ def check_session_policy(policy: str | None) -> None:
         )
     try:
         document = msgspec.json.decode(policy)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise api.MalformedPolicyDocumentException("This policy contains invalid Json") from None
     if not isinstance(document, dict):
         raise api.MalformedPolicyDocumentException("Syntax errors in policy.")
@@ -141,7 +141,7 @@ def _claims(token: str) -> dict[str, Any]:
         raise malformed
     try:
         claims: object = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, RecursionError, msgspec.DecodeError):
         raise malformed from None
     if not isinstance(claims, dict):
         raise malformed

@@ -78,6 +78,6 @@ async def read_answer(site: Site, key: str) -> dict[str, Any] | None:
     text = data if isinstance(data, bytes) else base64.b64decode(data)
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ServiceError.of("InvalidRequest", "Invalid response object: it is not JSON") from None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -34,7 +34,7 @@ async def _secret_string(site: Site, properties: Properties) -> str | None:
         return password
     try:
         values = msgspec.json.decode(rule["SecretStringTemplate"], type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise ServiceError.of("InvalidRequest", "SecretStringTemplate is not a JSON object.") from None
     return json.dumps({**values, rule["GenerateStringKey"]: password})
 

@@ -81,7 +81,7 @@ def secret_value(reference: DynamicReference, secret: str) -> str:
         return secret
     try:
         value = cast("dict[str, Any]", json.loads(secret))[reference.json_key]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, RecursionError, TypeError):
         raise invalid(
             f"Could not find a value associated with JSONKey in SecretString: {reference.json_key} of {reference.name}"
         ) from None
