@@ -230,7 +230,24 @@ class Connection(asyncio.Protocol):
             exchange.response = _fail(request, error)
         except Exception as error:  # noqa: BLE001 - the last catch before the client
             exchange.response = _fail(request, error)
-        self._pump()
+        if len(self._running) == 1 and self._is_quiet():
+            # The common case of what `_pump` does, at a third of its cost.
+            self._running.clear()
+            self._release(request)
+            self._write(exchange.response, request.method, exchange.persistence)
+        else:
+            self._pump()
+
+    def _is_quiet(self) -> bool:
+        """Return whether nothing but an answer is under way here."""
+        transport = self._transport
+        return (
+            transport is not None
+            and not (self._parsed or self._reading_paused or self._writing_paused or self._pumping)
+            and self._unparsed is None
+            and not self._reader.wants_continue
+            and not transport.is_closing()
+        )
 
     def _refuse(self, refused: Refused) -> None:
         log.debug("request.refused", status=refused.status, reason=refused.reason)
