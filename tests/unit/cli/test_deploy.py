@@ -60,3 +60,31 @@ Resources:
 """
     shown = forebay("deploy", template(text)).output
     assert f"Answers at {node.url}/v1 to requests with the header `Host: shop.example.com`." in shown
+
+
+def test_rules_are_checked_before_anything_is_made(node, forebay, template):
+    text = """
+Parameters: {Stage: {Type: String, Default: dev}}
+Rules:
+  Known: {Assertions: [{Assert: !Contains [[test, prod], !Ref Stage], AssertDescription: "Stage is test or prod."}]}
+Resources: {Q: {Type: AWS::SQS::Queue}}
+"""
+    assert "Stage is test or prod." in forebay("deploy", template(text), code=1).output
+    assert "QueueUrls" not in node.client("sqs").list_queues()
+    forebay("deploy", template(text), "--parameter", "Stage=prod")
+
+
+def test_layer_of_another_account_says_what_to_do(forebay, template):
+    text = """
+Resources:
+  F:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.h
+      Role: arn:aws:iam::000000000000:role/r
+      Code: {ZipFile: "def h(event, context): pass"}
+      Layers: ["arn:aws:lambda:us-east-1:017000801446:layer:Powertools:51"]
+"""
+    shown = forebay("deploy", template(text), code=1).output
+    assert "Layers of account 017000801446 are not on this node" in shown

@@ -8,7 +8,7 @@ Reading order: `template/` (the language, pure), `preparation.py` (from a reques
 A deployment is records and a timer, not a task: each step's intent and outcome are committed, so whichever node claims
 the timer goes on where the last one was interrupted.
 
-Left out: drift, stack sets, imports of existing resources, macros of one's own, modules, the Rules section, signals,
+Left out: drift, stack sets, imports of existing resources, macros of one's own, modules, signals,
 and what resource types of other services need; each answers with an error that names it. Stack policies, `RoleARN` and
 `NotificationARNs` are kept without effect.
 """

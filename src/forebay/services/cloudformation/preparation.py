@@ -23,6 +23,7 @@ from forebay.services.cloudformation.template.loops import LANGUAGE_EXTENSIONS, 
 from forebay.services.cloudformation.template.parameters import Bound, Given, bind, read_declarations, ssm_names
 from forebay.services.cloudformation.template.parsing import parse_template, parse_value
 from forebay.services.cloudformation.template.references import check_references
+from forebay.services.cloudformation.template.rules import check_rules
 from forebay.services.cloudformation.template.sections import Template, read_template, transforms_of
 
 _MACROS = {SERVERLESS, LANGUAGE_EXTENSIONS, INCLUDE}
@@ -90,7 +91,7 @@ async def prepare(call: Call, source: Source, body: str) -> tuple[Revision, Temp
     }
     processed = await run_macros(call, raw, transforms, values, bound)
     template = read_template(processed)
-    _check_sections(template)
+    check_rules(template.rules, Scope(values, template.mappings))
     check_references(template)
     allows = Revision("", "", tags=source.tags).allows_ignored
     check_resources(template, allows_ignored=allows)
@@ -126,11 +127,6 @@ def _check_macros(source: Source, transforms: Sequence[str]) -> None:
         raise invalid(f"No transform named {unknown[0]} found.")
     if transforms and source.acknowledges_macros and "CAPABILITY_AUTO_EXPAND" not in source.capabilities:
         raise api.InsufficientCapabilitiesException("Requires capabilities : [CAPABILITY_AUTO_EXPAND]")
-
-
-def _check_sections(template: Template) -> None:
-    if template.rules:
-        raise invalid("The template section Rules is not implemented by Forebay.")
 
 
 async def _look_up(call: Call, bound: dict[str, Bound], names: Mapping[str, str]) -> dict[str, Bound]:

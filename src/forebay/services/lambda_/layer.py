@@ -102,7 +102,7 @@ def load_layer_uses(call: Call, arns: Sequence[str]) -> tuple[LayerUse, ...]:
     for arn in arns:
         layer = find_by_arn(call, arn)
         if layer is None:
-            raise invalid(f"Layer version {arn} does not exist.")
+            raise invalid(f"Layer version {arn} does not exist.{_elsewhere(call, arn)}")
         if layer.layer_arn in names:
             raise invalid(
                 "Two different versions of the same layer are not allowed to be referenced in the same function. "
@@ -115,3 +115,11 @@ def load_layer_uses(call: Call, arns: Sequence[str]) -> tuple[LayerUse, ...]:
 
 def _list(values: tuple[str, ...] | None) -> list[str] | None:
     return None if values is None else list(values)
+
+
+def _elsewhere(call: Call, arn: str) -> str:
+    """Say what to do about a layer of another account: AWS's public ones, for instance, are not on this node."""
+    account = arn.split(":")[4] if arn.count(":") > 4 else call.account
+    if account == call.account:
+        return ""
+    return f" Layers of account {account} are not on this node: publish the layer here and name the ARN it gets."
