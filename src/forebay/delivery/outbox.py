@@ -30,6 +30,7 @@ from forebay.delivery.contract import (
     Target,
 )
 from forebay.delivery.retry import next_attempt_at
+from forebay.delivery.settling import settle_if_held
 from forebay.delivery.trace import Step, Trace
 from forebay.store.commands import (
     ClaimedTimer,
@@ -237,7 +238,7 @@ class Dispatcher:
                 return
             settled = verdict
         follow_ups = await self._deliveries.commands_after(delivery, settled)
-        await self._store.submit([SettleTimers(KIND, (Settlement(timer.key, timer.epoch),)), *follow_ups])
+        await settle_if_held(self._store, KIND, [(Settlement(timer.key, timer.epoch), follow_ups)])
 
     async def _settle_again(self, timer: ClaimedTimer, delivery: Delivery, failure: Retry, due_at: float) -> None:
         attempts = delivery.attempts if failure.counts else delivery.attempts - 1

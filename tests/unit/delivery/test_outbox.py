@@ -275,6 +275,25 @@ def test_stopped_dispatcher_gives_its_deliveries_back_at_once():
     run(test)
 
 
+def test_lost_lease_leaves_the_dead_letter_to_the_new_holder():
+    async def test():
+        outside = Outside(Rejected("GONE", "no such thing"))
+        outside.may_finish.clear()
+        bench = Bench(web=outside)
+        await bench.send("web", dead_letter="arn:aws:box:eu-west-1:111122223333:dead")
+        await bench.dispatcher.run_once()
+        await outside.entered.wait()
+        # The clock jumps past the lease before it could be extended, and another dispatcher claims.
+        later_ms = int(bench.clock.now() * 1000) + 61_000
+        await bench.store.submit([ClaimTimers(KIND, later_ms, later_ms + 60_000, 10)])
+        outside.may_finish.set()
+        await asyncio.wait(bench.tasks)
+        assert await bench.box("dead") == []
+        assert await bench.pending() == 1
+
+    run(test)
+
+
 def test_lease_of_a_slow_delivery_is_extended():
     async def test():
         outside = Outside(Delivered())

@@ -1,17 +1,19 @@
 """Background duty of rules: their schedules."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from forebay.background.worker import IDLE
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
+from forebay.delivery.settling import settle_if_held
 from forebay.services.events import limits
 from forebay.services.events.event import scheduled_event
 from forebay.services.events.router import Router
 from forebay.services.events.rule import RULE
 from forebay.services.events.rule_index import compile_rule
 from forebay.services.events.schedule import KIND, next_due_at
-from forebay.store.commands import ClaimedTimer, ClaimTimers, Command, NextTimer, Settlement, SettleTimers
+from forebay.store.commands import ClaimedTimer, ClaimTimers, Command, NextTimer, Settlement
 from forebay.store.contract import Store
 
 
@@ -36,19 +38,18 @@ class ScheduledRules:
         claim = ClaimTimers(KIND, int(now * 1000), lease_until_ms, limits.SCHEDULE_BATCH)
         (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
         if claimed:
-            commands = [command for timer in claimed for command in await self._fire(timer, now)]
-            await self._store.submit(commands)
+            await settle_if_held(self._store, KIND, [await self._fire(timer, now) for timer in claimed])
         return 0.0 if len(claimed) == limits.SCHEDULE_BATCH else await self._seconds_until_next()
 
-    async def _fire(self, timer: ClaimedTimer, now: float) -> list[Command[Any]]:
-        """Return the commands of one schedule: its event's deliveries, and when it is due again."""
+    async def _fire(self, timer: ClaimedTimer, now: float) -> tuple[Settlement, Sequence[Command[Any]]]:
+        """Return when one schedule is due again, and the commands of its event's deliveries."""
         rule = await self._store.find(RULE, timer.key)
         if rule is None or not rule.schedule or not rule.is_enabled:
-            return [SettleTimers(KIND, (Settlement(timer.key, timer.epoch),))]
+            return Settlement(timer.key, timer.epoch), ()
         event = scheduled_event(rule.arn(), self._ids.uuid(), timer.due_at_ms / 1000, now)
         due_at = next_due_at(rule, now)
         settlement = Settlement(timer.key, timer.epoch, None if due_at is None else int(due_at * 1000))
-        return [SettleTimers(KIND, (settlement,)), *await self._router.fire(event, rule.address(), compile_rule(rule))]
+        return settlement, await self._router.fire(event, rule.address(), compile_rule(rule))
 
     async def _seconds_until_next(self) -> float:
         due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))

@@ -130,7 +130,13 @@ def _mismatches(schema: Schema, node: Node, value: object, path: str) -> Iterato
 
 
 def _mismatch(path: str, expected: str, value: object) -> str:
-    kinds = {dict: "JSONObject", list: "JSONArray", bool: "Boolean", int: "Integer", float: "Double"}
+    kinds: dict[type, str] = {
+        dict: "JSONObject",
+        list: "JSONArray",
+        bool: "Boolean",
+        int: "Integer",
+        float: "Double",
+    }
     return f"{path}: expected type: {expected}, found: {kinds.get(type(value), 'String')}"
 
 
