@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
 _STATEMENT = {"Effect": "Allow", "Action": ["sqs:*"], "Resource": "*"}
 
 
@@ -36,7 +39,12 @@ WIDE: Mapping[str, Any] = {
                 "SQS::Queue",
                 DelaySeconds={"Ref": "Size"},
                 RedrivePolicy={"deadLetterTargetArn": {"Fn::GetAtt": ["Plain", "Arn"]}, "maxReceiveCount": 3},
-                Tags=[{"Key": "k", "Value": {"Fn::Join": ["-", [{"Fn::Select": [1, {"Ref": "Many"}]}, {"Ref": "AWS::Region"}]]}}],
+                Tags=[
+                    {
+                        "Key": "k",
+                        "Value": {"Fn::Join": ["-", [{"Fn::Select": [1, {"Ref": "Many"}]}, {"Ref": "AWS::Region"}]]},
+                    }
+                ],
             ),
             "Condition": "Both",
             "DependsOn": ["Plain"],
@@ -49,10 +57,20 @@ WIDE: Mapping[str, Any] = {
             "Events::Rule",
             EventBusName={"Ref": "Bus"},
             EventPattern={"source": [{"prefix": "a"}], "detail": {"n": [{"numeric": [">", 1]}]}},
-            Targets=[{"Id": "1", "Arn": {"Fn::GetAtt": "Plain.Arn"}, "InputTransformer": {"InputPathsMap": {"a": "$.a"}, "InputTemplate": "<a>"}}],
+            Targets=[
+                {
+                    "Id": "1",
+                    "Arn": {"Fn::GetAtt": "Plain.Arn"},
+                    "InputTransformer": {"InputPathsMap": {"a": "$.a"}, "InputTemplate": "<a>"},
+                }
+            ],
         ),
         "Tick": _of("Events::Rule", ScheduleExpression="rate(5 minutes)", State="DISABLED"),
-        "Role": _of("IAM::Role", AssumeRolePolicyDocument=_TRUST, Policies=[{"PolicyName": "p", "PolicyDocument": {"Statement": [_STATEMENT]}}]),
+        "Role": _of(
+            "IAM::Role",
+            AssumeRolePolicyDocument=_TRUST,
+            Policies=[{"PolicyName": "p", "PolicyDocument": {"Statement": [_STATEMENT]}}],
+        ),
         "User": _of("IAM::User", Groups=[]),
         "Function": _of(
             "Lambda::Function",
@@ -63,26 +81,59 @@ WIDE: Mapping[str, Any] = {
             Environment={"Variables": {"AB": {"Fn::Base64": "x"}}},
         ),
         "Version": _of("Lambda::Version", FunctionName={"Ref": "Function"}),
-        "Alias": _of("Lambda::Alias", FunctionName={"Ref": "Function"}, FunctionVersion={"Fn::GetAtt": ["Version", "Version"]}, Name="live"),
-        "Mapping": _of("Lambda::EventSourceMapping", FunctionName={"Ref": "Function"}, EventSourceArn={"Fn::GetAtt": ["Plain", "Arn"]}, Enabled=False),
-        "Permission": _of("Lambda::Permission", FunctionName={"Ref": "Function"}, Action="lambda:InvokeFunction", Principal="events.amazonaws.com"),
+        "Alias": _of(
+            "Lambda::Alias",
+            FunctionName={"Ref": "Function"},
+            FunctionVersion={"Fn::GetAtt": ["Version", "Version"]},
+            Name="live",
+        ),
+        "Mapping": _of(
+            "Lambda::EventSourceMapping",
+            FunctionName={"Ref": "Function"},
+            EventSourceArn={"Fn::GetAtt": ["Plain", "Arn"]},
+            Enabled=False,
+        ),
+        "Permission": _of(
+            "Lambda::Permission",
+            FunctionName={"Ref": "Function"},
+            Action="lambda:InvokeFunction",
+            Principal="events.amazonaws.com",
+        ),
         "Url": _of("Lambda::Url", TargetFunctionArn={"Ref": "Function"}, AuthType="NONE"),
         "Api": _of("ApiGatewayV2::Api", Name="a", ProtocolType="HTTP", CorsConfiguration={"AllowOrigins": ["*"]}),
-        "Integration": _of("ApiGatewayV2::Integration", ApiId={"Ref": "Api"}, IntegrationType="AWS_PROXY", IntegrationUri={"Fn::GetAtt": ["Function", "Arn"]}, PayloadFormatVersion="2.0"),
-        "Route": _of("ApiGatewayV2::Route", ApiId={"Ref": "Api"}, RouteKey="GET /a", Target={"Fn::Sub": "integrations/${Integration}"}),
+        "Integration": _of(
+            "ApiGatewayV2::Integration",
+            ApiId={"Ref": "Api"},
+            IntegrationType="AWS_PROXY",
+            IntegrationUri={"Fn::GetAtt": ["Function", "Arn"]},
+            PayloadFormatVersion="2.0",
+        ),
+        "Route": _of(
+            "ApiGatewayV2::Route",
+            ApiId={"Ref": "Api"},
+            RouteKey="GET /a",
+            Target={"Fn::Sub": "integrations/${Integration}"},
+        ),
         "Stage": _of("ApiGatewayV2::Stage", ApiId={"Ref": "Api"}, StageName="$default", AutoDeploy=True),
         "Logs": _of("Logs::LogGroup", RetentionInDays=7),
         "Bucket": _of("S3::Bucket", VersioningConfiguration={"Status": "Enabled"}),
-        "BucketPolicy": _of("S3::BucketPolicy", Bucket={"Ref": "Bucket"}, PolicyDocument={"Statement": [{**_STATEMENT, "Principal": "*"}]}),
+        "BucketPolicy": _of(
+            "S3::BucketPolicy",
+            Bucket={"Ref": "Bucket"},
+            PolicyDocument={"Statement": [{**_STATEMENT, "Principal": "*"}]},
+        ),
         "Parameter": _of("SSM::Parameter", Type="String", Value={"Fn::Select": ["0", {"Fn::Split": [",", "a,b"]}]}),
-        "Secret": _of("SecretsManager::Secret", GenerateSecretString={"PasswordLength": 12, "SecretStringTemplate": "{}", "GenerateStringKey": "k"}),
+        "Secret": _of(
+            "SecretsManager::Secret",
+            GenerateSecretString={"PasswordLength": 12, "SecretStringTemplate": "{}", "GenerateStringKey": "k"},
+        ),
         "Wait": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
     },
     "Outputs": {
         "Out": {"Value": {"Fn::GetAtt": ["Plain", "Arn"]}, "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-out"}}},
         "Zone": {"Value": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "Condition": "IsA"},
     },
-}  # fmt: skip
+}
 SAM: Mapping[str, Any] = {
     "Transform": "AWS::Serverless-2016-10-31",
     "Globals": {"Function": {"Timeout": 5, "Runtime": "python3.11", "Environment": {"Variables": {"AB": "b"}}}},
@@ -93,11 +144,20 @@ SAM: Mapping[str, Any] = {
             "Properties": {
                 "Handler": "index.handler",
                 "InlineCode": "def handler(e, c): pass",
-                "Policies": ["AWSLambdaBasicExecutionRole", {"SQSPollerPolicy": {"QueueName": {"Fn::GetAtt": ["Queue", "QueueName"]}}}],
+                "Policies": [
+                    "AWSLambdaBasicExecutionRole",
+                    {"SQSPollerPolicy": {"QueueName": {"Fn::GetAtt": ["Queue", "QueueName"]}}},
+                ],
                 "AutoPublishAlias": "live",
                 "Events": {
-                    "Api": {"Type": "HttpApi", "Properties": {"Path": "/a/{b}", "Method": "post", "ApiId": {"Ref": "Api"}}},
-                    "Queue": {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "BatchSize": 3, "Enabled": False}},
+                    "Api": {
+                        "Type": "HttpApi",
+                        "Properties": {"Path": "/a/{b}", "Method": "post", "ApiId": {"Ref": "Api"}},
+                    },
+                    "Queue": {
+                        "Type": "SQS",
+                        "Properties": {"Queue": {"Fn::GetAtt": ["Queue", "Arn"]}, "BatchSize": 3, "Enabled": False},
+                    },
                     "Rule": {"Type": "EventBridgeRule", "Properties": {"Pattern": {"source": ["a"]}}},
                     "Tick": {"Type": "Schedule", "Properties": {"Schedule": "rate(1 hour)", "Enabled": False}},
                 },
@@ -105,9 +165,14 @@ SAM: Mapping[str, Any] = {
         },
         "Api": {"Type": "AWS::Serverless::HttpApi", "Properties": {"StageName": "x", "CorsConfiguration": True}},
     },
-}  # fmt: skip
-_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}]})  # fmt: skip
-_ENTRIES = [{"Id": "1", "MessageBody": "a"}, {"Id": "2", "MessageBody": "b", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "1"}}}]  # fmt: skip
+}
+_POLICY = json.dumps(
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": "*"}]}
+)
+_ENTRIES = [
+    {"Id": "1", "MessageBody": "a"},
+    {"Id": "2", "MessageBody": "b", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "1"}}},
+]
 _ENCRYPTED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
 
 EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
@@ -129,14 +194,22 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "RemovePermission": {"StatementId": "one"},
         "PutEvents": {"Entries": [{"Source": "a", "DetailType": "t", "Detail": '{"a":1}', "EventBusName": "bus"}]},
         "PutRule": {"EventPattern": '{"source":["a"]}'},
-        "PutTargets": {"Targets": [{"Id": "3", "Arn": "x", "RetryPolicy": {"MaximumRetryAttempts": 1}, "InputPath": "$.detail"}]},
+        "PutTargets": {
+            "Targets": [{"Id": "3", "Arn": "x", "RetryPolicy": {"MaximumRetryAttempts": 1}, "InputPath": "$.detail"}]
+        },
     },
     "lambda": {
         "AddPermission": {"StatementId": "one", "Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com"},
         "RemovePermission": {"StatementId": "one"},
         "AddLayerVersionPermission": {"StatementId": "one", "Action": "lambda:GetLayerVersion", "Principal": "*"},
         "RemoveLayerVersionPermission": {"StatementId": "one"},
-        "CreateFunction": {"Runtime": "provided.al2023", "Handler": "x", "Environment": {"Variables": {"AB": "b"}}, "MemorySize": 128, "Code": {"ZipFile": b"x"}},
+        "CreateFunction": {
+            "Runtime": "provided.al2023",
+            "Handler": "x",
+            "Environment": {"Variables": {"AB": "b"}},
+            "MemorySize": 128,
+            "Code": {"ZipFile": b"x"},
+        },
         "CreateFunctionUrlConfig": {"AuthType": "NONE", "Cors": {"AllowOrigins": ["*"], "MaxAge": 5}},
         "CreateEventSourceMapping": {"EventSourceArn": "x", "BatchSize": 5, "Enabled": False},
         "UpdateEventSourceMapping": {"BatchSize": 3},
@@ -156,7 +229,11 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
             "AuthorizerUri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
             "arn:aws:lambda:us-east-1:000000000000:function:f/invocations",
         },
-        "CreateIntegration": {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "GET", "PayloadFormatVersion": "1.0"},
+        "CreateIntegration": {
+            "IntegrationType": "HTTP_PROXY",
+            "IntegrationMethod": "GET",
+            "PayloadFormatVersion": "1.0",
+        },
         "CreateModel": {"Name": "model", "Schema": "{}", "ContentType": "application/json"},
         "CreateApi": {"Name": "further", "ProtocolType": "HTTP"},
         "CreateStage": {"StageVariables": {"a": "b"}, "AutoDeploy": True},
@@ -177,6 +254,34 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "iam": {
         "UpdateAccessKey": {"Status": "Inactive"},
         "UpdateAssumeRolePolicy": {"PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": []})},
+    },
+    "sns": {
+        "Publish": {
+            "TopicArn": "x",
+            "Message": "m",
+            "MessageAttributes": {"kind": {"DataType": "String", "StringValue": "a"}},
+        },
+        "PublishBatch": {"PublishBatchRequestEntries": [{"Id": "1", "Message": "m"}, {"Id": "2", "Message": "n"}]},
+        "AddPermission": {"Label": "label", "AWSAccountId": ["123456789012"], "ActionName": ["Publish"]},
+        "RemovePermission": {"Label": "label"},
+        "CreateTopic": {"Attributes": {"DisplayName": "d"}},
+        "Subscribe": {"Endpoint": "x", "Attributes": {"FilterPolicy": '{"kind":["a"]}', "RawMessageDelivery": "true"}},
+    },
+    "pipes": {
+        "CreatePipe": {
+            "DesiredState": "STOPPED",
+            "SourceParameters": {
+                "SqsQueueParameters": {"BatchSize": 2},
+                "FilterCriteria": {"Filters": [{"Pattern": '{"body":{"a":[1]}}'}]},
+            },
+            "TargetParameters": {"InputTemplate": '{"a":<$.body.a>}'},
+        },
+    },
+    "scheduler": {
+        "CreateSchedule": {
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": "x", "RoleArn": "x", "Input": '{"QueueUrl":"queue","MessageBody":"m"}'},
+        },
     },
     "sts": {"GetAccessKeyInfo": {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}},
     "logs": {
@@ -204,4 +309,4 @@ EXTRAS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "ListObjectsV2": {"Prefix": "a", "Delimiter": "/", "MaxKeys": 2},
         "CopyObject": {"MetadataDirective": "REPLACE"},
     },
-}  # fmt: skip
+}

@@ -75,6 +75,12 @@ OPEN_API = {
         }
     },
 }
+_EVENT = {
+    **dict.fromkeys(("id", "source", "account", "region", "detail-type"), "a"),
+    "time": "2026-01-01T00:00:00Z",
+    "resources": [],
+    "detail": {},
+}
 # Returns what the request's body says, so that a test writes the function's answer.
 BOOTSTRAP = """#!/usr/bin/env python3
 import http.client, json, os
@@ -283,6 +289,11 @@ async def make(world: World) -> None:
     await call("s3", "PutObject", Bucket="bucket", Key="key", Body=b"body")
     await call("s3", "PutObject", Bucket="bucket", Key="template.json", Body=json.dumps(TEMPLATE).encode())
     upload = await call("s3", "CreateMultipartUpload", Bucket="bucket", Key="large")
+    topic = (await call("sns", "CreateTopic", Name="topic"))["TopicArn"]
+    await call("sns", "CreateTopic", Name="topic.fifo", Attributes={"FifoTopic": "true"})
+    subscribed = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": arns[0], "ReturnSubscriptionArn": True}
+    policy_text = json.dumps({"kind": ["a", {"prefix": "b"}]})
+    subscription = await call("sns", "Subscribe", **subscribed, Attributes={"FilterPolicy": policy_text})
     stack = await call("cloudformation", "CreateStack", StackName="stack", TemplateBody=json.dumps(TEMPLATE))
     ids = await _make_api(world, urls[0], function["FunctionArn"])
     world.names = _names(urls, arns, function["FunctionArn"], policy["Arn"], secret["ARN"], ids)
@@ -294,6 +305,17 @@ async def make(world: World) -> None:
         "arn": [layer["LayerVersionArn"]],
         "uuid": [mapping["UUID"]],
         "urlid": [re.sub(r"https?://([^.]+)\..*", r"\1", url["FunctionUrl"])],
+    }
+    world.names["sns"] = {
+        "topicarn": [topic, f"{topic}.fifo"],
+        "resourcearn": [topic],
+        "targetarn": [topic],
+        "subscriptionarn": [subscription["SubscriptionArn"]],
+        "name": ["topic", "new", "new.fifo"],
+        "protocol": ["sqs"],
+        "endpoint": arns,
+        "attributename": ["FilterPolicy", "RawMessageDelivery", "DisplayName", "DeliveryPolicy", "RedrivePolicy"],
+        "attributevalue": [policy_text, "true"],
     }
     world.names["s3"]["uploadid"] = [upload["UploadId"]]
     world.names["cloudformation"]["stackname"].append(stack["StackId"])
@@ -384,8 +406,7 @@ def _names(
             "detail": ['{"a":1}', '{"a":[1,null]}', "{}"],
             "source": ["a", "aws.x"],
             "detailtype": ["t"],
-            "event": ['{"id":"1","source":"a","account":"1","time":"2026-01-01T00:00:00Z","region":"r","resources":[],'
-                      '"detail-type":"t","detail":{}}'],
+            "event": [json.dumps(_EVENT)],
             "rolearn": [ROLE],
         },
         "lambda": {
@@ -459,5 +480,18 @@ def _names(
             "resourcetype": ["Parameter"],
         },
         "secretsmanager": {"secretid": ["secret", secret], "name": ["secret", "new"], "resourcepolicy": document},
+        "pipes": {
+            "name": ["new", "pipe"],
+            "source": arns,
+            "target": [*arns, bus],
+            "rolearn": [ROLE],
+        },
+        "scheduler": {
+            "name": ["new", "schedule"],
+            "groupname": ["default", "new"],
+            "scheduleexpression": [*expression, "at(2030-01-01T00:00:00)"],
+            "arn": [*arns, "arn:aws:scheduler:::aws-sdk:sqs:sendMessage"],
+            "rolearn": [ROLE],
+        },
         "sts": {"rolearn": [ROLE], "rolesessionname": ["session"], "policy": document},
     }  # fmt: skip

@@ -35,7 +35,9 @@ def request(method: str, path: str, body: bytes = b"", service: str = "s3", **he
     return "\r\n".join(lines).encode() + body
 
 
-CALL = request("POST", "/", b"{}", "sqs", X_Amz_Target="AmazonSQS.ListQueues", Content_Type="application/x-amz-json-1.0")
+CALL = request(
+    "POST", "/", b"{}", "sqs", X_Amz_Target="AmazonSQS.ListQueues", Content_Type="application/x-amz-json-1.0"
+)
 
 
 class Target:
@@ -209,7 +211,8 @@ GARBAGE = {
     "trailers": b"PUT /bucket/t HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
     + b"X-Amz-Checksum-Crc32: AAAA\r\n" * 5000
     + b"\r\n",
-    "endless chunk extension": b"PUT /b/c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_000_000,
+    "endless chunk extension": b"PUT /b/c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+    + b"x" * 1_000_000,
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\x12\4\0\0\0\0\0" * 1000,
     "HTTP/2 upgrade": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
     b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",

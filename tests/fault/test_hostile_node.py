@@ -26,8 +26,9 @@ from forebay.operations.table import _functions
 from forebay.wire.answers import AnswerRenderer, UnwritableResponse
 from tests.fault.hostile_cases import EXTRAS, SAM, WIDE
 from tests.fault.hostile_requests import Maker, Sample, Wild, samples_of
+from tests.fault.hostile_values import ANSWERS
 from tests.fault.hostile_world import HOST, TEMPLATE, Findings, World, errors_kept, open_world, signed
-from tests.property.codecs.oracle import PAIRS, Side, side
+from tests.property.codecs.oracle import PAIRS, Side, request_for, side
 
 TOTAL = int(os.environ.get("FOREBAY_HOSTILE_REQUESTS", "102000"))
 SEEDS = 8
@@ -63,7 +64,9 @@ def all_samples(names: dict[str, dict[str, list[Any]]], seed: int) -> Iterator[S
             continue
         side_ = side(service, protocol)
         for name in sorted(implemented(service)):
-            found = samples_of(side_, side_.ours.operations[name], seed, names.get(service, {}), SAMPLES, EXTRAS.get(service, {}))
+            found = samples_of(
+                side_, side_.ours.operations[name], seed, names.get(service, {}), SAMPLES, EXTRAS.get(service, {})
+            )
             assert found, f"no valid request of {service}.{name}"
             yield from found
 
@@ -126,7 +129,7 @@ def _problem(name: str, request: Request, response: Response) -> str | None:
 
 
 def _is_documented(name: str, response: Response) -> bool:
-    """Tell whether an answer of 5xx is one that names what is not there, or what API Gateway answers for its backend."""
+    """Tell whether an answer of 5xx names what is not there, or is what API Gateway says of its backend."""
     if response.status == 501:
         named = (b"NotImplemented", b"not implemented", b"is not part of Forebay")
         # The answer to HEAD has no body to say it in.
@@ -176,7 +179,12 @@ class Harvest(dict[str, list[Any]]):
     def _keep(self, name: str, value: Any) -> None:
         # Names of resources come from the world; what only answers tell are ids, tokens and handles.
         key = name.lower()
-        if isinstance(value, str) and value and len(value) < 2048 and key.endswith(("id", "token", "handle", "arn", "uuid")):
+        if (
+            isinstance(value, str)
+            and value
+            and len(value) < 2048
+            and key.endswith(("id", "token", "handle", "arn", "uuid"))
+        ):
             kept = self.setdefault(key, [])
             kept.append(value)
             del kept[:-8]
@@ -225,7 +233,10 @@ async def bombard(seed: int, count: int, judge: Judge, store: str = "memory:") -
                 end = min(judge.count + LIFE, count)
                 while judge.count < end and len(judge.bugs) < 200:
                     chosen = chance.choices(samples, weights, k=BATCH)
-                    batch = [(sample.name, maker.make(sample, world.names.get(sample.side.ours.name, {}))) for sample in chosen]
+                    batch = [
+                        (sample.name, maker.make(sample, world.names.get(sample.side.ours.name, {})))
+                        for sample in chosen
+                    ]
                     batch = [("wild", wild.make()) if chance.random() < WILD_SHARE else pair for pair in batch]
                     await volley(world, judge, harvest, batch)
             judge.take(findings)
@@ -254,7 +265,9 @@ async def deploy_damaged(seed: int, count: int, judge: Judge) -> None:
         async with open_world(findings) as world:
             for at in range(count):
                 batch = []
-                operation = chance.choice(("CreateStack", "CreateStack", "UpdateStack", "ValidateTemplate", "DeleteStack"))
+                operation = chance.choice(
+                    ("CreateStack", "CreateStack", "UpdateStack", "ValidateTemplate", "DeleteStack")
+                )
                 form = {"Action": operation, "Version": "2010-05-15", "StackName": f"s{at % 7}", **capabilities}
                 form["TemplateBody"] = maker.document(chance.choice(templates))
                 request = Request("POST", "/", "", FORM, urlencode(form).encode(), HOST, "127.0.0.1", False)
@@ -273,6 +286,47 @@ def test_damaged_templates_never_break_a_deploy() -> None:
     assert not judge.bugs, judge.summary()
     # Some are whole enough to be deployed.
     assert judge.statuses[200] > judge.count // 10
+
+
+DEEP = "[" * 2_000
+# What was once answered with a 500.
+SEEN: tuple[tuple[str, str, dict[str, object]], ...] = (
+    (
+        "lambda",
+        "GetLayerVersionPolicy",
+        {"LayerName": "arn::lambda:us-east-1:123456789012:layer:a", "VersionNumber": 1},
+    ),
+    ("cloudformation", "GetTemplate", {"ChangeSetName": "arn:nothing"}),
+    (
+        "cloudformation",
+        "CreateStack",
+        {"StackName": "a", "TemplateBody": '{"Transform":"AWS::Serverless-2016-10-31","Resources":"x"}'},
+    ),
+    ("ssm", "GetParameter", {"Name": "arn:"}),
+    ("s3", "GetObject", {"Bucket": "bucket", "Key": "key", "ResponseContentDisposition": "\u96ea"}),
+    ("s3", "PutBucketPolicy", {"Bucket": "bucket", "Policy": DEEP}),
+    ("iam", "CreateRole", {"RoleName": "a", "AssumeRolePolicyDocument": DEEP}),
+    ("sts", "AssumeRole", {"RoleArn": "arn:aws:iam::000000000000:role/role", "RoleSessionName": "ab", "Policy": DEEP}),
+    ("events", "PutPermission", {"Policy": DEEP}),
+    ("secretsmanager", "PutResourcePolicy", {"SecretId": "secret", "ResourcePolicy": DEEP}),
+    ("logs", "PutResourcePolicy", {"policyName": "a", "policyDocument": DEEP}),
+    ("lambda", "Invoke", {"FunctionName": "f", "Payload": DEEP.encode()}),
+)
+
+
+def test_what_was_once_a_failure_is_refused() -> None:
+    async def main() -> None:
+        with errors_kept() as findings:
+            async with open_world(findings) as world:
+                for service, name, params in SEEN:
+                    protocol = next(protocol for known, protocol in PAIRS if known == service)
+                    side_ = side(service, protocol)
+                    asked = request_for(side_, side_.theirs.operation_model(name), params)._replace(host=HOST)
+                    response = await world.answer(signed(asked, side_.ours.signing_name))
+                    assert 400 <= response.status < 500, (name, response)
+                    assert not findings.take(), name
+
+    asyncio.run(main())
 
 
 def test_engine_on_disk_withstands_them_too() -> None:
@@ -314,20 +368,6 @@ async def _ask_unimplemented(world: World, side_: Side) -> int:
     return asked
 
 
-# What a function may return, from what is right to what is none of an answer.
-ANSWERS = (
-    *({}, None, [], "", "text", 5, True, {"statusCode": 200}, {"statusCode": "200", "body": "x"}, {"statusCode": 99}),
-    *({"statusCode": 1e99}, {"statusCode": None}, {"statusCode": 200.5}, {"statusCode": 204, "body": "x"}, {"statusCode": 600}),
-    *({"statusCode": 200, "headers": {"a\r\nb": "c"}}, {"statusCode": 200, "headers": {"": "c", "\u96ea": "\u96ea"}}),
-    *({"statusCode": 200, "headers": {"a": "b\r\nc: d"}}, {"statusCode": 200, "headers": {"a": [1, {}]}}),
-    *({"statusCode": 200, "headers": []}, {"statusCode": 200, "headers": {"Content-Length": "5", "Transfer-Encoding": "x"}}),
-    *({"statusCode": 200, "body": {"a": 1}}, {"statusCode": 200, "body": "!!", "isBase64Encoded": True}),
-    *({"statusCode": 200, "body": "\ud800"}, {"statusCode": 200, "cookies": ["a=b\r\nx: y", 5, None]}, {"statusCode": 101}),
-    *({"statusCode": 200, "multiValueHeaders": {"a": "b"}}, {"statusCode": 200, "multiValueHeaders": {"a": ["\0", "\xff"]}}),
-    *({"statusCode": 304, "headers": {"etag": "\t"}}, {"statusCode": 200, "isBase64Encoded": "x"}, {"errorMessage": "x"}),
-)  # fmt: skip
-
-
 def test_answers_of_functions_are_never_more_than_a_502() -> None:
     judge = Judge()
 
@@ -337,10 +377,17 @@ def test_answers_of_functions_are_never_more_than_a_502() -> None:
                 (api_id,), (url_id,) = world.names["apigatewayv2"]["apiid"], world.names["lambda"]["urlid"]
                 hosts = [(f"{api_id}.execute-api.localhost", f"/function{version}/x") for version in ("1.0", "2.0")]
                 hosts.append((f"{url_id}.lambda-url.us-east-1.localhost", "/x"))
-                bodies = [json.dumps(answer).encode() for answer in ANSWERS] + [b"{", b"\xff\xfe", b"NaN", b"x" * 100_000]
+                bodies = [json.dumps(answer).encode() for answer in ANSWERS] + [
+                    b"{",
+                    b"\xff\xfe",
+                    b"NaN",
+                    b"x" * 100_000,
+                ]
                 for body in bodies:
                     for host, path in hosts:
-                        request = Request("POST", path, "a=%ff", {"content-type": "text/plain"}, body, host, "::1", False)
+                        request = Request(
+                            "POST", path, "a=%ff", {"content-type": "text/plain"}, body, host, "::1", False
+                        )
                         response = await world.answer(request)
                         # API Gateway says 500, a function URL 502 for what a function should not have answered.
                         if response.status not in (500, 502) or b"Internal Server Error" not in response.body:
