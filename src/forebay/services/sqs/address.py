@@ -1,5 +1,7 @@
 """Where a queue is found: its URL, its ARN and its key among the records."""
 
+from functools import lru_cache
+
 from forebay.api import sqs as api
 from forebay.core.arn import Arn
 from forebay.core.errors import ServiceError
@@ -9,6 +11,8 @@ from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.store.records import record_key
 
 _ACCOUNT_DIGITS = 12
+# Longer than any real one: what clients can make us remember is bounded.
+_KNOWN_URL_CHARACTERS_MAX = 512
 
 
 def queue_key(account: str, region: str, name: str) -> str:
@@ -33,16 +37,25 @@ def url_key(call: Call, url: str) -> str:
         MissingParameter: the URL is empty.
         InvalidAddress: the URL does not end in an account and a name.
     """
+    caller = call.caller
+    find = _known_url_key if len(url) <= _KNOWN_URL_CHARACTERS_MAX else _url_key
+    return find(url, caller.account, caller.region)
+
+
+def _url_key(url: str, own_account: str, region: str) -> str:
     head, slash, name = url.rpartition("/")
     if not slash:
         if not name:
             raise missing_parameter("QueueUrl")
-        return record_key(call.caller.account, call.caller.region, name)
+        return record_key(own_account, region, name)
     account = head[-_ACCOUNT_DIGITS:]
     is_account = account.isdecimal() and len(account) == _ACCOUNT_DIGITS
     if not name or not is_account or head[-_ACCOUNT_DIGITS - 1 : -_ACCOUNT_DIGITS] != "/":
         raise api.InvalidAddress(f"The address {url} is not valid for this endpoint.")
-    return record_key(account, call.caller.region, name)
+    return record_key(account, region, name)
+
+
+_known_url_key = lru_cache(maxsize=16_384)(_url_key)
 
 
 def no_such_queue() -> ServiceError:

@@ -40,14 +40,14 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     drafts: list[tuple[str, Draft]] = []
     size_bytes = 0
     for entry in request.entries:
-        size_bytes += len(entry.message_body.encode(errors="surrogatepass"))
         try:
             draft = _draft_entry(call, queue, entry)
         except ServiceError as error:
             failed.append(failed_entry(entry.id, error))
+            size_bytes += len(entry.message_body.encode(errors="surrogatepass"))
         else:
-            size_bytes += draft.size_bytes - len(draft.new.body.encode())
             drafts.append((entry.id, draft))
+            size_bytes += draft.size_bytes
     check_total(size_bytes)
     if queue.is_fifo:
         groups = [entry.message_group_id for entry in request.entries]

@@ -80,6 +80,18 @@ def encode_envelope(envelope: Envelope) -> bytes:
     return _encode(envelope)
 
 
+def envelope_bytes(sender: str, trace_header: str | None, attributes: dict[str, Attribute]) -> bytes:
+    """Return the bytes that are kept beside a body; mostly they are the sender's last ones again."""
+    if attributes or trace_header is not None:
+        return _encode(Envelope(sender, trace_header, attributes))
+    return _bare_envelope(sender)
+
+
+@lru_cache(maxsize=1024)
+def _bare_envelope(sender: str) -> bytes:
+    return _encode(Envelope(sender))
+
+
 def decode_envelope(data: bytes) -> Envelope:
     """Return the envelope that the bytes were made of."""
     return _decode(data)

@@ -9,7 +9,6 @@ from forebay.api import sqs as api
 from forebay.operations.call import Call
 from forebay.services.sqs import fifo
 from forebay.services.sqs import message as rules
-from forebay.services.sqs.message import Envelope
 from forebay.services.sqs.queue import Queue
 from forebay.store.commands import NewMessage
 
@@ -58,12 +57,12 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
         trace_header = system["AWSTraceHeader"].text
     if size_bytes > queue.message_bytes_max:
         rules.check_size(size_bytes, queue.message_bytes_max)
-    envelope = Envelope(rules.sender_id(caller.principal, caller.account), trace_header, attributes)
+    sender = rules.sender_id(caller.principal, caller.account)
     now_ms = call.now_ms
     new = NewMessage(
         call.ids.uuid(),
         given.message_body,
-        rules.encode_envelope(envelope),
+        rules.envelope_bytes(sender, trace_header, attributes),
         now_ms,
         now_ms + delay_seconds * 1000,
         now_ms + queue.retention_seconds * 1000,
