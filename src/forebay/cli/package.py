@@ -221,7 +221,10 @@ def _check_types(resources: Mapping[str, Any]) -> None:
         if not kind.startswith("AWS::Serverless::") and is_known_to_aws(kind) and find_type(kind) is None
     )
     if missing:
-        raise click.ClickException(f"Resource types that Forebay does not have: [{', '.join(missing)}]")
+        raise click.ClickException(
+            f"Resource types that Forebay does not have: [{', '.join(missing)}]. With --allow-ignored, a template is "
+            "deployed without them."
+        )
 
 
 def _inline_code(properties: Mapping[str, Any]) -> str:

@@ -54,7 +54,8 @@ class FunctionIngress:
         )
         match await self._runner.run(order):
             case Ran(result):
-                return BAD_GATEWAY if result.function_error else url_response(result.payload)
+                answer = url_response(result.payload, result.content_type, streams=url.invoke_mode == "RESPONSE_STREAM")
+                return BAD_GATEWAY if result.function_error else answer
             case Throttled():
                 return _message(429, "Rate Exceeded.")
             case Missing():

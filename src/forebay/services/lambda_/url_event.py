@@ -20,6 +20,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 # Headers that belong to the connection, not to the function's answer.
 _HOP_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"})
 
+# What a runtime posts a stream with a prelude as.
+_HTTP_STREAM = "application/vnd.awslambda.http-integration-response"
+
 BAD_GATEWAY = Response(502, (("Content-Type", "application/json"),), b"Internal Server Error")
 
 
@@ -66,8 +69,16 @@ def url_event(request: Request, path: str, *, url_id: str, request_id: str, now:
     return event
 
 
-def url_response(payload: bytes) -> Response:
-    """Return the HTTP answer that a function's answer stands for; 502 where it is none."""
+def url_response(payload: bytes, content_type: str = "application/json", *, streams: bool = False) -> Response:
+    """Return the HTTP answer that a function's answer stands for; 502 where it is none.
+
+    `streams` says that the URL's invoke mode is RESPONSE_STREAM: what is no JSON then is the body as it stands. What a
+    function wrote to its response stream is sent as a whole when it has ended.
+    """
+    if content_type == _HTTP_STREAM:
+        return _streamed(payload)
+    if streams and content_type != "application/json":
+        return Response(200, header_texts([("Content-Type", content_type)]), payload)
     try:
         answer: object = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError):
@@ -110,6 +121,20 @@ def preflight(cors: api.Cors, headers: Mapping[str, str]) -> Response:
     if cors.max_age is not None:
         added.append(("Access-Control-Max-Age", str(cors.max_age)))
     return response._replace(headers=header_texts((*response.headers, *added)))
+
+
+def _streamed(payload: bytes) -> Response:
+    """Take a stream of `HttpResponseStream` apart: status and headers as JSON, eight zero bytes, the body."""
+    prelude, separator, body = payload.partition(bytes(8))
+    try:
+        members = msgspec.json.decode(prelude, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return BAD_GATEWAY
+    if not separator:
+        return BAD_GATEWAY
+    answer = {name: members[name] for name in ("headers", "cookies") if name in members}
+    response = _from_members({"statusCode": members.get("statusCode", 200), **answer})
+    return response if response is BAD_GATEWAY else response._replace(body=body)
 
 
 def _from_members(answer: dict[str, Any]) -> Response:

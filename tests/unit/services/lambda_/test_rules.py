@@ -141,6 +141,27 @@ def test_answers_of_functions_become_http(payload: bytes, status: int, body: byt
     assert (response.status, response.body) == (status, body)
 
 
+STREAM = "application/vnd.awslambda.http-integration-response"
+PRELUDE = b'{"statusCode":201,"headers":{"Content-Type":"text/html"},"cookies":["a=b"]}'
+
+
+def test_stream_with_a_prelude_becomes_http():
+    response = url_response(PRELUDE + bytes(8) + b"<p>\0\xff", STREAM)
+    assert (response.status, response.body) == (201, b"<p>\0\xff")
+    assert response.headers == (("Content-Type", "text/html"), ("Set-Cookie", "a=b"))
+
+
+@pytest.mark.parametrize("payload", [b"", b"no", PRELUDE, b"[1]" + bytes(8), b'{"statusCode":99}' + bytes(8)])
+def test_stream_without_a_sound_prelude_is_a_bad_gateway(payload: bytes):
+    assert url_response(payload, STREAM).status == 502
+
+
+def test_plain_stream_is_the_body_where_the_url_streams():
+    response = url_response(b"\x89PNG", "image/png", streams=True)
+    assert response == Response(200, (("Content-Type", "image/png"),), b"\x89PNG")
+    assert url_response(b"\x89PNG", "image/png").status == 502
+
+
 def test_cors_names_the_origin_or_all():
     named = api.Cors(allow_origins=["https://a"], allow_credentials=True, expose_headers=["x"])
     headers = dict(with_cors(Response(200), named, "https://a").headers)

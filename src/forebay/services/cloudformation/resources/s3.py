@@ -31,6 +31,7 @@ _UNSUPPORTED = frozenset(
         "BucketNamespace",
         "MetadataConfiguration",
         "MetadataTableConfiguration",
+        "NotificationConfiguration",
         "ObjectLockConfiguration",
         "ObjectLockEnabled",
         "ReplicationConfiguration",
@@ -41,11 +42,6 @@ _UNSUPPORTED = frozenset(
 _SETTINGS = {
     "OwnershipControls": "BucketOwnershipControls",
     "PublicAccessBlockConfiguration": "PublicAccessBlock",
-}
-_NOTIFICATIONS = {
-    "LambdaConfigurations": ("LambdaFunctionConfigurations", "Function", "LambdaFunctionArn"),
-    "QueueConfigurations": ("QueueConfigurations", "Queue", "QueueArn"),
-    "TopicConfigurations": ("TopicConfigurations", "Topic", "TopicArn"),
 }
 
 
@@ -89,10 +85,6 @@ async def _configure(site: Site, name: str, old: Properties, new: Properties) ->
     for member, noun in _SETTINGS.items():
         if changed(member):
             await _put_or_delete(site, name, noun, member, new.get(member))
-    if changed("NotificationConfiguration"):
-        configuration = _notifications(new.get("NotificationConfiguration") or {})
-        params = {"Bucket": name, "NotificationConfiguration": configuration}
-        await site.run("s3", "PutBucketNotificationConfiguration", params)
 
 
 async def _put_or_delete(site: Site, name: str, noun: str, member: str, value: object) -> None:
@@ -113,27 +105,6 @@ def _encryption(configuration: dict[str, Any] | None) -> dict[str, Any] | None:
         entry["ApplyServerSideEncryptionByDefault"] = rule.get("ServerSideEncryptionByDefault")
         rules.append({key: value for key, value in entry.items() if value is not None})
     return {"Rules": rules}
-
-
-def _notifications(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Return a template's notifications in the API's shape: one event each there, a list of events here."""
-    result: dict[str, Any] = {}
-    for member, (api_member, target, api_target) in _NOTIFICATIONS.items():
-        items = [_notification(item, target, api_target) for item in configuration.get(member, [])]
-        if items:
-            result[api_member] = items
-    bridge = configuration.get("EventBridgeConfiguration")
-    if bridge is not None and bridge.get("EventBridgeEnabled", True):
-        result["EventBridgeConfiguration"] = {}
-    return result
-
-
-def _notification(item: dict[str, Any], target: str, api_target: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {api_target: item[target], "Events": [item["Event"]]}
-    rules = item.get("Filter", {}).get("S3Key", {}).get("Rules")
-    if rules:
-        entry["Filter"] = {"Key": {"FilterRules": rules}}
-    return entry
 
 
 async def _update_bucket(site: Site, existing: Existing, properties: Properties) -> Made:
