@@ -155,6 +155,7 @@ def javascript(node, sdk, tmp_path):
 
 
 @pytest.mark.node
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_javascript_sends_and_receives(javascript):
     answer = javascript("""
@@ -174,6 +175,7 @@ console.log(JSON.stringify({ sent: sent.Successful.length,
 
 
 @pytest.mark.node
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_javascript_sees_errors_as_its_own_classes(javascript):
     answer = javascript("""
@@ -195,6 +197,7 @@ try {
 
 
 @pytest.mark.node
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_javascript_uses_the_other_protocols(javascript):
     answer = javascript("""
