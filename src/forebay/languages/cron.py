@@ -141,7 +141,8 @@ def parse_zoned_schedule(text: str, zone_name: str = "UTC") -> Schedule:
         InvalidSchedule: the text is none of them, or the zone is unknown.
     """
     zone = _zone(zone_name)
-    schedule = _parse_rate(text) or _parse_cron(text, zone) or _parse_at(text, zone)
+    # Scheduler takes either number of the unit: its guide lists only plurals, AWS's samples have `rate(5 minute)`.
+    schedule = _parse_rate(text, unit_agrees=False) or _parse_cron(text, zone) or _parse_at(text, zone)
     if schedule is None:
         raise InvalidSchedule(f"none of rate(...), cron(...) and at(...): {text}")
     return schedule
@@ -156,13 +157,14 @@ def _zone(name: str) -> tzinfo:
         raise InvalidSchedule(f"unknown time zone: {name}") from None
 
 
-def _parse_rate(text: str) -> Rate | None:
+def _parse_rate(text: str, *, unit_agrees: bool = True) -> Rate | None:
     match = _RATE.fullmatch(text)
     if match is None:
         return None
     value = int(match[1])
     # "If the value is equal to 1, then the unit must be singular", and else plural (user guide, rate expressions).
-    if (value == 1) == bool(match[3]) or value > _INT_MAX:
+    is_wrong = unit_agrees and (value == 1) == bool(match[3])
+    if is_wrong or value > _INT_MAX:
         raise InvalidSchedule(f"value and unit do not agree: {text}")
     return Rate(value * _UNIT_SECONDS[match[2]])
 

@@ -48,7 +48,7 @@ def test_one_time_schedule_fires_once():
     assert schedule.next_after(moment) is None
 
 
-@pytest.mark.parametrize("text", ["at(2026-02-30T00:00:00)", "at(2026-01-01)", "at(now)", "rate(1 minutes)"])
+@pytest.mark.parametrize("text", ["at(2026-02-30T00:00:00)", "at(2026-01-01)", "at(now)", "rate(1 minutess)"])
 def test_invalid_zoned_schedule_is_refused(text):
     with pytest.raises(InvalidSchedule):
         parse_zoned_schedule(text)

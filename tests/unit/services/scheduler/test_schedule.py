@@ -35,7 +35,7 @@ def run(given, count, after=NOW):
 @pytest.mark.parametrize(
     "expression",
     [
-        "rate(10 seconds)", "rate(10 years)", "rate(0 minutes)", "rate(-1 minutes)", "rate(10 minute)", "rate(10)",
+        "rate(10 seconds)", "rate(10 years)", "rate(0 minutes)", "rate(-1 minutes)", "rate(10 minutess)", "rate(10)",
         "rate()", "rate(foo minutes)", "rate(10 MINUTES)", " rate(10 minutes)", "rate( 10 minutes )", "rate(1.5 hours)",
         "cron()", "cron(INVALID)", "cron(0 1 * * * *)", "cron(7 20 * * NOT *)", "cron(71 8 1 * ? *)",
         "cron(0 dummy ? * MON-FRI *)", "cron(0 8 ? * ? *)", "cron(0 8 1 * ?)", "0 8 1 * ? *",
@@ -52,7 +52,8 @@ def test_invalid_expression_is_refused(expression):
 @pytest.mark.parametrize(
     "expression",
     [
-        "rate(1 minute)", "rate(10 days)", "cron(0-15/1 8-8 ? * 2,3,4,5,6,7 *)", "cron(1-31/30 1-1 ? * 1,7 *)",
+        "rate(1 minute)", "rate(10 days)", "rate(5 minute)", "rate(1 hours)",
+        "cron(0-15/1 8-8 ? * 2,3,4,5,6,7 *)", "cron(1-31/30 1-1 ? * 1,7 *)",
         "cron(30-30 13-13 ? * 2,4,6 *)", "cron(0 9 L * ? *)", "cron(0 9 ? * 6#3 2027-2030)",
         "at(2030-12-31T23:59:59)", "at(2020-01-01T00:00:00)",
     ],
