@@ -138,14 +138,18 @@ class Node:
 
     async def close_parts(self) -> None:
         """Close what services hold open (function pools), after the workers have stopped."""
-        for parts in self._parts.values():
-            for close in parts.close:
-                await close()
+        closed: set[str] = set()
+        # Closing one may load another: functions' last log lines go to CloudWatch Logs.
+        while waiting := [name for name in self._parts if name not in closed]:
+            for name in waiting:
+                closed.add(name)
+                for close in self._parts[name].close:
+                    await close()
 
     async def mark_loaded(self) -> None:
         """Mark every loaded service as used again; after a wipe, which took the marks too."""
         self._used.clear()
-        for name in self._parts:
+        for name in list(self._parts):
             await self.mark_used(name)
 
     async def mark_used(self, name: str) -> None:

@@ -1,39 +1,29 @@
-"""Stopping: whoever waits is answered at once, and the node ends in order."""
+"""A node that stops while its services need each other for the last time."""
 
-import json
-import threading
-import time
-import urllib.request
-
-from forebay.services.sqs.waiting import WaitingRoom
-from tests.harness import wait_until
+from forebay.api import sqs
+from forebay.node import Node
+from forebay.operations.service import Parts, Service
+from tests.harness import RunningNode
 
 
-def test_long_polls_end_when_the_node_stops(node):
-    sqs = node.client("sqs")
-    url = sqs.create_queue(QueueName="empty")["QueueUrl"]
-    node.client("lambda").list_functions()
-    answers = {}
+def test_service_that_another_loads_as_it_closes_is_closed_too(node: RunningNode) -> None:
+    closed: list[str] = []
 
-    def receive():
-        answers["receive"] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
+    async def stop(running: Node) -> None:
+        def taken(name: str, *loads: str) -> None:
+            async def close() -> None:
+                closed.append(name)
+                for other in loads:
+                    taken(other)
 
-    def follow(name):
-        with urllib.request.urlopen(f"{node.url}/_forebay/{name}?after=0&wait=20", timeout=30) as answer:
-            answers[name] = json.load(answer)
+            service = Service(name=name, model=sqs.MODEL, operations=(), build=build)
+            running.take_in(service, Parts(close=[close]))
 
-    threads = [threading.Thread(target=receive)]
-    threads += [threading.Thread(target=follow, args=(name,)) for name in ("events", "lambda/tail")]
-    for thread in threads:
-        thread.start()
-    room = node.node.platform.table.shared("sqs", WaitingRoom)
-    wait_until(lambda: room.waiting_count(1) == 1)
-    began = time.monotonic()
-    node.stop()
-    for thread in threads:
-        thread.join(10)
-    assert time.monotonic() - began < 10.0
-    assert "Messages" not in answers["receive"]
-    assert answers["events"]["events"] == []
-    assert answers["lambda/tail"]["lines"] == []
-    node.start()
+        taken("first", "second")
+        await running.close_parts()
+
+    async def build(_platform: object) -> Parts:
+        return Parts()
+
+    node.run(stop)
+    assert closed == ["first", "second"]
