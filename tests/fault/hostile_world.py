@@ -229,6 +229,8 @@ async def open_world(findings: Findings, store: str = "memory:", **settings: Any
         clock = Clock(frozen_at=1_790_000_000.0)
         opened = await composition._open_store(config)
         try:
+            # A server of PostgreSQL outlives the node.
+            await opened.wipe()
             node, application = composition._build(config, opened, clock, Ids(seed=1))
             node.port, node.is_ready = 4566, True
             started = asyncio.Event()
@@ -243,7 +245,7 @@ async def open_world(findings: Findings, store: str = "memory:", **settings: Any
                     node.is_ready = False
                     node.drain()
                     await node.supervisor.stop(0.5)
-            await node.close_parts()
+                    await node.close_parts()
         finally:
             await opened.close()
 

@@ -28,6 +28,7 @@ from tests.fault.hostile_cases import EXTRAS, SAM, WIDE
 from tests.fault.hostile_requests import Maker, Sample, Wild, samples_of
 from tests.fault.hostile_values import ANSWERS
 from tests.fault.hostile_world import HOST, TEMPLATE, Findings, World, errors_kept, open_world, signed
+from tests.postgres import PostgresServer, binaries
 from tests.property.codecs.oracle import PAIRS, Side, request_for, side
 
 TOTAL = int(os.environ.get("FOREBAY_HOSTILE_REQUESTS", "102000"))
@@ -331,7 +332,19 @@ def test_what_was_once_a_failure_is_refused() -> None:
 
 def test_engine_on_disk_withstands_them_too() -> None:
     judge = Judge()
-    asyncio.run(bombard(20260808, min(TOTAL // 40, LIFE), judge, "sqlite:"))
+    asyncio.run(bombard(20260808, TOTAL // 40, judge, "sqlite:"))
+    assert not judge.bugs, judge.summary()
+
+
+@pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server on this machine")
+def test_postgresql_withstands_them_too() -> None:
+    judge = Judge()
+    server = PostgresServer()
+    server.start()
+    try:
+        asyncio.run(bombard(20260909, TOTAL // 40, judge, server.url))
+    finally:
+        server.remove()
     assert not judge.bugs, judge.summary()
 
 

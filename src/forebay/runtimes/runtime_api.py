@@ -91,7 +91,9 @@ class Listener:
     async def open(self) -> str:
         """Listen on a free loopback port; return its `host:port`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connect, "127.0.0.1", 0, backlog=8)
+        # In two steps: cancelled in between, `close` has a server to close.
+        self._server = await loop.create_server(self._connect, "127.0.0.1", 0, backlog=8, start_serving=False)
+        await self._server.start_serving()
         return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self, when_closed: Callable[[], None]) -> None:

@@ -189,3 +189,20 @@ async def test_watchers_see_changes_in_order_and_before_the_caller_goes_on(store
     await store.transact(lambda transaction: transaction.records.delete(THINGS, "b"))
     await store.transact(putting(("a", Thing("other")), kind=OTHERS))
     assert seen[3:] == [("b", None)]
+
+
+async def test_keys_hold_any_character_and_keep_their_order(store):
+    keys = ["a", "a\0", "a\0\0", "a\0\x01", "a\0b", "a\x01", "a\x01\0", "a\x01\x01", "a\x01\x02", "a\x02", "ab"]
+    await store.transact(putting(*((key, Thing(key)) for key in reversed(keys))))
+
+    async def listed(prefix="", after=""):
+        return await store.view(lambda view: [key for key, _ in view.records.list(THINGS, prefix, after=after)])
+
+    assert await listed() == keys
+    assert await listed("a\0") == keys[1:5]
+    assert await listed("a\x01") == keys[5:9]
+    assert await listed(after="a\0\x01") == keys[4:]
+    for key in keys:
+        assert await store.find(THINGS, key) == Thing(key)
+    assert await store.transact(lambda transaction: transaction.records.delete(THINGS, "a\0"))
+    assert await store.find(THINGS, "a\0") is None

@@ -79,7 +79,7 @@ class PostgresRecordReader:
 
     def find(self, kind: Kind[T], key: str) -> T | None:
         """Return the record under `key`, or None."""
-        rows = self._fetch(_FIND, kind.name, key)
+        rows = self._fetch(_FIND, kind.name, stored_key(key))
         return kind.decode(rows[0][0]) if rows else None
 
     def list(
@@ -87,9 +87,9 @@ class PostgresRecordReader:
     ) -> Sequence[tuple[str, T]]:
         """Return keys and values in key order."""
         end = _prefix_end(prefix)
-        bounds = (kind.name, prefix, after, _LIMIT_MAX if limit is None else limit)
-        rows = self._fetch(_LIST, *bounds) if end is None else self._fetch(_LIST_BELOW, *bounds, end)
-        return [(key, kind.decode(value)) for key, value in rows]
+        bounds = (kind.name, stored_key(prefix), stored_key(after), _LIMIT_MAX if limit is None else limit)
+        rows = self._fetch(_LIST, *bounds) if end is None else self._fetch(_LIST_BELOW, *bounds, stored_key(end))
+        return [(given_key(key), kind.decode(value)) for key, value in rows]
 
 
 class PostgresRecords(PostgresRecordReader):
@@ -102,12 +102,12 @@ class PostgresRecords(PostgresRecordReader):
 
     def put(self, kind: Kind[T], key: str, value: T) -> None:
         """Create the record or replace it."""
-        self._session.change(_PUT, kind.name, key, kind.encode(value), self._node)
+        self._session.change(_PUT, kind.name, stored_key(key), kind.encode(value), self._node)
         self._session.changes.append((kind.name, key, value))
 
     def delete(self, kind: Kind[T], key: str) -> bool:
         """Delete the record; return whether it was there."""
-        rows = self._session.fetch_changed(_DELETE, kind.name, key, self._node)
+        rows = self._session.fetch_changed(_DELETE, kind.name, stored_key(key), self._node)
         if rows:
             self._session.changes.append((kind.name, key, None))
         return bool(rows)
@@ -124,18 +124,32 @@ class PostgresRecords(PostgresRecordReader):
 def changed_since(connection: Connection, version: int, node: int) -> tuple[int, int, list[Row]]:
     """Return the present version, the version before which deletions are forgotten, and others' changes since."""
     rows = connection.fetch(_CHANGED, version, node)
-    changes = [row[2:] for row in rows if row[2] is not None]
+    changes: list[Row] = [(row[2], given_key(row[3]), row[4]) for row in rows if row[2] is not None]
     return rows[0][0], rows[0][1], changes
 
 
 def list_kind(connection: Connection, kind: str) -> list[Row]:
     """Return keys and encoded values of all records of a kind."""
-    return connection.fetch(_LIST_KIND, kind)
+    return [(given_key(key), value) for key, value in connection.fetch(_LIST_KIND, kind)]
 
 
 def forget_deleted(session: Session) -> None:
     """Let go of records that were deleted long ago."""
     session.change(_FORGET)
+
+
+def stored_key(key: str) -> str:
+    """Return a key as PostgreSQL can hold it, which knows no U+0000 in texts; the order of keys stays theirs."""
+    if "\0" not in key and "\1" not in key:
+        return key
+    return key.replace("\1", "\1\2").replace("\0", "\1\1")
+
+
+def given_key(stored: str) -> str:
+    """Return the key that is stored like this."""
+    if "\1" not in stored:
+        return stored
+    return stored.replace("\1\1", "\0").replace("\1\2", "\1")
 
 
 def _prefix_end(prefix: str) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from forebay.store.postgres.connection import Statement
+from forebay.store.postgres.records import given_key
 from forebay.store.postgres.session import Session
 
 _TRUNCATE = Statement(
@@ -24,7 +25,7 @@ def wipe(session: Session, node: int, watched: Sequence[str]) -> None:
     """Delete everything but the numbers already given; `watched` kinds of records tell their going."""
     session.flush()
     for kind, key in session.fetch(_KEYS, sorted(watched)):
-        session.changes.append((kind, key, None))
+        session.changes.append((kind, given_key(key), None))
     session.change(_DELETE, node)
     session.change(_ADVANCE)
     session.change(_TRUNCATE)
