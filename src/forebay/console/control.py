@@ -65,6 +65,11 @@ class Control:
             "events": self._events,
         }
 
+    @property
+    def follower_count(self) -> int:
+        """How many wait for events at the moment."""
+        return len(self._followers)
+
     def drain(self) -> None:
         """Answer whoever follows events now: the node is about to stop."""
         self._is_draining = True
