@@ -349,11 +349,12 @@ def test_many_rounds_of_mixed_failures_leave_nothing(run, python):
 
 @pytest.mark.skipif(sys.prefix.startswith("/tmp/"), reason="the interpreter lies in /tmp, which then stays shared")
 def test_tmp_itself_is_private_in_a_namespace():
+    Path("/tmp/forebay-test-mine").unlink(missing_ok=True)
     # Outside /tmp, because what is needed there cannot be hidden by a mount.
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     (folder / "code").mkdir()
     (folder / "code" / "app.py").write_text(
-        "import os\ndef handler(event, context):\n    open('/tmp/mine', 'x').close()\n    return os.listdir('/tmp')\n"
+        "import os\ndef handler(event, context):\n    open('/tmp/forebay-test-mine', 'x').close()\n    return os.listdir('/tmp')\n"
     )
     spec = FunctionSpec(
         arn="arn",
@@ -372,12 +373,12 @@ def test_tmp_itself_is_private_in_a_namespace():
             pytest.skip("this system does not allow namespaces")
         for revision in "12":
             result = await bench.call(msgspec.structs.replace(spec, revision=revision))
-            assert json.loads(result.payload) == ["mine"]
+            assert json.loads(result.payload) == ["forebay-test-mine"]
         await bench.pool.close()
         assert os.listdir(folder / "state" / "instances") == []
 
     try:
         asyncio.run(main())
-        assert not Path("/tmp/mine").exists()
+        assert not Path("/tmp/forebay-test-mine").exists()
     finally:
         shutil.rmtree(folder)
