@@ -4,6 +4,8 @@ Source: the developer guide's "Available CloudWatch metrics for Amazon SQS"; a q
 last thing that happened to it.
 """
 
+from functools import partial
+
 import msgspec
 
 from forebay.core.arn import Arn
@@ -19,6 +21,9 @@ _ACTIVE_SECONDS = 6 * 3600
 # A message received this often is not the oldest any more (same source).
 _RECEIVES_COUNTED = 3
 _LOOK_MAX = 10
+
+# Queues that one transaction writes: some milliseconds, for which every sender waits.
+_WRITTEN_AT_ONCE = 10
 
 
 class _Counts:
@@ -97,9 +102,11 @@ class QueueMeasures:
         arns = {number: counts.arn for number, counts in self._counts.items()}
         for counts in self._counts.values():
             counts.clear()
-        if points:
-            now_ms = int(now * 1000)
-            await self._store.transact(lambda transaction: _write(transaction, points, arns, at_ms, now_ms))
+        now_ms = int(now * 1000)
+        numbers = list(points)
+        for start in range(0, len(numbers), _WRITTEN_AT_ONCE):
+            some = {number: points[number] for number in numbers[start : start + _WRITTEN_AT_ONCE]}
+            await self._store.transact(partial(_write, flows=some, arns=arns, at_ms=at_ms, now_ms=now_ms))
 
     def _begin(self, queue: Queue) -> _Counts:
         counts = self._counts[queue.number] = _Counts(queue)
