@@ -219,7 +219,7 @@ def test_rate_limit_delays_what_is_too_much(node: RunningNode, events: Any, serv
     node.clock.freeze()
     for number in range(3):
         put(events, {"n": number})
-    wait_until(lambda: waiting(node) == 2)
+    wait_until(lambda: waiting(node) == 2 and server.asked)
     assert len(server.asked) == 1
 
     def step() -> bool:
