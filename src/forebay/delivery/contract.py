@@ -27,6 +27,13 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     backoff_seconds_max: float = 300.0
 
 
+class Throttle(msgspec.Struct, frozen=True):
+    """How many deliveries a second a target takes from one sender, and how many at once; None: any number."""
+
+    per_second: float | None = None
+    concurrency: int | None = None
+
+
 class Delivery(msgspec.Struct, frozen=True):
     """Something on its way from a source to a target: the payload is already shaped by the source.
 
@@ -51,6 +58,9 @@ class Delivery(msgspec.Struct, frozen=True):
     attempts: int = 0
     last_code: str = ""
     last_message: str = ""
+    # What the target takes at most, and the turn that this delivery has been given for its next attempt.
+    throttle: Throttle | None = None
+    turn_at: float | None = None
 
     def account(self) -> str:
         """Return the account that sends."""

@@ -6,6 +6,7 @@ settles it: done, again later, or the sender's follow-up (dead letter).
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from forebay.delivery.contract import (
 )
 from forebay.delivery.retry import next_attempt_at
 from forebay.delivery.settling import settle_if_held
+from forebay.delivery.throttle import Later, Throttles
 from forebay.delivery.trace import Step, Trace
 from forebay.store.commands import (
     ClaimedTimer,
@@ -103,16 +105,22 @@ class Deliveries:
                 delivery, Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to."), depth
             )
         match await target.accept(delivery):
+            case Accepted() if delivery.throttle is not None:
+                # It waits for its turn, and is accepted in the commit that settles it.
+                return self._deferred(delivery)
             case Accepted(commands):
                 step = self._step(delivery, "delivered")
                 return [*commands, *self._trace.record(delivery.event_id, [step])]
             case Deferred():
-                now_ms = int(self._clock.now() * 1000)
-                timer = Timer(KIND, delivery.delivery_id, now_ms, msgspec.json.encode(delivery))
-                step = self._step(delivery, "deferred")
-                return [PutTimers((timer,), only_new=True), *self._trace.record(delivery.event_id, [step])]
+                return self._deferred(delivery)
             case Rejected() as rejected:
                 return await self.commands_after(delivery, rejected, depth)
+
+    def _deferred(self, delivery: Delivery) -> list[Command[Any]]:
+        now_ms = int(self._clock.now() * 1000)
+        timer = Timer(KIND, delivery.delivery_id, now_ms, msgspec.json.encode(delivery))
+        step = self._step(delivery, "deferred")
+        return [PutTimers((timer,), only_new=True), *self._trace.record(delivery.event_id, [step])]
 
     def _settled_step(self, delivery: Delivery, settled: Settled) -> Step:
         match settled:
@@ -167,6 +175,7 @@ class Dispatcher:
         self._deliveries = deliveries
         self._spawn = spawn
         self._limits = limits or DispatcherLimits()
+        self._throttles = Throttles(store, clock)
         self._in_flight = 0
         self._has_room = asyncio.Event()
 
@@ -195,12 +204,11 @@ class Dispatcher:
     async def _run(self, timer: ClaimedTimer) -> None:
         try:
             delivery = _decode_delivery(timer.data)
-            delivery = msgspec.structs.replace(delivery, attempts=delivery.attempts + 1)
-            async with asyncio.TaskGroup() as group:
-                lease = group.create_task(self._keep_lease(timer))
-                outcome = await self._deliver(delivery)
-                lease.cancel()
-            await self._settle(timer, delivery, outcome)
+            later = await self._throttles.start(delivery)
+            if later is None:
+                await self._attempt(timer, msgspec.structs.replace(delivery, attempts=delivery.attempts + 1))
+            else:
+                await self._put_off(timer, delivery, later)
         except asyncio.CancelledError:
             # The node stops: whoever starts next need not wait for the lease to lapse.
             release = Settlement(timer.key, timer.epoch, timer.due_at_ms)
@@ -210,24 +218,49 @@ class Dispatcher:
             self._in_flight -= 1
             self._has_room.set()
 
+    async def _attempt(self, timer: ClaimedTimer, delivery: Delivery) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                lease = group.create_task(self._keep_lease(timer))
+                outcome, commands = await self._deliver(delivery)
+                lease.cancel()
+            await self._settle(timer, delivery, outcome, commands)
+        finally:
+            self._throttles.end(delivery)
+
+    async def _put_off(self, timer: ClaimedTimer, delivery: Delivery, later: Later) -> None:
+        """Have a delivery wait for its turn; that is no attempt."""
+        waiting = msgspec.structs.replace(delivery, turn_at=later.turn_at)
+        settlement = Settlement(timer.key, timer.epoch, math.ceil(later.at * 1000), msgspec.json.encode(waiting))
+        await self._store.submit([SettleTimers(KIND, (settlement,))])
+
     async def _keep_lease(self, timer: ClaimedTimer) -> None:
         while True:
             await self._clock.sleep(self._limits.lease_seconds / 3)
             lease_until_ms = int((self._clock.now() + self._limits.lease_seconds) * 1000)
             await self._store.submit([ExtendTimers(KIND, ((timer.key, timer.epoch),), lease_until_ms)])
 
-    async def _deliver(self, delivery: Delivery) -> Outcome:
+    async def _deliver(self, delivery: Delivery) -> tuple[Outcome, Sequence[Command[Any]]]:
+        """Hand a delivery over; return the outcome, and the commands by which a target in the store takes it."""
         target = await self._deliveries.target_of(delivery)
         if target is None:
-            return Rejected("NO_SUCH_TARGET", "The target's service is not part of this node.")
+            return Rejected("NO_SUCH_TARGET", "The target's service is not part of this node."), ()
         try:
-            return await target.deliver(delivery)
+            if delivery.throttle is not None:
+                taken = await target.accept(delivery)
+                if isinstance(taken, Accepted):
+                    return Delivered(), taken.commands
+                if isinstance(taken, Rejected):
+                    return taken, ()
+            return await target.deliver(delivery), ()
         except Exception:
             # A bug in a target must not lose the delivery or stop the others.
             log.exception("delivery.failed", target=delivery.target)
-            return Retry("INTERNAL_ERROR", "The target failed unexpectedly.")
+            return Retry("INTERNAL_ERROR", "The target failed unexpectedly."), ()
 
-    async def _settle(self, timer: ClaimedTimer, delivery: Delivery, outcome: Outcome) -> None:
+    async def _settle(
+        self, timer: ClaimedTimer, delivery: Delivery, outcome: Outcome, commands: Sequence[Command[Any]]
+    ) -> None:
         """Commit what becomes of the delivery, together with all that follows from it."""
         settled = outcome
         if isinstance(settled, Retry):
@@ -238,12 +271,12 @@ class Dispatcher:
                 return
             settled = verdict
         follow_ups = await self._deliveries.commands_after(delivery, settled)
-        await settle_if_held(self._store, KIND, [(Settlement(timer.key, timer.epoch), follow_ups)])
+        await settle_if_held(self._store, KIND, [(Settlement(timer.key, timer.epoch), [*commands, *follow_ups])])
 
     async def _settle_again(self, timer: ClaimedTimer, delivery: Delivery, failure: Retry, due_at: float) -> None:
         attempts = delivery.attempts if failure.counts else delivery.attempts - 1
         again = msgspec.structs.replace(
-            delivery, attempts=attempts, last_code=failure.code, last_message=failure.message
+            delivery, attempts=attempts, last_code=failure.code, last_message=failure.message, turn_at=None
         )
         settlement = Settlement(timer.key, timer.epoch, int(due_at * 1000), msgspec.json.encode(again))
         commands = [SettleTimers(KIND, (settlement,)), *self._deliveries.retried(delivery, failure)]

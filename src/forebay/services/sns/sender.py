@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
-from forebay.delivery.contract import Delivered, Delivery, RetryPolicy, Settled
+from forebay.delivery.contract import Delivered, Delivery, Settled
+from forebay.delivery.dead_letters import dead_letter
 
-# A queue takes its message in the commit that settles the delivery, or never.
-_NO_RETRY = RetryPolicy(0, 0)
 # More than a queue's message can have.
 _ATTRIBUTES_MAX = 10
 
@@ -23,18 +22,6 @@ class SubscriptionSender:
         """Return the dead letter: what the endpoint would have got, with the attributes of a raw message."""
         if isinstance(settled, Delivered) or delivery.dead_letter is None:
             return ()
-        fits = len(delivery.attributes) <= _ATTRIBUTES_MAX
-        letter = Delivery(
-            self._ids.uuid(),
-            delivery.source,
-            delivery.dead_letter,
-            delivery.payload,
-            self._clock.now(),
-            _NO_RETRY,
-            delivery.event_id,
-            delivery.trace_header,
-            attributes=delivery.attributes if fits else {},
-            group=delivery.group,
-            deduplication=delivery.deduplication,
-        )
-        return (letter,)
+        attributes = delivery.attributes if len(delivery.attributes) <= _ATTRIBUTES_MAX else {}
+        letter_id, now = self._ids.uuid(), self._clock.now()
+        return (dead_letter(delivery, delivery.payload, attributes, letter_id=letter_id, now=now),)
