@@ -192,19 +192,6 @@ def test_stage_that_cannot_be_is_refused(apis: Apis):
         assert code == "BadRequestException", given
 
 
-def test_jwt_authorizers_are_refused_by_name(apis: Apis):
-    code, text = refused(
-        apis.client.create_authorizer,
-        ApiId=apis.api(),
-        Name="j",
-        AuthorizerType="JWT",
-        IdentitySource=["$request.header.Authorization"],
-        JwtConfiguration={"Issuer": "https://i.example", "Audience": ["a"]},
-    )
-    assert code == "NotImplemented"
-    assert "JWT" in text
-
-
 def test_unknown_apis_paths_and_routes_are_not_found(apis: Apis):
     api_id = apis.api()
     http(apis, api_id, "GET /a")

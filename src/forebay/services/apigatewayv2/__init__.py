@@ -5,12 +5,12 @@ Reading order: `http_api`, `route_key`, `integration`, `deployment` (what is kep
 (operations), `openapi` and `imports` (definitions). The way of a request: `ingress`, `live_apis` and `served_stage`
 (what a stage is compiled to), `router`, `exchange` (what is known of the request), `parameter_mapping` and `outgoing`,
 then an integration: `functions` with `request_event` and `function_answer`, `service_call`, `http_proxy`. `cors`,
-`throttle`, `authorization` and `access_log` stand beside it.
+`throttle`, `authorization`, `json_web_token` and `access_log` stand beside it.
 
 An API is reached by path, `/_aws/execute-api/<id>/...` (what its endpoint shows), and by host name,
 `<id>.execute-api.<anything>`; through an API mapping also by its custom domain name in the Host header.
 
-Left out, and answered with an error that says so: WebSocket APIs, JWT authorizers, VPC link integrations, routing
+Left out, and answered with an error that says so: WebSocket APIs, VPC link integrations, routing
 rules, mutual TLS, portals, exports. Kept and shown, but without effect: certificates of domain names, VPC links,
 models, TLS settings of integrations, detailed metrics. Differs from AWS: automatic deployments that no stage serves
 any more are deleted, a mapping on an unknown domain name creates it, a repeated header has one value in events of
@@ -38,6 +38,7 @@ from forebay.services.apigatewayv2.access_log import AccessLog
 from forebay.services.apigatewayv2.authorization import AuthorizerCache
 from forebay.services.apigatewayv2.http_proxy import HttpClient
 from forebay.services.apigatewayv2.ingress import HttpApiIngress
+from forebay.services.apigatewayv2.json_web_token import SigningKeys
 from forebay.services.apigatewayv2.live_apis import LiveApis
 from forebay.services.apigatewayv2.served_stage import Backends
 
@@ -45,7 +46,7 @@ from forebay.services.apigatewayv2.served_stage import Backends
 async def _build(platform: Platform) -> Parts:
     client = HttpClient()
     cache = AuthorizerCache(platform.clock)
-    live = LiveApis(platform, Backends(platform, client, cache))
+    live = LiveApis(platform, Backends(platform, client, cache, SigningKeys(client, platform.clock)))
     await live.load()
     access_log = AccessLog(platform)
     return Parts(

@@ -1,4 +1,4 @@
-"""Operations on authorizers: Lambda functions that decide on requests. JWT authorizers are refused by name."""
+"""Operations on authorizers: Lambda functions that decide on requests, and issuers of tokens."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from forebay.operations.service import operation
 from forebay.services.apigatewayv2 import limits
 from forebay.services.apigatewayv2.authorization import AuthorizerCache
 from forebay.services.apigatewayv2.deployment import deploy_changes
-from forebay.services.apigatewayv2.errors import bad_request, not_implemented
+from forebay.services.apigatewayv2.errors import bad_request
 from forebay.services.apigatewayv2.http_api import (
     AUTHORIZER,
     ROUTE,
@@ -84,6 +84,10 @@ def put_authorizer(call: Call, api_id: str, draft: api.Authorizer) -> api.Author
         authorizer_result_ttl_in_seconds=draft.authorizer_result_ttl_in_seconds or 0,
         enable_simple_responses=bool(draft.enable_simple_responses),
     )
+    if authorizer.authorizer_type == "JWT":
+        authorizer = msgspec.structs.replace(
+            authorizer, authorizer_result_ttl_in_seconds=None, enable_simple_responses=None
+        )
     _check(authorizer)
     for other in list_children(call, AUTHORIZER, api_id):
         if other.name == authorizer.name and other.authorizer_id != authorizer.authorizer_id:
@@ -97,7 +101,8 @@ def _check(authorizer: api.Authorizer) -> None:
     if not authorizer.name or len(authorizer.name) > limits.NAME_CHARACTERS_MAX:
         raise bad_request("Invalid authorizer name specified: it must have 1 to 128 characters")
     if authorizer.authorizer_type == "JWT":
-        raise not_implemented("JWT authorizers are not implemented by Forebay yet: use a REQUEST authorizer.")
+        _check_jwt(authorizer)
+        return
     if authorizer.authorizer_type != "REQUEST":
         raise bad_request("Invalid authorizer type specified. Must be one of [JWT, REQUEST]")
     if not authorizer.authorizer_uri or function_arn(authorizer.authorizer_uri) is None:
@@ -109,6 +114,27 @@ def _check(authorizer: api.Authorizer) -> None:
     _check_cache(authorizer)
     for source in authorizer.identity_source or ():
         _check_source(source)
+
+
+def _check_jwt(authorizer: api.Authorizer) -> None:
+    configuration = authorizer.jwt_configuration
+    if configuration is None or not configuration.issuer:
+        raise bad_request("Issuer is required for JWT authorizers")
+    # AWS asks for https; a node and its issuer may stand on one machine.
+    if not configuration.issuer.startswith(("https://", "http://")):
+        raise bad_request(f"Invalid issuer: {configuration.issuer}. Issuer must be a URL")
+    if not configuration.audience:
+        raise bad_request("Audience is required for JWT authorizers")
+    if len(configuration.audience) > limits.AUDIENCES_MAX:
+        raise bad_request(f"Audience must have at most {limits.AUDIENCES_MAX} entries")
+    if authorizer.authorizer_uri is not None or authorizer.authorizer_payload_format_version is not None:
+        raise bad_request("AuthorizerUri and AuthorizerPayloadFormatVersion are not supported for JWT authorizers")
+    sources = authorizer.identity_source or []
+    if len(sources) != 1:
+        raise bad_request("JWT authorizers must have exactly one identity source")
+    if not sources[0].startswith(("$request.header.", "$request.querystring.")):
+        raise bad_request(f"Invalid identity source specified: {sources[0]}")
+    _check_source(sources[0])
 
 
 def _check_cache(authorizer: api.Authorizer) -> None:

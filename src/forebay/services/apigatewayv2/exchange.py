@@ -121,7 +121,7 @@ class Exchange:
     def context(self, name: str) -> str | None:
         """Return a context variable."""
         if name.startswith("authorizer."):
-            return text_of((self.authorizer or {}).get(name.removeprefix("authorizer."), MISSING))
+            return self._of_authorizer(name.removeprefix("authorizer."))
         return self._known(name) if name in _CONTEXT else None
 
     # --- the integration's answer ---
@@ -153,6 +153,12 @@ class Exchange:
         """When the request came, in the common log format."""
         moment = datetime.fromtimestamp(self.at, UTC)
         return f"{moment.day:02}/{_MONTHS[moment.month - 1]}/{moment:%Y:%H:%M:%S} +0000"
+
+    def _of_authorizer(self, name: str) -> str | None:
+        known: Any = self.authorizer or {}
+        if self.authorizer_kind == "jwt" and name.startswith("claims."):
+            known, name = known["claims"], name.removeprefix("claims.")
+        return text_of(known.get(name, MISSING))
 
     def _known(self, name: str) -> str | None:
         value = _CONTEXT[name](self)

@@ -18,6 +18,13 @@ AUTHORIZER_TTL_SECONDS_MAX = 3_600
 AUTHORIZER_CACHE_ENTRIES_MAX = 10_000
 AUTHORIZER_TIMEOUT_SECONDS = 10.0
 
+AUDIENCES_MAX = 50
+SCOPES_PER_ROUTE_MAX = 10
+# "API Gateway can cache the public key for two hours" and waits so long for an issuer.
+JWT_KEY_SECONDS = 7_200
+JWT_NEW_KEY_SECONDS = 60
+JWT_ISSUER_TIMEOUT_SECONDS = 1.5
+
 # Access log lines that wait for the log service; past it they are dropped, counted and reported.
 LOG_LINES_MAX = 10_000
 LOG_BATCH_LINES = 1_000

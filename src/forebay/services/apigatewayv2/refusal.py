@@ -17,12 +17,16 @@ _TEXTS = {
 
 
 class Refusal(Exception):
-    """The request is answered with this status; `detail` is for the access log."""
+    """The request is answered with this status; `detail` is for the access log.
 
-    def __init__(self, status: int, detail: str = "") -> None:
+    `challenge` tells the client how to ask (`www-authenticate`).
+    """
+
+    def __init__(self, status: int, detail: str = "", *, challenge: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.challenge = challenge
 
     @property
     def text(self) -> str:
@@ -32,4 +36,5 @@ class Refusal(Exception):
     def response(self) -> Response:
         """Return the answer as HTTP APIs give it."""
         body = msgspec.json.encode({"message": self.text})
-        return Response(self.status, (("content-type", "application/json"),), body)
+        challenge = () if self.challenge is None else (("www-authenticate", self.challenge),)
+        return Response(self.status, (("content-type", "application/json"), *challenge), body)

@@ -179,7 +179,7 @@ def _context_v1(exchange: Exchange, path: str) -> Event:
     iam: Mapping[str, Any] = {}
     if exchange.authorizer_kind == "iam" and exchange.authorizer is not None:
         iam = exchange.authorizer
-    custom = exchange.authorizer if exchange.authorizer_kind == "lambda" else None
+    custom = exchange.authorizer if exchange.authorizer_kind in ("lambda", "jwt") else None
     return {
         "accountId": place.account,
         "apiId": place.api_id,

@@ -108,18 +108,24 @@ def _check_authorization(call: Call, api_id: str, route: api.Route) -> None:
                     "Routes with AWS_IAM authorization are not implemented by Forebay on nodes that check credentials."
                 )
         case "CUSTOM":
-            _check_authorizer(call, api_id, route.authorizer_id)
+            _check_authorizer(call, api_id, route, "REQUEST")
         case "JWT":
-            raise not_implemented("Routes with JWT authorization are not implemented by Forebay yet.")
+            _check_authorizer(call, api_id, route, "JWT")
         case _:
             raise bad_request("Invalid authorization type specified. Must be one of [AWS_IAM, CUSTOM, JWT, NONE]")
 
 
-def _check_authorizer(call: Call, api_id: str, authorizer_id: str | None) -> None:
-    if authorizer_id is None:
-        raise bad_request("AuthorizerId must be specified for AuthorizationType CUSTOM")
-    if call.reader.find(AUTHORIZER, child_key(call, api_id, authorizer_id)) is None:
+def _check_authorizer(call: Call, api_id: str, route: api.Route, authorizer_type: str) -> None:
+    if route.authorizer_id is None:
+        raise bad_request(f"AuthorizerId must be specified for AuthorizationType {route.authorization_type}")
+    authorizer = call.reader.find(AUTHORIZER, child_key(call, api_id, route.authorizer_id))
+    if authorizer is None or authorizer.authorizer_type != authorizer_type:
         raise bad_request("Invalid Authorizer identifier specified")
+    scopes = route.authorization_scopes or ()
+    if scopes and authorizer_type != "JWT":
+        raise bad_request("AuthorizationScopes are only supported for AuthorizationType JWT")
+    if len(scopes) > limits.SCOPES_PER_ROUTE_MAX:
+        raise bad_request(f"AuthorizationScopes must have at most {limits.SCOPES_PER_ROUTE_MAX} entries")
 
 
 def _put(call: Call, api_id: str, route: api.Route) -> None:

@@ -17,6 +17,7 @@ from forebay.services.apigatewayv2.functions import invoke, resolve_variables, t
 from forebay.services.apigatewayv2.http_api import Deployed
 from forebay.services.apigatewayv2.http_proxy import HttpClient, http_integration
 from forebay.services.apigatewayv2.integration import function_arn
+from forebay.services.apigatewayv2.json_web_token import JwtAuthorizer, SigningKeys
 from forebay.services.apigatewayv2.outgoing import changed_response, outgoing
 from forebay.services.apigatewayv2.parameter_mapping import (
     Change,
@@ -41,6 +42,7 @@ class Backends:
     platform: Platform
     client: HttpClient
     authorizers: AuthorizerCache
+    signing_keys: SigningKeys
 
 
 @dataclass(frozen=True)
@@ -70,18 +72,11 @@ def serve_stage(backends: Backends, stage: api.Stage, deployed: Deployed) -> Ser
         f"integrations/{item.integration_id}": _with_responses(item, _integrate(backends, item))
         for item in deployed.integrations
     }
-    authorizers = {
-        item.authorizer_id: LambdaAuthorizer(backends.platform, backends.authorizers, item)
-        for item in deployed.authorizers
-    }
+    authorizers = {item.authorizer_id: item for item in deployed.authorizers}
     routes: list[tuple[RouteKey, ServedRoute]] = []
     for route in deployed.routes:
         key = parse_route_key(route.route_key)
-        authorize: Authorize | None = None
-        if route.authorization_type == "CUSTOM":
-            authorize = authorizers[route.authorizer_id]
-        elif route.authorization_type == "AWS_IAM":
-            authorize = check_signed
+        authorize = _authorize(backends, route, authorizers.get(route.authorizer_id))
         integrate = None if route.target is None else integrations[route.target]
         routes.append((key, ServedRoute(key, authorize, integrate, bucket_of(stage, route.route_key))))
     return ServedStage(
@@ -91,6 +86,15 @@ def serve_stage(backends: Backends, stage: api.Stage, deployed: Deployed) -> Ser
         Router(routes),
         compile_format(stage.access_log_settings),
     )
+
+
+def _authorize(backends: Backends, route: api.Route, authorizer: api.Authorizer | None) -> Authorize | None:
+    if authorizer is None:
+        return check_signed if route.authorization_type == "AWS_IAM" else None
+    if authorizer.authorizer_type == "JWT":
+        clock = backends.platform.clock
+        return JwtAuthorizer(backends.signing_keys, clock, authorizer, route.authorization_scopes or ())
+    return LambdaAuthorizer(backends.platform, backends.authorizers, authorizer)
 
 
 def _integrate(backends: Backends, integration: api.Integration) -> Integrate:
