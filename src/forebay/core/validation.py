@@ -66,6 +66,10 @@ def violations_error(module: str, violations: Sequence[Violation]) -> ServiceErr
     absent = [violation for violation in violations if violation.constraint == _NOT_NULL]
     if policy.missing and absent:
         code, text = policy.missing
+        if module == "sqs":
+            # What the JSON protocol calls it.
+            text = text.format(name=_parameter_name(absent[0].path))
+            return ServiceError.of("MissingRequiredParameterException", text, 400, code)
         return ServiceError.of(code, text.format(name=_parameter_name(absent[0].path)))
     if module == "iam":
         plain = next((v for v in violations if _IAM_NAME.search(v.constraint)), None)

@@ -22,7 +22,7 @@ from forebay.wire.authentication import Authenticator, Identity
 from forebay.wire.codecs import codec_for
 from forebay.wire.codecs.contract import Codec
 from forebay.wire.rest_table import RestTable
-from forebay.wire.routing import SIGNING_SERVICES, Route, Scope, find_route, ingress_address, path_style
+from forebay.wire.routing import QUEUE_PATH, SIGNING_SERVICES, Route, Scope, find_route, ingress_address, path_style
 from forebay.wire.signature import find_scope
 
 log = structlog.get_logger()
@@ -30,6 +30,9 @@ log = structlog.get_logger()
 Special = Callable[[Request], Awaitable[Response]]
 FindIngress = Callable[[Address], Awaitable[Special | None]]
 
+
+# Actions of SQS that no queue's URL takes (recorded by users of the Query protocol; AWS documents no list).
+_OF_ACCOUNT = frozenset({"CreateQueue", "ListQueues"})
 
 # What the links in SNS's messages ask for; "requires an AWS signature only when AuthenticateOnUnsubscribe is true" (API
 # reference, ConfirmSubscription and Unsubscribe).
@@ -103,7 +106,7 @@ class Application:
             try:
                 plan = await self._plan(request, scope)
             except Exception as error:  # noqa: BLE001 - the dispatcher's catch; what is no ServiceError is logged
-                return self._refuse(request, scope, _as_answer(error, "", request_id), request_id)
+                return await self._refuse(request, scope, _as_answer(error, "", request_id), request_id)
         code = ""
         try:
             identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(
@@ -130,7 +133,7 @@ class Application:
             raise _unknown_operation(service, route.operation)
         model = await self._table.load(service)
         operation = model.operations.get(route.operation)
-        if operation is None:
+        if operation is None or not _is_valid_at(request, model, route):
             raise _unknown_action(model, route)
         plan = self._planned(model, operation, {}, route.protocol)
         if route.protocol == "json":
@@ -161,10 +164,16 @@ class Application:
             raise ServiceError.of("NotImplemented", f"Service {route.services[0]} is not part of Forebay.", 501)
         raise ServiceError.of("UnknownOperationException", "No operation has this method and path.", 404)
 
-    def _refuse(self, request: Request, scope: Scope, error: ServiceError, request_id: str) -> Response:
+    async def _refuse(self, request: Request, scope: Scope, error: ServiceError, request_id: str) -> Response:
         """Answer where not even the operation is known, in the form the request's client reads."""
         self._metrics.of("", "").add(error.code, 0.0)
-        return codec_for(None, _likely_protocol(request, scope)).encode_error(None, error, request_id)
+        protocol = _likely_protocol(request, scope)
+        model = None
+        if protocol == "query":
+            service = next((name for name in find_route(request, scope).services if name in self._table.names), None)
+            # The XML of errors is in the service's namespace.
+            model = None if service is None else await self._table.load(service)
+        return codec_for(model, protocol).encode_error(None, error, request_id)
 
     def _caller(self, request: Request, identity: Identity, request_id: str) -> Caller:
         scheme = "https" if request.secure else "http"
@@ -198,7 +207,7 @@ def _likely_protocol(request: Request, scope: Scope) -> str:
     if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
         return "smithy-rpc-v2-cbor"
     is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    if is_form or "Action=" in request.query:
+    if is_form or "Action=" in request.query or scope.service == "sqs":
         return "query"
     # What is left is REST: XML is S3's, which needs no signature; every other service that has none is asked in JSON.
     return "rest-xml" if scope.service in ("", "s3") else "rest-json"
@@ -210,8 +219,15 @@ def _unknown_operation(service: str | None, operation: str) -> ServiceError:
     return ServiceError.of("NotImplemented", f"Service {service} is not part of Forebay.", 501)
 
 
+def _is_valid_at(request: Request, model: ServiceModel, route: Route) -> bool:
+    """Return whether an action may be asked for at the request's path: SQS knows none of an account's at a queue's."""
+    is_of_account = route.protocol == "query" and model.name == "sqs" and route.operation in _OF_ACCOUNT
+    return not (is_of_account and QUEUE_PATH.match(request.path))
+
+
 def _unknown_action(model: ServiceModel, route: Route) -> ServiceError:
     if route.protocol == "query":
-        text = f"The action {route.operation} is not valid for this web service."
+        where = "endpoint" if model.name == "sqs" else "web service"
+        text = f"The action {route.operation} is not valid for this {where}."
         return ServiceError.of("InvalidAction", text, 400)
     return ServiceError.of("UnknownOperationException", f"{model.service_id} has no operation {route.operation}.", 400)

@@ -55,6 +55,7 @@ _REST_PATHS = (
 )
 
 INGRESS_LABELS = ("execute-api", "lambda-url")
+QUEUE_PATH = re.compile(r"/[^/]+/[^/]+\Z")
 _INGRESS_PATH = re.compile(r"/_aws/(execute-api|lambda-url|sns)/([A-Za-z0-9]+)(/.*)?$")
 _CBOR_PATH = re.compile(r"/service/([A-Za-z0-9_]+)/operation/([A-Za-z0-9]+)$")
 _BUCKET_HOST = re.compile(r"(.+?)\.(?:s3[.-].+|s3|localhost)$")

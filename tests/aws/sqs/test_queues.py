@@ -118,10 +118,12 @@ def test_set_queue_attributes_changes_what_is_named(node, sqs, make_queue, refus
     node.clock.freeze(1_700_000_000)
     url = make_queue(VisibilityTimeout="7")
     node.clock.advance(10)
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "3", "Policy": '{"Version":"2012-10-17"}'})
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "3", "Policy": policy})
     found = attributes(sqs, url, "All")
     assert (found["VisibilityTimeout"], found["DelaySeconds"]) == ("7", "3")
-    assert found["Policy"] == '{"Version":"2012-10-17"}'
+    assert found["Policy"] == policy
     assert (found["CreatedTimestamp"], found["LastModifiedTimestamp"]) == ("1700000000", "1700000010")
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
     assert attributes(sqs, url, "Policy") is None

@@ -161,11 +161,21 @@ def _policy(text: str) -> Changes:
     if not text:
         return {"policy": None}
     value = _json(text)
-    statements = cast("dict[str, object]", value).get("Statement", []) if isinstance(value, dict) else None
+    statements = cast("dict[str, object]", value).get("Statement") if isinstance(value, dict) else None
     listed = cast("list[object]", statements) if isinstance(statements, list) else [statements]
-    if not all(isinstance(statement, dict) for statement in listed):
+    if not listed or not all(_is_statement(statement) for statement in listed):
         raise api.InvalidAttributeValue("Invalid value for the parameter Policy.")
     return {"policy": text}
+
+
+def _is_statement(value: object) -> bool:
+    """Return whether a value has what every statement of a resource's policy has (IAM's policy grammar)."""
+    if not isinstance(value, dict):
+        return False
+    members = cast("dict[str, object]", value)
+    has_who = "Principal" in members or "NotPrincipal" in members
+    has_what = "Action" in members or "NotAction" in members
+    return members.get("Effect") in ("Allow", "Deny") and has_who and has_what
 
 
 def _redrive_policy(text: str) -> Changes:

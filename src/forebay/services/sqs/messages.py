@@ -99,6 +99,8 @@ async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
         InvalidParameterValue: the queue is FIFO, and the message is visible again or was received once more.
     """
     queue = await find_queue(call, request.queue_url)
+    if not request.receipt_handle:
+        raise missing_parameter("ReceiptHandle")
     handle = parse_handle(request.receipt_handle, queue.number)
     if queue.is_fifo:
         call.part(FifoLimits).check(queue, "DeleteMessage")
@@ -113,6 +115,8 @@ async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
 async def change_message_visibility(call: Call, request: api.ChangeMessageVisibilityRequest) -> None:
     """Hide a message that is in flight for some seconds from now on; 0 makes it visible at once."""
     queue = await find_queue(call, request.queue_url)
+    if not request.receipt_handle:
+        raise missing_parameter("ReceiptHandle")
     change = visibility_change(call, queue, request)
     if queue.is_fifo:
         call.part(FifoLimits).check(queue, "ChangeMessageVisibility")

@@ -9,7 +9,7 @@ import binascii
 import msgspec
 
 from forebay.core.arn import Arn
-from forebay.services.sqs.errors import invalid_value
+from forebay.services.sqs.errors import invalid_parameter
 from forebay.store.records import Kind, record_key
 
 TIMER = "sqs.move"
@@ -73,4 +73,4 @@ def parse_task_handle(handle: str) -> tuple[Arn, str]:
         parsed = msgspec.json.decode(data, type=_Handle)
         return Arn.parse(parsed.sourceArn), parsed.taskId
     except (binascii.Error, msgspec.DecodeError, RecursionError, ValueError):
-        raise invalid_value(handle, "TaskHandle", "The task handle is not valid.") from None
+        raise invalid_parameter(f"Value {handle} for parameter TaskHandle is invalid.") from None

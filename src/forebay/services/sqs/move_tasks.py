@@ -57,12 +57,14 @@ def cancel_message_move_task(call: Call, request: api.CancelMessageMoveTaskReque
     """Stop a task that is running; what it has moved stays moved.
 
     Raises:
-        ResourceNotFoundException: there is no such task.
+        ResourceNotFoundException: there is no such task, or its queue is gone.
         InvalidParameterValue: the task is not running.
     """
     if not request.task_handle:
         raise missing_parameter("TaskHandle")
     source, task_id = parse_task_handle(request.task_handle)
+    if call.reader.find(QUEUE, arn_key(source)) is None:
+        raise _not_found("SourceArn")
     tasks = [task for task in _tasks(call, source) if task.task_id == task_id]
     if not tasks:
         raise api.ResourceNotFoundException("Task does not exist.")

@@ -1,6 +1,7 @@
 """Operations on permissions: statements in a queue's policy that are added and removed by their label."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ _ACTIONS = frozenset(
     }
 )
 _ACCOUNT_DIGITS = 12
+_LABEL = re.compile("[A-Za-z0-9_-]{1,80}")
 
 
 @operation
@@ -71,6 +73,7 @@ def _check(request: api.AddPermissionRequest) -> None:
     for name, value in given.items():
         if not value:
             raise missing_parameter(name)
+    _check_label(request.label)
     if len(request.actions) > limits.PERMISSION_ACTIONS_MAX:
         raise api.OverLimit(f"{len(request.actions)} Actions were found, maximum allowed is 7.")
     for action in request.actions:
@@ -80,6 +83,13 @@ def _check(request: api.AddPermissionRequest) -> None:
     for account in request.aws_account_ids:
         if not (account.isdecimal() and len(account) == _ACCOUNT_DIGITS):
             raise invalid_value(f"[{account}]", "PrincipalId", "Unable to verify principal.")
+
+
+def _check_label(label: str) -> None:
+    if _LABEL.fullmatch(label) is None:
+        # The rule is documented (AddPermission, API reference), the text is not.
+        reason = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        raise invalid_value(label, "Label", reason)
 
 
 def _policy(queue: Queue) -> dict[str, Any]:

@@ -33,10 +33,10 @@ from forebay.store.records import key_prefix
 
 @operation
 def create_queue(call: Call, request: api.CreateQueueRequest) -> api.CreateQueueResult:
-    """Create a queue, or return the one that has this name if the attributes given are its own.
+    """Create a queue, or return the one that has this name if the attributes and tags given are its own.
 
     Raises:
-        QueueNameExists: the queue that has this name differs in an attribute that was given.
+        QueueNameExists: the queue that has this name differs in an attribute that was given, or in its tags.
         QueueDeletedRecently: a queue of this name was deleted less than a minute ago.
     """
     name = request.queue_name
@@ -53,6 +53,9 @@ def create_queue(call: Call, request: api.CreateQueueRequest) -> api.CreateQueue
             raise api.QueueNameExists(
                 f"A queue already exists with the same name and a different value for attribute {difference}"
             )
+        if tags and tags != existing.tags:
+            # That AWS refuses this is recorded by its users; the text is not.
+            raise api.QueueNameExists("A queue already exists with the same name and different tags")
         return api.CreateQueueResult(queue_url=url)
     _check_name_is_free(call, key)
     check_tags(name, tags)

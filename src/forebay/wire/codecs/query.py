@@ -4,7 +4,6 @@ A parameter's name is a path into the input: `Tag.1.Key` for a flattened list or
 `Attributes.entry.1.key` for others.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,9 +15,9 @@ from forebay.core.schema import ListOf, MapOf, Member, Node, Structure, schema_o
 from forebay.core.shapes import Empty, Operation, ServiceModel, Shape
 from forebay.wire.codecs.errors import error_headers
 from forebay.wire.codecs.xml import element, escape, members_xml
+from forebay.wire.routing import QUEUE_PATH
 
 PARAMETERS_MAX = 20_000
-_QUEUE_PATH = re.compile(r"/[^/]+/[^/]+\Z")
 _UNREADABLE = "MalformedInput"
 
 # A parameter is a leaf; everything below a dot is a branch.
@@ -32,6 +31,10 @@ class QueryCodec:
         self._model = model
         namespace = model.xml_namespace if model else None
         self._namespace = f' xmlns="{escape(namespace)}"' if namespace else ""
+        # SQS's documents begin with a declaration, and its errors have an empty detail.
+        is_sqs = model is not None and model.name == "sqs"
+        self._declaration = '<?xml version="1.0"?>' if is_sqs else ""
+        self._detail = "<Detail/>" if is_sqs else ""
 
     def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:  # noqa: ARG002  the contract's
         """Read the form and the query string, of which one is usually empty."""
@@ -50,6 +53,9 @@ class QueryCodec:
 
     def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
         """Write `ErrorResponse` with the code that the Query protocol has for the error."""
+        if error.code == "UnknownOperationException":
+            # There is no action at all; the answer has neither text nor id.
+            return self._response(error.status, "<UnknownOperationException/>", request_id)
         parts = element("Type", error.fault) + element("Code", escape(error.query_code or error.code))
         parts += element("Message", escape(error.query_message or error.message))
         parts += "".join(
@@ -57,23 +63,22 @@ class QueryCodec:
             for field, name in error.wire_names.items()
             if isinstance(error.members.get(field), str | int)
         )
-        body = element("Error", parts) + element("RequestId", escape(request_id))
+        body = element("Error", parts + self._detail) + element("RequestId", escape(request_id))
         status = error.query_status or error.status
         answer = self._response(status, element("ErrorResponse", body, self._namespace), request_id)
         return answer._replace(headers=answer.headers + tuple(error_headers(error)))
 
     def _add_queue(self, operation: Operation, request: Request, raw: Tree) -> None:
         """Take the queue from the path, to which clients of the Query protocol may post instead of naming it."""
-        if self._model is None or self._model.name != "sqs" or not _QUEUE_PATH.match(request.path):
+        if self._model is None or self._model.name != "sqs" or not QUEUE_PATH.match(request.path):
             return
         if "QueueUrl" not in raw and any(member.xml == "QueueUrl" for member in schema_of(operation.input).members):
             scheme = "https" if request.secure else "http"
             raw["QueueUrl"] = f"{scheme}://{request.host}{request.path}"
 
-    @staticmethod
-    def _response(status: int, body: str, request_id: str) -> Response:
+    def _response(self, status: int, body: str, request_id: str) -> Response:
         headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
-        return Response(status, headers, body.encode("utf-8"))
+        return Response(status, headers, (self._declaration + body).encode("utf-8"))
 
 
 def parameter_tree(request: Request) -> Tree:
@@ -125,8 +130,9 @@ def _member(member: Member, branch: Any) -> Any:
     node = member.node
     if branch == "" and isinstance(node, ListOf | MapOf):
         return [] if isinstance(node, ListOf) else {}
-    if member.flattened and isinstance(node, ListOf) and is_object(branch):
-        return [_value(node.item, item) for item in _numbered(branch)]
+    if member.flattened and isinstance(node, ListOf):
+        items = _numbered(branch) if is_object(branch) and _is_numbered(branch) else [branch]
+        return [_value(node.item, item) for item in items]
     if member.flattened and isinstance(node, MapOf) and is_object(branch):
         return _entries(node, branch)
     return _value(node, branch)
@@ -158,7 +164,8 @@ def _below(branch: Tree, *names: str) -> Tree:
 
 def _entries(node: MapOf, branch: Tree) -> Tree:
     raw: Tree = {}
-    for entry in _numbered(branch):
+    # The only entry may do without a number (SetQueueAttributes, example in the API reference).
+    for entry in [branch] if node.key_name in branch else _numbered(branch):
         key = entry.get(node.key_name) if is_object(entry) else None
         if not is_object(entry) or not isinstance(key, str):
             raise ServiceError.of(_UNREADABLE, f"An entry of a map has no {node.key_name}.")
@@ -168,7 +175,11 @@ def _entries(node: MapOf, branch: Tree) -> Tree:
     return raw
 
 
+def _is_numbered(branch: Tree) -> bool:
+    return all(key.isascii() and key.isdecimal() and len(key) < 10 for key in branch)
+
+
 def _numbered(branch: Tree) -> list[Any]:
-    if not all(key.isascii() and key.isdecimal() and len(key) < 10 for key in branch):
+    if not _is_numbered(branch):
         raise ServiceError.of(_UNREADABLE, "A list's entries are not numbered.")
     return [branch[key] for key in sorted(branch, key=int)]

@@ -168,8 +168,9 @@ def test_a_policy_is_an_object_with_statements(policy):
     with pytest.raises(api.InvalidAttributeValue) as failure:
         changed(QUEUE, {"Policy": policy})
     assert failure.value.message == "Invalid value for the parameter Policy."
-    for good in ("{}", '{"Statement":{}}', '{"Statement":[{}]}'):
-        assert changed(QUEUE, {"Policy": good}).policy == good
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+    for good in ({"Statement": statement}, {"Statement": [statement]}):
+        assert changed(QUEUE, {"Policy": json.dumps(good)}).policy == json.dumps(good)
 
 
 MEMBERS = ["deadLetterTargetArn", "maxReceiveCount", "redrivePermission", "sourceQueueArns", "Statement"]

@@ -73,8 +73,9 @@ def test_decode_names_what_cannot_be_read(body, message):
 
 def test_missing_parameter_has_the_words_of_sqs():
     error = refusal(SQS, SEND, b'{"QueueUrl":"u"}')
-    assert (error.code, error.message) == (
+    assert (error.query_code, error.code, error.message) == (
         "MissingParameter",
+        "MissingRequiredParameterException",
         "The request must contain the parameter MessageBody.",
     )
 
