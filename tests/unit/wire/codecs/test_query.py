@@ -97,6 +97,6 @@ def test_error_document():
     assert response.body == (
         b'<?xml version="1.0"?><ErrorResponse xmlns="http://queue.amazonaws.com/doc/2012-11-05/"><Error>'
         b"<Type>Sender</Type>"
-        b"<Code>ReceiptHandleIsInvalid</Code><Message>Not &lt;one&gt;.</Message><Detail/></Error><RequestId>r</RequestId>"
-        b"</ErrorResponse>"
+        b"<Code>ReceiptHandleIsInvalid</Code><Message>Not &lt;one&gt;.</Message><Detail/></Error>"
+        b"<RequestId>r</RequestId></ErrorResponse>"
     )
