@@ -77,11 +77,13 @@ class Written(msgspec.Struct, frozen=True, gc=False):
 class WriteItems(Command[Written], frozen=True, gc=False):
     """Decide about items and write them, all or none. Each item is named at most once in a command.
 
-    `then` runs after the writes, in the same commit, and only where they are written.
+    `then` runs after the writes, in the same commit, and only where they are written. `weight` is about how many bytes
+    the command and what its decisions hold keep in memory while it waits: what waits in a store is bounded by it.
     """
 
     writes: tuple[ItemWrite, ...]
     then: tuple[Command[Any], ...] = ()
+    weight: int = 0
 
 
 class FoundItem(msgspec.Struct, frozen=True, gc=False):

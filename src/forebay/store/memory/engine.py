@@ -37,7 +37,8 @@ from forebay.store.commands import (
 )
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
-from forebay.store.memory import messages, streams, timers
+from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
+from forebay.store.memory import items, messages, streams, timers
 from forebay.store.memory.state import State
 from forebay.store.records import Kind
 
@@ -69,7 +70,18 @@ _HANDLERS: Mapping[type[Command[Any]], Callable[[State, Any], Any]] = {
     NextTimer: timers.next_timer,
     CountTimers: timers.count_timers,
     ListTimers: timers.list_timers,
+    WriteItems: lambda state, command: items.write(state, command, lambda following: _run(state, following)),
+    GetItems: items.get,
+    ReadItems: items.read,
+    MeasureItems: items.measure,
+    IndexItems: items.enter,
+    DropIndex: items.drop_index,
+    DropItems: items.drop,
 }
+
+
+def _run(state: State, command: Command[R]) -> R:
+    return _HANDLERS[type(command)](state, command)
 
 
 class MemoryRecords:
@@ -122,11 +134,11 @@ class MemoryTransaction:
 
     def apply(self, command: Command[R]) -> R:
         """Run a command."""
-        return _HANDLERS[type(command)](self._state, command)
+        return _run(self._state, command)
 
     def ask(self, query: Query[R]) -> R:
         """Answer a query."""
-        return _HANDLERS[type(query)](self._state, query)
+        return _run(self._state, query)
 
 
 class MemoryStore:

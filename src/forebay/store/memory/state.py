@@ -4,6 +4,7 @@ import msgspec
 
 from forebay.store.commands import LogEntry, NewMessage, Receipt, SentMessage, Timer
 from forebay.store.contract import Topic
+from forebay.store.items import Item, ItemKey
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -52,6 +53,7 @@ class State:
         # Of standard queues: the noisy tenants, and when each tenant sent last.
         self.noisy: dict[int, frozenset[str]] = {}
         self.tenants_sent_at: dict[tuple[int, str], int] = {}
+        self.tables: dict[int, dict[ItemKey, Item]] = {}
         self.position = 0
         self.topics: dict[Topic, None] = {}
         self.changes: list[tuple[str, str, object]] = []
@@ -69,6 +71,7 @@ class State:
         copy.attempts = dict(self.attempts)
         copy.noisy = dict(self.noisy)
         copy.tenants_sent_at = dict(self.tenants_sent_at)
+        copy.tables = {number: dict(items) for number, items in self.tables.items()}
         copy.position = self.position
         return copy
 
@@ -80,3 +83,7 @@ class State:
     def queue(self, number: int) -> dict[int, StoredMessage]:
         """Return the messages of a queue by position."""
         return self.queues.setdefault(number, {})
+
+    def table(self, number: int) -> dict[ItemKey, Item]:
+        """Return the items of a table by key."""
+        return self.tables.setdefault(number, {})

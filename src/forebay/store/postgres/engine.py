@@ -13,6 +13,7 @@ from forebay.store.cache import RecordCache
 from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
+from forebay.store.items import WriteItems
 from forebay.store.postgres.blobs import PostgresBlobs
 from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
 from forebay.store.postgres.handlers import ask
@@ -352,9 +353,14 @@ def _weigh_timers(command: PutTimers) -> int:
     return sum([len(timer.data) for timer in command.timers])
 
 
+def _weigh_items(command: WriteItems) -> int:
+    return command.weight
+
+
 # About how many bytes a command keeps in memory while it waits; all others are small.
 _WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
     SendMessages: _weigh_messages,
     AppendLog: _weigh_entries,
     PutTimers: _weigh_timers,
+    WriteItems: _weigh_items,
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from forebay.core.errors import ConfigError
 from forebay.store.contract import Store
+from forebay.store.sqlite.backup import RESTORING_NAME
 from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, open_writer, sync_directory
 from forebay.store.sqlite.engine import SqliteStore
 from forebay.store.sqlite.schema import migrate
@@ -33,6 +34,8 @@ def _prepare(directory: Path) -> tuple[sqlite3.Connection, DirectoryLock]:
     except OSError as error:
         raise ConfigError(f"The data folder {directory} cannot be used: {error}") from error
     try:
+        if (directory / RESTORING_NAME).exists():
+            raise ConfigError(f"A restore to {directory} was interrupted; run `forebay restore` again.")
         connection = _open_database(directory)
         # A file that was just created is only safe when its name is.
         sync_directory(directory)

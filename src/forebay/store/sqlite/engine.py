@@ -14,6 +14,7 @@ from forebay.store.cache import RecordCache
 from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
+from forebay.store.items import WriteItems
 from forebay.store.records import Kind
 from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, is_unavailable, open_reader
 from forebay.store.sqlite.handlers import ask
@@ -233,9 +234,14 @@ def _weigh_timers(command: PutTimers) -> int:
     return sum([len(timer.data) for timer in command.timers])
 
 
+def _weigh_items(command: WriteItems) -> int:
+    return command.weight
+
+
 # About how many bytes a command keeps in memory while it waits; all others are small.
 _WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
     SendMessages: _weigh_messages,
     AppendLog: _weigh_entries,
     PutTimers: _weigh_timers,
+    WriteItems: _weigh_items,
 }

@@ -32,8 +32,9 @@ from forebay.store.commands import (
     SendMessages,
     SettleTimers,
 )
-from forebay.store.plan import Handler, Handlers, either
-from forebay.store.sqlite import fifo, log, messages, receive, timers
+from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
+from forebay.store.plan import Handler, Handlers, Plan, either
+from forebay.store.sqlite import fifo, item_pages, items, log, messages, receive, timers
 from forebay.store.sqlite.session import Session
 
 R = TypeVar("R")
@@ -47,6 +48,9 @@ QUERIES: Mapping[type[Command[Any]], Asker] = {
     NextTimer: timers.next_due,
     CountTimers: timers.count,
     ListTimers: timers.list_timers,
+    GetItems: item_pages.get,
+    ReadItems: item_pages.read,
+    MeasureItems: item_pages.measure,
 }
 
 
@@ -58,9 +62,19 @@ def _asking(ask: Asker) -> Handler[Session]:
     return handle
 
 
+def _follow(session: Session, sequences: Sequence[Sequence[Command[Any]]]) -> None:
+    """Run what writes of items want in the same commit."""
+    plan = Plan(HANDLERS)
+    for commands in sequences:
+        plan.add(commands)
+    for group in plan.groups():
+        group.run(session)
+
+
 # In the order in which a commit runs them.
 HANDLERS: Handlers[Session] = Handlers(
     {
+        WriteItems: items.writing(_follow),
         SendMessages: either(messages.send, fifo.send),
         AppendLog: log.append,
         ChangeVisibility: messages.change_visibility,
@@ -79,6 +93,9 @@ HANDLERS: Handlers[Session] = Handlers(
         ForgetDuplicates: fifo.forget_duplicates,
         DropLog: log.drop,
         ExpireLog: log.expire,
+        IndexItems: items.enter,
+        DropIndex: items.drop_index,
+        DropItems: items.drop,
         **{query: _asking(ask) for query, ask in QUERIES.items()},
     }
 )

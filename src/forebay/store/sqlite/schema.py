@@ -28,6 +28,11 @@ def migrate(connection: sqlite3.Connection, database: Path) -> None:
         connection.executescript(f"BEGIN IMMEDIATE;\n{scripts[number]}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
+def newest_version() -> int:
+    """Return the schema version that this Forebay writes."""
+    return max(_scripts())
+
+
 def _scripts() -> dict[int, str]:
     files = (file for file in _MIGRATIONS.iterdir() if file.name.endswith(".sql"))
     return {int(file.name.split("_")[0]): file.read_text(encoding="utf-8") for file in files}

@@ -25,6 +25,11 @@ _POSITIONS_RESERVED = 1 << 16
 _QUEUES_MAX = 50_000
 
 _SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?,?,?)")
+_SAVE_ITEM_COUNTS = Statements(
+    "INSERT INTO item_count VALUES {rows} ON CONFLICT (item_table, item_index)"
+    " DO UPDATE SET items = items + excluded.items, size = size + excluded.size",
+    "(?,?,?,?)",
+)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,9 @@ class Session:
         self._queues: dict[int, QueueState] = {}
         self._dirty: dict[int, QueueState] = {}
         self._timer_counts: dict[str, int] = {}
+        # By table and index: items and their size.
+        self._item_counts: dict[tuple[int, int], list[int]] = {}
+        self._next_item = 0
         self._next_position = 1
         self._reserved_until = 0
 
@@ -100,6 +108,22 @@ class Session:
         """Change the number of timers of a kind."""
         if change:
             self._timer_counts[kind] = self._timer_counts.get(kind, 0) + change
+
+    def count_items(self, table: int, index: int, items: int, size: int) -> None:
+        """Change how many items a table or an index lists, and their size."""
+        counts = self._item_counts.get((table, index))
+        if counts is None:
+            counts = self._item_counts[table, index] = [0, 0]
+        counts[0] += items
+        counts[1] += size
+
+    def take_item(self) -> int:
+        """Return a row for a new item."""
+        if not self._next_item:
+            self._next_item = (self.execute("SELECT max(id) FROM item").fetchone()[0] or 0) + 1
+        row = self._next_item
+        self._next_item += 1
+        return row
 
     def take_positions(self, count: int) -> int:
         """Return the first of `count` positions that nobody was ever given."""
@@ -139,6 +163,11 @@ class Session:
                 (kind, change),
             )
         self._timer_counts.clear()
+        if self._item_counts:
+            _SAVE_ITEM_COUNTS.run(
+                self.connection, [value for name, counts in self._item_counts.items() for value in (*name, *counts)]
+            )
+            self._item_counts.clear()
         if len(self._queues) > _QUEUES_MAX:
             self._queues.clear()
 
@@ -148,6 +177,8 @@ class Session:
         self._queues.clear()
         self._dirty.clear()
         self._timer_counts.clear()
+        self._item_counts.clear()
+        self._next_item = 0
         self._reserved_until = 0
 
     def take_news(self) -> tuple[Sequence[Topic], Sequence[tuple[str, str, object]]]:

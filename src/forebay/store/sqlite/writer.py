@@ -55,6 +55,9 @@ _TABLES = (
     "stream",
     "timer",
     "timer_count",
+    "item",
+    "item_entry",
+    "item_count",
 )
 
 
@@ -115,6 +118,7 @@ class Writer:
         self._inbox: SimpleQueue[Submission | None] = SimpleQueue()
         self._commits = 0
         self._commits_between = _COMMITS_BETWEEN_MIN
+        self._log_pages_max = _LOG_PAGES_MAX
         self._is_closing = False
         # A daemon, so that a node that dies without closing does not hang on it.
         self.thread = threading.Thread(target=self._run, name="forebay-store", daemon=True)
@@ -271,9 +275,11 @@ class Writer:
         commits, self._commits = self._commits, 0
         try:
             _, pages, copied = self._session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages - copied > _LOG_PAGES_MAX:
+            if pages - copied > self._log_pages_max:
                 # Readers follow each other without a gap; new ones wait while this takes the log from them.
-                self._session.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                is_busy, *_ = self._session.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                # One reader that stays (a backup) is not waited for again and again: let the log grow twice as long.
+                self._log_pages_max = self._log_pages_max * 2 if is_busy else _LOG_PAGES_MAX
         except sqlite3.Error:
             # The disk is full or failing: the log still holds everything, and the next commit will say so.
             return
