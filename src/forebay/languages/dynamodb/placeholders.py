@@ -1,0 +1,65 @@
+"""ExpressionAttributeNames and ExpressionAttributeValues: their own rules, and that each is used."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from forebay.core.errors import ServiceError
+from forebay.languages.dynamodb.errors import invalid
+from forebay.languages.dynamodb.scope import Names, Values
+from forebay.languages.dynamodb.value import check_value, plain_values
+
+_NAME_KEY = re.compile(r"#[A-Za-z0-9_]+\Z")
+_VALUE_KEY = re.compile(r":[A-Za-z0-9_]+\Z")
+_NAME_LENGTH_MAX = 65535
+# "The maximum length of all substitution variables in an expression is 2 MB" (developer guide, "Quotas").
+_SUBSTITUTIONS_BYTES_MAX = 2 * 1024 * 1024
+
+NO_VALUES: Values = {}
+
+
+def read_names(names: Mapping[str, str] | None) -> Names:
+    """Check a request's names and return them."""
+    if names is None:
+        return ()
+    if not names:
+        raise invalid("ExpressionAttributeNames must not be empty")
+    for key, name in names.items():
+        if not _NAME_KEY.match(key):
+            raise invalid(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
+        if not name:
+            raise invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {key}")
+    return tuple(names.items())
+
+
+def read_values(shapes: Mapping[str, Any] | None) -> Values:
+    """Check a request's values, bring their numbers into canonical form and return them."""
+    if shapes is None:
+        return NO_VALUES
+    if not shapes:
+        raise invalid("ExpressionAttributeValues must not be empty")
+    values = plain_values(shapes)
+    for key in values:
+        if not _VALUE_KEY.match(key):
+            raise invalid(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
+    for key, value in values.items():
+        try:
+            check_value(value)
+        except ServiceError as error:
+            text = f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
+            raise invalid(text) from None
+    return values
+
+
+def check_used(names: Names, values: Values, used: Iterable[Any]) -> None:
+    """Refuse names and values that none of the compiled expressions uses."""
+    if names:
+        unused = {name for name, _ in names}.difference(*(part.used_names for part in used))
+        if unused:
+            listed = ", ".join(name for name, _ in names if name in unused)
+            raise invalid(f"Value provided in ExpressionAttributeNames unused in expressions: keys: {{{listed}}}")
+    if values:
+        unused = set(values).difference(*(getattr(part, "used_values", ()) for part in used))
+        if unused:
+            listed = ", ".join(name for name in values if name in unused)
+            raise invalid(f"Value provided in ExpressionAttributeValues unused in expressions: keys: {{{listed}}}")
