@@ -15,6 +15,8 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "deploy": ("forebay.cli.deploy", "deploy", "Deploy a template to a running node."),
     "events": ("forebay.cli.events", "events", "Put, follow and trace events, archive and replay them."),
     "queues": ("forebay.cli.queues", "queues", "List queues, look into them, move, redrive, purge."),
+    "backup": ("forebay.cli.backup", "backup", "Copy the data of a node, also while it runs."),
+    "restore": ("forebay.cli.backup", "restore", "Make a data folder what a backup holds."),
     "doctor": ("forebay.cli.doctor", "doctor", "Say what runs here: interpreters, limits, versions."),
 }
 

@@ -221,6 +221,7 @@ def _skip_numbers(database: Path) -> None:
         # One transaction, and no log that would stay beside the file.
         connection.execute("PRAGMA journal_mode = DELETE").fetchone()
         connection.execute("BEGIN")
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('positions', 1)")
         connection.execute("UPDATE meta SET value = value + ? WHERE name = 'positions'", (_POSITIONS_SKIPPED,))
         connection.execute("UPDATE sequence SET value = value + ?", (_NUMBERS_SKIPPED,))
         connection.execute("COMMIT")
