@@ -58,12 +58,16 @@ CATALOG: Mapping[str, str] = {
 }
 """Every service of a node, by its name in AWS's models."""
 
+ROOMS: Mapping[str, str] = {"kubernetes": "forebay.services.kubernetes"}
+"""What is loaded, supervised and closed like a service, but is no API of AWS."""
+
 # The service in an ARN where it is not the model's name.
 ARN_SERVICES: Mapping[str, str] = {"execute-api": "apigatewayv2", "states": "stepfunctions"}
 
 INGRESS_SERVICES: Mapping[str, str] = {
     "custom-domain": "apigatewayv2",
     "execute-api": "apigatewayv2",
+    "kubernetes": "kubernetes",
     "lambda-url": "lambda",
     "sns": "sns",
 }
@@ -126,7 +130,7 @@ class Node:
         names = await self.store.view(lambda view: [key for key, _ in view.records.list(USED_SERVICE)])
         self._used.update(names)
         for name in names:
-            if name in CATALOG:
+            if name in self.platform.table.names:
                 await self.platform.table.load(name)
 
     def drain(self) -> None:
@@ -199,7 +203,7 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
 
 def _build(config: Config, store: Store, clock: Clock, ids: Ids) -> tuple[Node, Application]:
     metrics = Metrics()
-    table = OperationTable({name: partial(_import_service, path) for name, path in CATALOG.items()})
+    table = OperationTable({name: partial(_import_service, path) for name, path in {**CATALOG, **ROOMS}.items()})
     supervisor = Supervisor(clock, ids, store.listen)
     trace = Trace(store, config.trace_seconds)
     deliveries = Deliveries(clock, trace, partial(_find_target, table), partial(_find_sender, table))

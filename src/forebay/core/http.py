@@ -1,7 +1,7 @@
 """HTTP as values: what the server hands on and what it is given back. No I/O."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 # RFC 9110, 5.6.2.
@@ -36,6 +36,20 @@ class Response(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+
+class StreamedResponse(NamedTuple):
+    """An answer whose body comes bit by bit, as long as it takes: a watch, a log that is followed.
+
+    Each piece is sent as it comes. The iterator is closed when it ends or when the client goes away.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    chunks: AsyncIterator[bytes]
+
+
+Answer = Response | StreamedResponse
 
 
 def is_header_name(text: str) -> bool:

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from forebay.core.http import Response
+from forebay.core.http import Response, StreamedResponse
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -23,6 +23,9 @@ _BODILESS: Final = frozenset({204, 304})
 # Past this, joining head and body costs more than handing the transport two pieces.
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class UnwritableResponse(Exception):
@@ -77,6 +80,16 @@ class AnswerRenderer:
             return encoded, body
         return encoded + body, b""
 
+    def render_streamed(self, response: StreamedResponse, persistence: str) -> bytes:
+        """Return the head of an answer whose body follows in chunks. Raises `UnwritableResponse`."""
+        head = self._starts.get(response.status) or self._start(response.status)
+        for name, value in response.headers:
+            prefix = self._prefixes.get(name) or self._learn_prefix(name)
+            _check_value(value)
+            if prefix:
+                head += prefix + value + "\r\n"
+        return (head + persistence + "Transfer-Encoding: chunked\r\n\r\n").encode("latin-1")
+
     def _start(self, status: int) -> str:
         if not 200 <= status <= 599:
             raise UnwritableResponse(f"status {status}")
@@ -91,6 +104,11 @@ class AnswerRenderer:
         if len(self._prefixes) < _PREFIXES_MAX:
             self._prefixes[name] = prefix
         return prefix
+
+
+def render_chunk(data: bytes) -> bytes:
+    """Return one piece of a body in chunked coding (RFC 9112, 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _check_value(value: str) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from forebay.core.clock import monotonic
 from forebay.core.errors import ServiceError, Unavailable
-from forebay.core.http import Request, Response
+from forebay.core.http import Answer, Request, Response
 from forebay.core.ids import Ids
 from forebay.core.shapes import Operation, ServiceModel
 from forebay.operations.call import Caller
@@ -22,12 +22,23 @@ from forebay.wire.authentication import Authenticator, Identity
 from forebay.wire.codecs import codec_for
 from forebay.wire.codecs.contract import Codec
 from forebay.wire.rest_table import RestTable
-from forebay.wire.routing import QUEUE_PATH, SIGNING_SERVICES, Route, Scope, find_route, ingress_address, path_style
+from forebay.wire.routing import (
+    CLUSTER_LABEL,
+    CLUSTER_PATHS,
+    QUEUE_PATH,
+    SIGNING_SERVICES,
+    Route,
+    Scope,
+    find_route,
+    ingress_address,
+    is_cluster_path,
+    path_style,
+)
 from forebay.wire.signature import find_scope
 
 log = structlog.get_logger()
 
-Special = Callable[[Request], Awaitable[Response]]
+Special = Callable[[Request], Awaitable[Answer]]
 FindIngress = Callable[[Address], Awaitable[Special | None]]
 
 
@@ -82,7 +93,7 @@ class Application:
         # Plans by `X-Amz-Target`: what the JSON protocols ask for is all in that header.
         self._targets: dict[str, Plan] = {}
 
-    def handle(self, request: Request) -> Awaitable[Response]:
+    def handle(self, request: Request) -> Awaitable[Answer]:
         """Return the answer to come of one request; it raises nothing but cancellation."""
         address = ingress_address(request, self._hosts)
         if address is not None:
@@ -91,9 +102,11 @@ class Application:
             special = self._specials.get(request.path.split("/", 2)[1])
             if special is not None:
                 return special(request)
+        if request.path.startswith(CLUSTER_PATHS) and is_cluster_path(request):
+            return self._enter(request, Address(CLUSTER_LABEL, "", request.path))
         return self._answer(request)
 
-    async def _enter(self, request: Request, address: Address) -> Response:
+    async def _enter(self, request: Request, address: Address) -> Answer:
         ingress = await self._find_ingress(address)
         return await (self._answer(request) if ingress is None else ingress(request))
 

@@ -11,15 +11,15 @@ timeout of its activity is given up.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from functools import partial
 from http import HTTPStatus
 from typing import Final, cast
 
 import structlog
 
-from forebay.core.http import Request, Response
-from forebay.wire.answers import CONTINUE
+from forebay.core.http import Answer, Request, Response, StreamedResponse
+from forebay.wire.answers import CONTINUE, LAST_CHUNK, render_chunk
 from forebay.wire.exchange import Exchange, Shared
 from forebay.wire.request_reader import CLOSE, IDLE, IN_BODY, IN_HEAD, Refused, RequestReader
 
@@ -27,6 +27,9 @@ _PLAIN_TEXT: Final = (("Content-Type", "text/plain"),)
 _FAILED: Final = Response(500, _PLAIN_TEXT, b"Internal Server Error\n")
 # Connections over the limit that are told so; past these they are dropped without a word.
 _TURNED_AWAY_MAX: Final = 256
+
+# Stands for an answer that has been written already, bit by bit.
+_STREAMED: Final = Response(0)
 
 log = structlog.stdlib.get_logger()
 
@@ -48,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_shared",
         "_transport",
         "_unparsed",
+        "_writable",
         "_writing_paused",
     )
 
@@ -65,6 +69,8 @@ class Connection(asyncio.Protocol):
         self._discarded = False
         self._ending = False
         self._writing_paused = False
+        # For those who stream: set as soon as the client takes more.
+        self._writable: asyncio.Event | None = None
         self._reading_paused = False
         self._pumping = False
         self._seen: tuple[str, int] = ("", 0)
@@ -142,6 +148,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on where `pause_writing` stopped."""
         self._writing_paused = False
+        if self._writable is not None:
+            self._writable.set()
         self._pump()
 
     # Called by the server.
@@ -218,9 +226,11 @@ class Connection(asyncio.Protocol):
             # this one. The exchange holds the task, we hold the exchange, and the server holds us until it ends.
             exchange.task = shared.loop.create_task(self._wait(exchange, request, outcome))
 
-    async def _wait(self, exchange: Exchange, request: Request, outcome: Awaitable[Response]) -> None:
+    async def _wait(self, exchange: Exchange, request: Request, outcome: Awaitable[Answer]) -> None:
         try:
             response = await outcome
+            if isinstance(response, StreamedResponse):
+                response = await self._stream(exchange, request, response)
             if not isinstance(response, Response):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError("the handler has not returned a Response")
             exchange.response = response
@@ -230,13 +240,43 @@ class Connection(asyncio.Protocol):
             exchange.response = _fail(request, error)
         except Exception as error:  # noqa: BLE001 - the last catch before the client
             exchange.response = _fail(request, error)
-        if len(self._running) == 1 and self._is_quiet():
+        if len(self._running) == 1 and self._is_quiet() and exchange.response is not _STREAMED:
             # The common case of what `_pump` does, at a third of its cost.
             self._running.clear()
             self._release(request)
             self._write(exchange.response, request.method, exchange.persistence)
         else:
             self._pump()
+
+    async def _stream(self, exchange: Exchange, request: Request, streamed: StreamedResponse) -> Response:
+        """Write an answer as it comes, when its turn has come; return what stands for it in the order."""
+        while self._running[0] is not exchange:
+            exchange.turn = asyncio.Event()
+            await exchange.turn.wait()
+        chunks = streamed.chunks
+        try:
+            transport = self._transport
+            if transport is None or transport.is_closing():
+                return _STREAMED
+            transport.write(self._shared.renderer.render_streamed(streamed, exchange.persistence))
+            if request.method != "HEAD":
+                async for data in chunks:
+                    await self._write_chunk(render_chunk(data) if data else b"")
+                await self._write_chunk(LAST_CHUNK)
+        except Exception as error:  # noqa: BLE001 - the last catch before the client, whose answer has begun
+            _fail(request, error)
+            self.abort()
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await cast("AsyncGenerator[bytes]", chunks).aclose()
+        return _STREAMED
+
+    async def _write_chunk(self, data: bytes) -> None:
+        while self._writing_paused:
+            self._writable = asyncio.Event()
+            await self._writable.wait()
+        if self._transport is not None:
+            self._transport.write(data)
 
     def _is_quiet(self) -> bool:
         """Return whether nothing but an answer is under way here."""
@@ -283,7 +323,12 @@ class Connection(asyncio.Protocol):
             exchange = self._running.popleft()
             self._release(exchange.request)
             method = exchange.request.method if exchange.request else ""
-            self._write(response, method, exchange.persistence)
+            if self._running and (turn := self._running[0].turn) is not None:
+                turn.set()
+            if response is not _STREAMED:
+                self._write(response, method, exchange.persistence)
+            elif exchange.persistence == CLOSE:
+                self._finish()
         elif self._parsed and self._has_room():
             exchange = self._parsed.popleft()
             if exchange.request is None:

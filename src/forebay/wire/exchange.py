@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from forebay.core.http import Request, Response
+from forebay.core.http import Answer, Request, Response
 from forebay.wire.answers import AnswerRenderer
 from forebay.wire.limits import ServerLimits
 from forebay.wire.request_reader import BodyBudget
 
 # A plain response is written at once; only an awaitable costs a task.
-Handler = Callable[[Request], Response | Awaitable[Response]]
+Handler = Callable[[Request], Response | Awaitable[Answer]]
 
 
 class ServedConnection(Protocol):
@@ -32,13 +32,15 @@ class ServedConnection(Protocol):
 class Exchange:
     """A request (or a refusal, which has none) and the place of its answer in the order."""
 
-    __slots__ = ("persistence", "request", "response", "task")
+    __slots__ = ("persistence", "request", "response", "task", "turn")
 
     def __init__(self, request: Request | None, persistence: str) -> None:
         self.request = request
         self.persistence = persistence
         self.task: asyncio.Task[None] | None = None
         self.response: Response | None = None
+        # Set when a streamed answer is the next to be written, for one that had to wait.
+        self.turn: asyncio.Event | None = None
 
 
 class Shared:

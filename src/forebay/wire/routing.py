@@ -56,6 +56,10 @@ _REST_PATHS = (
 
 INGRESS_LABELS = ("execute-api", "lambda-url")
 QUEUE_PATH = re.compile(r"/[^/]+/[^/]+\Z")
+CLUSTER_LABEL = "kubernetes"
+# Where Kubernetes' API lies. What is signed for AWS there is an S3 bucket of that name.
+CLUSTER_PATHS = ("/api", "/openapi/v", "/version", "/healthz", "/readyz", "/livez")
+_CLUSTER_PATH = re.compile(r"/(api|apis|openapi/v[23]|version|healthz|readyz|livez)(/|$)")
 _INGRESS_PATH = re.compile(r"/_aws/(execute-api|lambda-url|sns)/([A-Za-z0-9]+)(/.*)?$")
 _CBOR_PATH = re.compile(r"/service/([A-Za-z0-9_]+)/operation/([A-Za-z0-9]+)$")
 _BUCKET_HOST = re.compile(r"(.+?)\.(?:s3[.-].+|s3|localhost)$")
@@ -96,6 +100,14 @@ def ingress_address(request: Request, hosts: Mapping[str, str]) -> Address | Non
         if match is not None:
             return Address(match[1], match[2], match[3] or "/")
     return None
+
+
+def is_cluster_path(request: Request) -> bool:
+    """Return whether a request is for Kubernetes' API: by its path, unless it is signed for a service of AWS."""
+    if _CLUSTER_PATH.match(request.path) is None:
+        return False
+    is_signed = request.headers.get("authorization", "").startswith("AWS") or "X-Amz-Signature=" in request.query
+    return not is_signed and "x-amz-target" not in request.headers
 
 
 @lru_cache(maxsize=4096)
