@@ -1,0 +1,73 @@
+"""The Amazon States Language: definitions, their validation, and the pure interpreter that runs them.
+
+Reading order: `contract.py` (what goes in and comes out), `machine.py` (a compiled definition), `parser.py` and
+`validation.py` (text to machine, or diagnostics), `interpreter.py`, `transitions.py`, `simple_states.py` and `fan_out.py`
+(running it), `data_flow.py` (a state's fields in order), then the expressions: `templates.py`, `paths.py`,
+`path_filters.py`, `intrinsics.py`, `choice_rules.py` for JSONPath, `jsonata_fields.py` for JSONata.
+"""
+
+from forebay.languages.asl.contract import (
+    Aborted,
+    CancelTask,
+    Completed,
+    Effect,
+    Environment,
+    Event,
+    ExecutionContext,
+    ExecutionState,
+    Failed,
+    Proceed,
+    Proceeded,
+    SetTimer,
+    StartMapRun,
+    StartTask,
+    Step,
+    Stopped,
+    TaskFailed,
+    TaskKey,
+    TaskSucceeded,
+    TimedOut,
+    TimerFired,
+    TimerKind,
+    decode_state,
+    encode_state,
+)
+from forebay.languages.asl.definition import Diagnostic, Parsed, parse
+from forebay.languages.asl.failures import ErrorName
+from forebay.languages.asl.interpreter import advance, record, start
+from forebay.languages.asl.machine import Machine
+
+__all__ = [
+    "Aborted",
+    "CancelTask",
+    "Completed",
+    "Diagnostic",
+    "Effect",
+    "Environment",
+    "ErrorName",
+    "Event",
+    "ExecutionContext",
+    "ExecutionState",
+    "Failed",
+    "Machine",
+    "Parsed",
+    "Proceed",
+    "Proceeded",
+    "SetTimer",
+    "StartMapRun",
+    "StartTask",
+    "Step",
+    "Stopped",
+    "TaskFailed",
+    "TaskKey",
+    "TaskSucceeded",
+    "TimedOut",
+    "TimerFired",
+    "TimerKind",
+    "advance",
+    "decode_state",
+    "encode_state",
+    "parse",
+    "record",
+    "start",
+]

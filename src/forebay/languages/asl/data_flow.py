@@ -1,0 +1,100 @@
+"""What happens to the data of a state: from its raw input to its arguments, from its result to its output.
+
+JSONPath: InputPath, Parameters, the work, ResultSelector, ResultPath, OutputPath. JSONata: Arguments, the work, Output.
+Assign sees the same as Output; all fields of a state see the variables as they were on entry.
+"""
+
+from dataclasses import dataclass
+
+from forebay.languages.asl.document import Document, encode
+from forebay.languages.asl.machine import Catcher, Expression, Rule, State
+from forebay.languages.asl.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How a state is left: with which output, which variables (name to JSON), to which state (None: the chain ends)."""
+
+    output: Document
+    assigned: dict[str, str] | None = None
+    next: str | None = None
+
+
+def effective_input(state: State, raw: Document, scope: Scope) -> Document:
+    """Return the input after InputPath; in JSONata states the input itself."""
+    return raw if state.input_path is None else Document.of(state.input_path.evaluate(scope))
+
+
+def arguments_of(state: State, raw: Document, scope: Scope) -> Document:
+    """Return what a state's work gets: the input after Parameters, or Arguments."""
+    document = effective_input(state, raw, scope)
+    if state.arguments is None:
+        return document
+    return Document.of(state.arguments.evaluate(_around(scope, raw, document)))
+
+
+def leave_with(state: State, raw: Document, result: Document, scope: Scope) -> Leaving:
+    """Return how a state is left with the result of its work."""
+    if state.query_language == "JSONata":
+        seeing = scope.with_states(result=result.value) if _reads_result(state) else scope
+        output = result if state.output is None else Document.of(state.output.evaluate(seeing))
+        return Leaving(output, assigned_by(state.assign, seeing), state.next)
+    if state.result_selector is not None:
+        result = Document.of(state.result_selector.evaluate(scope.on(result.value)))
+    assigned = None if state.assign is None else assigned_by(state.assign, scope.on(result.value))
+    if state.result_path is not None:
+        result = Document.of(state.result_path.place(raw.value, result.value))
+    return Leaving(_output_path(state, result, scope), assigned, state.next)
+
+
+def _reads_result(state: State) -> bool:
+    return state.output is not None or state.assign is not None
+
+
+def pass_on(state: State, document: Document, scope: Scope, *, rule: Rule | None, next_state: str | None) -> Leaving:
+    """Return how a state that does no work is left: Choice (by a rule or by default), Wait, Succeed."""
+    output, assign = state.output, state.assign
+    if rule is not None:
+        # A rule's own Output and Assign stand in for the state's.
+        output, assign = rule.output or output, rule.assign if rule.assign is not None else None
+    if state.query_language == "JSONata":
+        made = document if output is None else Document.of(output.evaluate(scope))
+        return Leaving(made, assigned_by(assign, scope), next_state)
+    assigned = None if assign is None else assigned_by(assign, scope.on(document.value))
+    return Leaving(_output_path(state, document, scope), assigned, next_state)
+
+
+def caught(state: State, catcher: Catcher, raw: Document, error: Document, scope: Scope) -> Leaving:
+    """Return how a state is left through a catcher."""
+    if state.query_language == "JSONata":
+        seeing = scope.with_states(errorOutput=error.value)
+        output = error if catcher.output is None else Document.of(catcher.output.evaluate(seeing))
+        return Leaving(output, assigned_by(catcher.assign, seeing), catcher.next)
+    assigned = assigned_by(catcher.assign, scope.on(error.value)) if catcher.assign is not None else None
+    if catcher.result_path is not None:
+        error = Document.of(catcher.result_path.place(raw.value, error.value))
+    return Leaving(error, assigned, catcher.next)
+
+
+def error_document(error: str, cause: str | None) -> Document:
+    """Return the error output that catchers see."""
+    return Document.of({"Error": error} if cause is None else {"Error": error, "Cause": cause})
+
+
+def assigned_by(assign: Expression | None, scope: Scope) -> dict[str, str] | None:
+    """Return the variables that an Assign sets, each as JSON."""
+    if assign is None:
+        return None
+    values = assign.evaluate(scope)
+    assert isinstance(values, dict)
+    return {name: encode(value) for name, value in values.items()}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _output_path(state: State, document: Document, scope: Scope) -> Document:
+    if state.output_path is None:
+        return document
+    return Document.of(state.output_path.evaluate(scope.on(document.value)))
+
+
+def _around(scope: Scope, raw: Document, document: Document) -> Scope:
+    return scope if document is raw else scope.on(document.value)

@@ -1,0 +1,151 @@
+"""The states that one chain goes through by itself: Pass, Succeed, Fail, Choice, Wait and Task."""
+
+from forebay.languages.asl import texts
+from forebay.languages.asl.contract import Frame, Phase, StartTask, TaskKey, TimerKind
+from forebay.languages.asl.data_flow import arguments_of, effective_input, leave_with, pass_on
+from forebay.languages.asl.document import Document
+from forebay.languages.asl.failures import ErrorName, StateFailure
+from forebay.languages.asl.machine import (
+    ChoiceBody,
+    Expression,
+    FailBody,
+    PassBody,
+    State,
+    SucceedBody,
+    TaskBody,
+    WaitBody,
+)
+from forebay.languages.asl.run import Run
+from forebay.languages.asl.scope import Scope
+from forebay.languages.asl.timestamps import parse_timestamp
+from forebay.languages.asl.transitions import check_size, leave
+
+SECONDS_MAX = 99_999_999
+
+
+def do_pass(run: Run, frame: Frame, state: State, body: PassBody) -> None:
+    """Leave with the Result, or with the input."""
+    raw, scope = run.input_of(frame), run.scope(frame)
+    arguments = arguments_of(state, raw, scope)
+    result = arguments if body.result is None else Document.of(body.result.evaluate(scope))
+    leave(run, frame, leave_with(state, raw, result, scope))
+
+
+def do_succeed(run: Run, frame: Frame, state: State, body: SucceedBody) -> None:
+    """Leave, and end the chain."""
+    del body
+    raw, scope = run.input_of(frame), run.scope(frame)
+    document = effective_input(state, raw, scope)
+    leave(run, frame, pass_on(state, document, scope, rule=None, next_state=None))
+
+
+def do_fail(run: Run, frame: Frame, state: State, body: FailBody) -> None:
+    """Fail the chain with the state's error and cause."""
+    scope = run.scope(frame)
+    error = None if body.error is None else _text(body.error.evaluate(scope), "Error", state)
+    cause = None if body.cause is None else _text(body.cause.evaluate(scope), "Cause", state)
+    raise StateFailure(error or "", cause, is_own=False)
+
+
+def _text(value: object, field: str, state: State) -> str:
+    if isinstance(value, str):
+        return value
+    error = ErrorName.QUERY_EVALUATION_ERROR if state.query_language == "JSONata" else ErrorName.RUNTIME
+    raise StateFailure(error, f"The {field} field of the Fail state must be a string.")
+
+
+def do_choice(run: Run, frame: Frame, state: State, body: ChoiceBody) -> None:
+    """Leave by the first rule that applies, or by default."""
+    raw, scope = run.input_of(frame), run.scope(frame)
+    document = effective_input(state, raw, scope)
+    seeing = scope if document is raw else scope.on(document.value)
+    rule = next((one for one in body.rules if one.condition.holds(seeing)), None)
+    following = rule.next if rule is not None else body.default
+    if following is None:
+        raise StateFailure(ErrorName.NO_CHOICE_MATCHED, texts.NO_CHOICE_MATCHED)
+    leave(run, frame, pass_on(state, document, scope, rule=rule, next_state=following))
+
+
+def do_wait(run: Run, frame: Frame, state: State, body: WaitBody) -> None:
+    """Wait for the state's time, or leave at once when it has passed."""
+    raw, scope = run.input_of(frame), run.scope(frame)
+    document = effective_input(state, raw, scope)
+    seeing = scope if document is raw else scope.on(document.value)
+    seconds = _wait_seconds(run, body, seeing)
+    if seconds <= 0:
+        finish_wait(run, frame)
+        return
+    key = run.next_key(frame.id)
+    run.change(frame.id, phase=Phase.WAITING)
+    run.set_timer(key, TimerKind.WAIT, seconds)
+
+
+def finish_wait(run: Run, frame: Frame) -> None:
+    """Leave a Wait state whose time has come."""
+    state = run.definition(frame)
+    raw, scope = run.input_of(frame), run.scope(frame)
+    leave(run, frame, pass_on(state, effective_input(state, raw, scope), scope, rule=None, next_state=state.next))
+
+
+def _wait_seconds(run: Run, body: WaitBody, scope: Scope) -> float:
+    if body.seconds is not None:
+        return whole_seconds(body.seconds, scope, "Seconds")
+    assert body.timestamp is not None
+    value = body.timestamp.evaluate(scope)
+    at = parse_timestamp(value) if isinstance(value, str) else None
+    if at is None:
+        raise StateFailure(
+            ErrorName.RUNTIME,
+            f"The Timestamp parameter does not reference a valid ISO-8601 extended offset date-time format string: {value}",
+        )
+    return at - run.environment.now
+
+
+def whole_seconds(expression: Expression, scope: Scope, field: str) -> int:
+    """Return a number of seconds that a field gives.
+
+    Raises:
+        StateFailure: it is no whole number, or out of range.
+    """
+    value = expression.evaluate(scope)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SECONDS_MAX:
+        raise StateFailure(ErrorName.RUNTIME, f"The {field} parameter does not reference an integer value: {value}")
+    return value
+
+
+def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
+    """Start the task, with its timers."""
+    key = run.next_key(frame.id)
+    frame = run.frames[frame.id]
+    raw, scope = run.input_of(frame), run.scope(frame)
+    arguments = arguments_of(state, raw, scope)
+    check_size(run, state, arguments)
+    timeout = None if body.timeout_seconds is None else whole_seconds(body.timeout_seconds, scope, "TimeoutSeconds")
+    heartbeat = None
+    if body.heartbeat_seconds is not None:
+        heartbeat = whole_seconds(body.heartbeat_seconds, scope, "HeartbeatSeconds")
+    credentials = None if body.credentials is None else Document.of(body.credentials.evaluate(scope)).text
+    run.owe(
+        StartTask(
+            key,
+            state.name,
+            body.resource,
+            arguments.text,
+            timeout,
+            heartbeat,
+            credentials,
+            entered_event_id=frame.entered_event_id,
+            retry_count=sum(frame.retries),
+        )
+    )
+    run.change(frame.id, phase=Phase.WORKING)
+    _set_limits(run, key, timeout, heartbeat)
+
+
+def _set_limits(run: Run, key: TaskKey, timeout: int | None, heartbeat: int | None) -> None:
+    if timeout is not None:
+        run.set_timer(key, TimerKind.TIMEOUT, timeout)
+    if heartbeat is not None:
+        run.set_timer(key, TimerKind.HEARTBEAT, heartbeat)

@@ -1,0 +1,138 @@
+"""Fields of JSONPath states: single paths, and payload templates whose names end in `.$`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forebay.languages.asl import texts
+from forebay.languages.asl.document import encode
+from forebay.languages.asl.failures import ErrorName, StateFailure
+from forebay.languages.asl.intrinsics import is_intrinsic, parse_intrinsic
+from forebay.languages.asl.machine import Expression
+from forebay.languages.asl.paths import Path, parse_path, place
+from forebay.languages.asl.scope import ABSENT, Scope
+
+DYNAMIC = ".$"
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A value that depends on nothing."""
+
+    value: object
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return the value."""
+        del scope
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class PathField:
+    """A field that is a path. `field` is its name in error texts."""
+
+    path: Path
+    field: str
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return what the path leads to."""
+        value = self.path.find(scope)
+        if value is ABSENT:
+            searched = scope.context if self.path.root == "$$" else scope.document
+            raise StateFailure(ErrorName.RUNTIME, texts.path_not_found(self.path.text, self.field, encode(searched)))
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyObject:
+    """What a null InputPath or OutputPath gives."""
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return an empty object."""
+        del scope
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTemplate:
+    """An object with at least one member that depends on the data."""
+
+    members: tuple[tuple[str, Expression], ...]
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return the object with every member evaluated."""
+        return {name: value.evaluate(scope) for name, value in self.members}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayTemplate:
+    """An array with at least one element that depends on the data."""
+
+    elements: tuple[Expression, ...]
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return the array with every element evaluated."""
+        return [element.evaluate(scope) for element in self.elements]
+
+
+def compile_path(text: str, field: str) -> Expression:
+    """Compile a path or an intrinsic function call.
+
+    Raises:
+        InvalidPath: it is neither.
+    """
+    if is_intrinsic(text):
+        return parse_intrinsic(text)
+    return PathField(parse_path(text), field)
+
+
+def compile_template(value: object) -> Expression:
+    """Compile a payload template.
+
+    Raises:
+        InvalidPath: a member whose name ends in `.$` holds no path.
+    """
+    if isinstance(value, Mapping):
+        members = tuple(_member(name, one) for name, one in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if all(isinstance(one, Static) for _, one in members):
+            return Static({name: one.value for name, one in members if isinstance(one, Static)})
+        return ObjectTemplate(members)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        elements = tuple(compile_template(one) for one in value)
+        if all(isinstance(one, Static) for one in elements):
+            return Static(value)
+        return ArrayTemplate(elements)
+    return Static(value)
+
+
+def _member(name: str, value: object) -> tuple[str, Expression]:
+    if name.endswith(DYNAMIC) and isinstance(value, str):
+        return name.removesuffix(DYNAMIC), compile_path(value, name)
+    return name, compile_template(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceResultPath:
+    """A ResultPath that names a place."""
+
+    text: str
+    keys: tuple[str | int, ...]
+
+    def place(self, document: object, result: object) -> object:
+        """Return the document with the result in its place."""
+        try:
+            return place(document, self.keys, result)
+        except LookupError:
+            raise StateFailure(
+                ErrorName.RESULT_PATH_MATCH_FAILURE,
+                f'Unable to apply step "{self.keys[-1] if self.keys else ""}" of ReferencePath {self.text} to input {encode(document)}',
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A null ResultPath: the result is dropped."""
+
+    def place(self, document: object, result: object) -> object:
+        """Return the document."""
+        del result
+        return document
