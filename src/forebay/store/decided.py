@@ -41,15 +41,15 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 class Decided:
     """Decides for command after command, and keeps what becomes of the items."""
 
-    __slots__ = ("_after", "_before", "kept_absent", "then")
+    __slots__ = ("_after", "_before", "relied_absent", "then")
 
     def __init__(self, before: Mapping[Name, Standing]) -> None:
         self._before = before
         self._after: dict[Name, Item | None] = {}
         # What is to run in the same commit, in order, a sequence for each command.
         self.then: list[Sequence[Command[Any]]] = []
-        # Items that are not there, on which commands about several items have relied.
-        self.kept_absent: set[Name] = set()
+        # Items that are not there and do not come, on which commands about several items have relied.
+        self.relied_absent: set[Name] = set()
 
     def run(self, command: WriteItems) -> Written:
         """Decide about a command's items, all or none."""
@@ -61,10 +61,10 @@ class Decided:
                 return Written(is_written=False, answers=answers)
         after = self._after
         for name, decision in zip(names, decisions, strict=True):
+            if len(names) > 1 and (decision.is_kept or decision.item is None) and name not in self._before:
+                self.relied_absent.add(name)
             if not decision.is_kept:
                 after[name] = decision.item
-            elif len(names) > 1 and name not in after and name not in self._before:
-                self.kept_absent.add(name)
             if decision.then:
                 self.then.append(decision.then)
         if command.then:

@@ -22,41 +22,55 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """Bounds, and the columns to order by (all of them backwards, where the query is)."""
+    """Bounds: what is equal, begin and end; and the columns to order by (backwards, where the query is)."""
 
-    bounds: tuple[Bound, ...]
+    fixed: tuple[Bound, ...]
+    begin: Bound | None
+    end: Bound | None
     order: tuple[str, ...]
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """All bounds."""
+        return (*self.fixed, *[bound for bound in (self.begin, self.end) if bound is not None])
+
+
+def columns_of(query: ReadItems) -> tuple[str, ...]:
+    """Return the columns that order what is read."""
+    return _ORDER if query.index is None else _INDEX_ORDER
 
 
 def plan_reading(query: ReadItems) -> Reading | None:
     """Return how to read; None when nothing can be found."""
-    order = _ORDER if query.index is None else _INDEX_ORDER
-    forward = not query.is_backward
-    if query.partition is None:
-        low = None if query.partition_low is None else Bound(order[:1], ">=", (query.partition_low,))
-        high = None if query.partition_high is None else Bound(order[:1], "<", (query.partition_high,))
-        fixed: tuple[Bound, ...] = ()
-    else:
-        sorts = query.sorts
-        low = None if sorts.low is None else Bound(order[1:2], ">" if sorts.is_low_excluded else ">=", (sorts.low,))
-        high = None if sorts.high is None else Bound(order[1:2], "<" if sorts.is_high_excluded else "<=", (sorts.high,))
-        fixed = (Bound(order[:1], "=", (query.partition,)),)
+    columns = columns_of(query)
+    is_backward = query.is_backward
+    fixed, low, high = _bounds(query, columns)
     after = _after(query)
     if after is not None and query.partition is not None:
         if after[0] != query.partition:
-            if (after[0] > query.partition) == forward:
+            if (after[0] < query.partition) == is_backward:
                 return None
             after = None
         else:
             after = after[1:]
-    order = order[len(fixed) :]
+    order = columns[len(fixed) :]
+    begin, end = (high, low) if is_backward else (low, high)
     if after is not None:
-        behind = Bound(order[: len(after)], ">" if forward else "<", after)
-        if forward:
-            low = _tighter(low, behind, is_low=True)
-        else:
-            high = _tighter(high, behind, is_low=False)
-    return Reading((*fixed, *[bound for bound in (low, high) if bound is not None]), order)
+        behind = Bound(order[: len(after)], "<" if is_backward else ">", after)
+        begin = behind if begin is None else _tighter(begin, behind, is_low=not is_backward)
+    return Reading(fixed, begin, end, order)
+
+
+def _bounds(query: ReadItems, columns: tuple[str, ...]) -> tuple[tuple[Bound, ...], Bound | None, Bound | None]:
+    """Return what is equal, the lower and the upper bound."""
+    if query.partition is None:
+        low = None if query.partition_low is None else Bound(columns[:1], ">=", (query.partition_low,))
+        high = None if query.partition_high is None else Bound(columns[:1], "<", (query.partition_high,))
+        return (), low, high
+    sorts = query.sorts
+    low = None if sorts.low is None else Bound(columns[1:2], ">" if sorts.is_low_excluded else ">=", (sorts.low,))
+    high = None if sorts.high is None else Bound(columns[1:2], "<" if sorts.is_high_excluded else "<=", (sorts.high,))
+    return (Bound(columns[:1], "=", (query.partition,)),), low, high
 
 
 def _after(query: ReadItems) -> tuple[bytes, ...] | None:
@@ -68,10 +82,8 @@ def _after(query: ReadItems) -> tuple[bytes, ...] | None:
     return (*position, query.after_item.partition, query.after_item.sort)
 
 
-def _tighter(bound: Bound | None, behind: Bound, *, is_low: bool) -> Bound:
+def _tighter(bound: Bound, behind: Bound, *, is_low: bool) -> Bound:
     """Return where the page goes on, unless it has not reached the range yet."""
-    if bound is None:
-        return behind
     there = behind.values[: len(bound.values)]
     is_before = there < bound.values if is_low else there > bound.values
     is_excluded = there == bound.values and bound.operator in {"<", ">"}

@@ -137,14 +137,6 @@ class Items(_Pair):
     def get(self, table, names):
         self.same(GetItems(table, tuple(names)))
 
-    @rule(table=tables, index=indexes, limit=st.integers(1, 4))
-    def drop_index(self, table, index, limit):
-        self.same(DropIndex(table, index, limit))
-
-    @rule(table=tables, limit=st.integers(1, 4))
-    def drop(self, table, limit):
-        self.same(DropItems(table, limit))
-
     @rule()
     def reopen(self):
         self.reopen_engine()
@@ -159,6 +151,14 @@ class Items(_Pair):
 
 
 class ShortKeys(Items):
+    @rule(table=tables, index=indexes, limit=st.integers(1, 4))
+    def drop_index(self, table, index, limit):
+        self.same(DropIndex(table, index, limit))
+
+    @rule(table=tables, limit=st.integers(1, 4))
+    def drop(self, table, limit):
+        self.same(DropItems(table, limit))
+
     @rule(table=tables, chosen=st.lists(writes(texts), min_size=1, max_size=4))
     def write(self, table, chosen):
         self._write(table, chosen)
@@ -178,6 +178,15 @@ class ShortKeys(Items):
 
 class LongKeys(Items):
     parts = long_texts
+
+    # In which order they go is the engine's affair where keys are long.
+    @rule(table=tables, index=indexes)
+    def drop_index(self, table, index):
+        self.same(DropIndex(table, index, 1000))
+
+    @rule(table=tables)
+    def drop(self, table):
+        self.same(DropItems(table, 1000))
 
     @rule(table=tables, chosen=st.lists(writes(long_texts), min_size=1, max_size=4))
     def write(self, table, chosen):

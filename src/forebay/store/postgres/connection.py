@@ -64,8 +64,8 @@ class StatementFailed(Exception):
     @property
     def is_conflict(self) -> bool:
         """Whether another transaction was in the way, so that running again helps."""
-        # serialization_failure, deadlock_detected, lock_not_available
-        return self.code in {"40001", "40P01", "55P03"}
+        # serialization_failure, deadlock_detected, lock_not_available; unique_violation: both have put the same item.
+        return self.code in {"40001", "40P01", "55P03", "23505"}
 
     @property
     def is_unavailable(self) -> bool:

@@ -31,8 +31,9 @@ from forebay.store.commands import (
     SendMessages,
     SettleTimers,
 )
-from forebay.store.plan import Handler, Handlers, either
-from forebay.store.postgres import changes, fifo, log, messages, receive, timers
+from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
+from forebay.store.plan import Handler, Handlers, Plan, either
+from forebay.store.postgres import changes, fifo, item_pages, items, log, messages, receive, timers
 from forebay.store.postgres.connection import Connection
 from forebay.store.postgres.session import Session
 
@@ -47,6 +48,9 @@ QUERIES: Mapping[type[Command[Any]], Asker] = {
     NextTimer: timers.next_due,
     CountTimers: timers.count,
     ListTimers: timers.list_timers,
+    GetItems: item_pages.get,
+    ReadItems: item_pages.read,
+    MeasureItems: item_pages.measure,
 }
 
 
@@ -58,9 +62,21 @@ def _asking(ask: Asker) -> Handler[Session]:
     return handle
 
 
+def _follow(session: Session, sequences: Sequence[Sequence[Command[Any]]]) -> None:
+    """Run what writes of items want in the same commit."""
+    plan = Plan(HANDLERS)
+    for commands in sequences:
+        plan.add(commands)
+    groups = plan.groups()
+    lock(session, [command for group in groups for command in group.commands])
+    for group in groups:
+        group.run(session)
+
+
 # In the order in which a commit runs them.
 HANDLERS: Handlers[Session] = Handlers(
     {
+        WriteItems: items.writing(_follow),
         SendMessages: either(messages.send, fifo.send),
         AppendLog: log.append,
         ChangeVisibility: messages.change_visibility,
@@ -79,6 +95,9 @@ HANDLERS: Handlers[Session] = Handlers(
         ForgetDuplicates: fifo.forget_duplicates,
         DropLog: log.drop,
         ExpireLog: log.expire,
+        IndexItems: items.enter,
+        DropIndex: items.drop_index,
+        DropItems: items.drop,
         **{query: _asking(ask) for query, ask in QUERIES.items()},
     }
 )
@@ -88,7 +107,9 @@ def lock(session: Session, commands: Sequence[Command[Any]]) -> None:
     """Take the locks that commands need."""
     shared: set[int] = set()
     alone: set[int] = set()
-    for command in commands:
+    # What decisions want to follow is not known yet; it is locked when it is (`_follow`).
+    following = [each for command in commands if isinstance(command, WriteItems) for each in command.then]
+    for command in (*commands, *following):
         queues = messages.queues_of(command)
         is_fifo = getattr(command, "is_fifo", None)
         if is_fifo is not None:

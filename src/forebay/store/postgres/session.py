@@ -19,6 +19,9 @@ SLOTS = 16
 
 TIME_MIN = -(1 << 62)
 
+# Stands for a table itself where its indexes are counted.
+ITSELF = -1
+
 # Scans begin at a lower bound, so as not to meet the dead rows before it again and again; as often as this, in
 # seconds, one begins at the very start, and finds what another node has put there.
 _FLOOR_SECONDS = 1.0
@@ -53,6 +56,14 @@ _SAVE_TIMERS = Statement(
     "int8",
     "text[]",
     "int8[]",
+)
+_SAVE_ITEMS = Statement(
+    "INSERT INTO item_count AS kept (slot, item_table, item_index, items, size) SELECT $1::int8, given.*"
+    " FROM unnest($2::int8[], $3::int8[], $4::int8[], $5::int8[]) AS given"
+    " ON CONFLICT (item_table, item_index, slot) DO UPDATE SET items = kept.items + excluded.items,"
+    " size = kept.size + excluded.size",
+    "int8",
+    *["int8[]"] * 4,
 )
 _SAVE_TENANTS = Statement(
     "INSERT INTO tenant_count AS kept (slot, queue, name, ready, delayed, in_flight, sent_at) SELECT $1::int8, given.*"
@@ -128,6 +139,8 @@ class Session:
         self._lock_base = (zlib.crc32(schema.encode()) & 0x3FFFFFFF) << 33
         self._counts: dict[int, list[int]] = {}
         self._timer_counts: dict[str, int] = {}
+        # By table and index: items and their size.
+        self._item_counts: dict[tuple[int, int], list[int]] = {}
         self._tenants: dict[tuple[int, str], list[int]] = {}
         self._locked: dict[int, bool] = {}
         self.groups = Groups(self.change, self.fetch_changed, self.lower_ready)
@@ -174,6 +187,14 @@ class Session:
         if change:
             self._timer_counts[kind] = self._timer_counts.get(kind, 0) + change
 
+    def count_items(self, table: int, index: int, items: int, size: int) -> None:
+        """Change how many items a table or an index lists, and their size."""
+        counts = self._item_counts.get((table, index))
+        if counts is None:
+            counts = self._item_counts[table, index] = [0, 0]
+        counts[0] += items
+        counts[1] += size
+
     def flush(self) -> None:
         """Send what is only in memory to the database, so that SQL sees it."""
         self.groups.flush()
@@ -190,6 +211,11 @@ class Session:
             totals = sorted(self._timer_counts.items())
             self.change(_SAVE_TIMERS, self.slot, *map(list, zip(*totals, strict=True)))
             self._timer_counts.clear()
+        if self._item_counts:
+            listed = sorted((*name, *counts) for name, counts in self._item_counts.items() if any(counts))
+            if listed:
+                self.change(_SAVE_ITEMS, self.slot, *map(list, zip(*listed, strict=True)))
+            self._item_counts.clear()
 
     # --- Statements and locks
 
@@ -303,6 +329,7 @@ class Session:
         self._counts.clear()
         self._tenants.clear()
         self._timer_counts.clear()
+        self._item_counts.clear()
         self.groups.forget()
         self.marked_fifo.clear()
         self._queue_floors.clear()

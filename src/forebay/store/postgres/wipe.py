@@ -8,7 +8,7 @@ from forebay.store.postgres.session import Session
 
 _TRUNCATE = Statement(
     "TRUNCATE queue_count, tenant_count, noisy_tenant, queue, message, message_group, duplicate, receive_attempt,"
-    " stream, entry, timer, timer_count, blob"
+    " stream, entry, timer, timer_count, item, item_entry, item_count, blob"
 )
 _KEYS = Statement(
     "SELECT kind, key FROM record WHERE value IS NOT NULL AND kind = ANY ($1::text[]) ORDER BY 1, 2", "text[]"
