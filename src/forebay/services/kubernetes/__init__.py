@@ -1,0 +1,36 @@
+"""Kubernetes' API, as far as event-driven scaling needs it, before the local cluster in `forebay.scaling.cluster`.
+
+Reading order: `server` (who may ask, and who answers), `ask` (a request taken apart), `discovery`, `openapi`,
+`reads` (get, list, watch), `writes` (create, update, patch, delete), `scales`, `logs`, `tables` (what kubectl prints).
+
+Left out on purpose: kinds that no part of scaling uses (Services, Ingresses, volumes and so on do not exist here, and
+the API says so), `exec`, `attach` and `port-forward`, roles (who has a key may do everything), and protobuf.
+"""
+
+from forebay.core.shapes import ServiceModel
+from forebay.operations.platform import Platform
+from forebay.operations.service import Parts, Service
+from forebay.scaling.cluster.cluster import open_cluster
+from forebay.services.kubernetes.server import ApiServer
+
+MODEL = ServiceModel(
+    name="kubernetes",
+    service_id="Kubernetes",
+    signing_name="kubernetes",
+    endpoint_prefix="kubernetes",
+    api_version="v1",
+    protocols=("rest-json",),
+    operations={},
+)
+
+
+async def build(platform: Platform) -> Parts:
+    """Open the cluster and its API."""
+    cluster = await open_cluster(platform)
+    server = ApiServer(platform, cluster.objects, {}, {})
+    return Parts(
+        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain,), close=(cluster.close,)
+    )
+
+
+SERVICE = Service("kubernetes", MODEL, (), build, ("kubernetes",))
