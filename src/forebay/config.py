@@ -70,6 +70,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sqs_fifo_limits: Annotated[
         bool, _setting("Whether FIFO queues refuse what is above AWS's call rates (300 a second for each action).")
     ] = False
+    smtp: Annotated[
+        str | None,
+        _setting(
+            "Mail server for topics' subscriptions of mail addresses: `smtp://`, `smtps://` or `smtp+tls://`, with "
+            "`user:password@` where it wants that. Without it, mails go to the local outbox only."
+        ),
+    ] = None
+    mail_sender: Annotated[str, _setting("Address that topics' mails are from.")] = "no-reply@sns.forebay"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _setting("Least level that is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], _setting("Form of log lines on standard error.")] = "text"
 
@@ -105,6 +113,8 @@ def check_config(config: Config) -> Config:
     """
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise ConfigError("TLS needs both a certificate and its key: set tls-certificate and tls-key.")
+    if config.smtp is not None and config.smtp.partition("://")[0] not in {"smtp", "smtps", "smtp+tls"}:
+        raise ConfigError("The mail server (smtp) is none of smtp://..., smtps://... and smtp+tls://....")
     if config.host not in _LOOPBACK:
         if config.credentials is None:
             raise ConfigError(

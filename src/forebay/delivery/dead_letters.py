@@ -17,7 +17,7 @@ _NO_RETRY = RetryPolicy(0, 0)
 def dead_letter(
     delivery: Delivery, payload: str, attributes: Mapping[str, MessageAttribute], *, letter_id: str, now: float
 ) -> Delivery:
-    """Return the delivery that takes a payload to the dead-letter queue of one that has failed; it needs to have one."""
+    """Return the delivery that takes a payload to the dead-letter queue of one that has failed."""
     assert delivery.dead_letter is not None, "callers ask first"
     return replace(
         delivery,

@@ -6,7 +6,6 @@ settles it: done, again later, or the sender's follow-up (dead letter).
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -231,7 +230,7 @@ class Dispatcher:
     async def _put_off(self, timer: ClaimedTimer, delivery: Delivery, later: Later) -> None:
         """Have a delivery wait for its turn; that is no attempt."""
         waiting = msgspec.structs.replace(delivery, turn_at=later.turn_at)
-        settlement = Settlement(timer.key, timer.epoch, math.ceil(later.at * 1000), msgspec.json.encode(waiting))
+        settlement = Settlement(timer.key, timer.epoch, int(later.at * 1000), msgspec.json.encode(waiting))
         await self._store.submit([SettleTimers(KIND, (settlement,))])
 
     async def _keep_lease(self, timer: ClaimedTimer) -> None:

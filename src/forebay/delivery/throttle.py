@@ -11,7 +11,7 @@ from collections import Counter
 import msgspec
 
 from forebay.core.clock import Clock
-from forebay.delivery.contract import Delivery, Throttle
+from forebay.delivery.contract import Delivery
 from forebay.store.contract import Store, Transaction
 from forebay.store.records import Kind, record_key
 

@@ -103,6 +103,22 @@ def test_unsubscribe_url_ends_the_subscription(sns: Any, topic: str, endpoint: E
     assert sns.list_subscriptions()["Subscriptions"] == []
 
 
+def test_end_of_a_subscription_is_told_and_can_be_taken_back(sns: Any, topic: str, endpoint: Endpoint) -> None:
+    arn = confirmed(sns, topic, endpoint)
+    sns.unsubscribe(SubscriptionArn=arn)
+    headers, body = endpoint.wait(2)
+    told = json.loads(body)
+    assert headers["x-amz-sns-message-type"] == told["Type"] == "UnsubscribeConfirmation"
+    assert told["Message"].startswith(f"You have chosen to deactivate subscription {arn}.")
+    verify(told, ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"))
+    assert sns.list_subscriptions()["Subscriptions"] == []
+    urllib.request.urlopen(told["SubscribeURL"]).close()
+    assert sns.list_subscriptions()["Subscriptions"][0]["SubscriptionArn"] == arn
+    sns.publish(TopicArn=topic, Message="again")
+    _, body = endpoint.wait(3)
+    assert json.loads(body)["Message"] == "again"
+
+
 def test_raw_message_is_posted_as_it_is(sns: Any, topic: str, endpoint: Endpoint) -> None:
     confirmed(sns, topic, endpoint, RawMessageDelivery="true")
     sns.publish(TopicArn=topic, Message="plain")

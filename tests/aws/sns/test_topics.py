@@ -80,7 +80,7 @@ def test_attributes_are_set_and_taken_back(sns: Any, topic: str) -> None:
     assert effective["http"]["defaultHealthyRetryPolicy"]["numRetries"] == 5
     assert refusal(lambda: change("Nope", "1")) == (INVALID, "Invalid parameter: AttributeName")
     assert refusal(lambda: change("SignatureVersion", "3"))[0] == INVALID
-    assert refusal(lambda: change("ArchivePolicy", "{}"))[0] == "NotImplemented"
+    assert refusal(lambda: change("ArchivePolicy", "{}")) == (INVALID, "Invalid parameter: AttributeName")
 
 
 def test_topics_are_listed_by_pages_and_only_in_their_region(node: RunningNode, sns: Any) -> None:

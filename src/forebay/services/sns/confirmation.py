@@ -1,4 +1,4 @@
-"""The message that asks an endpoint to confirm its subscription."""
+"""The messages that ask an endpoint to confirm its subscription, and tell it of the end of one."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -8,45 +8,67 @@ import msgspec
 from forebay.delivery.contract import Delivery, RetryPolicy
 from forebay.services.sns import limits
 from forebay.services.sns.message import format_time
-from forebay.services.sns.publisher import MESSAGE_ID, MESSAGE_TYPE, Publisher
+from forebay.services.sns.publisher import CONFIRMATION, ENDPOINT, MESSAGE_ID, MESSAGE_TYPE, Publisher
 from forebay.services.sns.signing import STRONG
-from forebay.services.sns.subscription import HTTP, Subscription
+from forebay.services.sns.subscription import HTTP, THROUGH_SUBSCRIPTION, Subscription
 
-CONFIRMATION = "SubscriptionConfirmation"
+FAREWELL = "UnsubscribeConfirmation"
 _RETRY = RetryPolicy(limits.CONFIRMATION_ATTEMPTS, limits.CONFIRMATION_SECONDS)
 
 
 async def confirmation_delivery(subscription: Subscription, publisher: Publisher, now: float) -> Delivery | None:
     """Return the delivery that asks an endpoint to confirm, or None where there is no way to ask it."""
-    is_http = subscription.protocol in HTTP
-    if not is_http and subscription.protocol != "sqs":
+    text = (
+        f"You have chosen to subscribe to the topic {subscription.topic.arn()}.\n"
+        "To confirm the subscription, visit the SubscribeURL included in this message."
+    )
+    return await _delivery(subscription, publisher, now, CONFIRMATION, text)
+
+
+async def farewell_delivery(subscription: Subscription, publisher: Publisher, now: float) -> Delivery | None:
+    """Return the delivery that tells an HTTP endpoint that it was unsubscribed, and how to take that back."""
+    if subscription.protocol not in HTTP:
+        return None
+    text = (
+        f"You have chosen to deactivate subscription {subscription.arn()}.\n"
+        "To cancel this operation and restore the subscription, visit the SubscribeURL included in this message."
+    )
+    return await _delivery(subscription, publisher, now, FAREWELL, text)
+
+
+async def _delivery(
+    subscription: Subscription, publisher: Publisher, now: float, message_type: str, text: str
+) -> Delivery | None:
+    is_through = subscription.protocol in THROUGH_SUBSCRIPTION
+    if not is_through and subscription.protocol != "sqs":
         return None
     message_id = publisher.new_id()
     topic_arn = subscription.topic.arn()
     members = {
-        "Type": CONFIRMATION,
+        "Type": message_type,
         "MessageId": message_id,
         "Token": subscription.token,
         "TopicArn": topic_arn,
-        "Message": (
-            f"You have chosen to subscribe to the topic {topic_arn}.\n"
-            "To confirm the subscription, visit the SubscribeURL included in this message."
-        ),
+        "Message": text,
         "SubscribeURL": publisher.url(
             f"Action=ConfirmSubscription&TopicArn={quote(topic_arn, safe=':')}&Token={subscription.token}"
         ),
         "Timestamp": format_time(now),
     }
     signed = await publisher.sign(_text_to_sign(members), "1", STRONG)
+    parameters = {MESSAGE_TYPE: message_type, MESSAGE_ID: message_id}
+    if message_type == FAREWELL:
+        # The subscription is not there any more when this is sent.
+        parameters[ENDPOINT] = subscription.endpoint
     return Delivery(
         publisher.new_id(),
         subscription.arn(),
-        subscription.arn() if is_http else subscription.endpoint,
+        subscription.arn() if is_through else subscription.endpoint,
         _document({**members, **signed}),
         now,
         _RETRY,
         message_id,
-        parameters={MESSAGE_TYPE: CONFIRMATION, MESSAGE_ID: message_id} if is_http else {},
+        parameters=parameters if is_through else {},
     )
 
 

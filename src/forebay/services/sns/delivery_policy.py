@@ -109,7 +109,9 @@ def check_topic_delivery_policy(text: str) -> None:
     http = policy.get("http")
     if not isinstance(http, dict):
         raise invalid_parameter("DeliveryPolicy: http must be present")
-    _check_retry(cast("dict[str, Any]", http).get("defaultHealthyRetryPolicy"))
+    members = cast("dict[str, Any]", http)
+    _check_retry(members.get("defaultHealthyRetryPolicy"))
+    _check_throttle(members.get("defaultThrottlePolicy"), "defaultThrottlePolicy")
 
 
 def check_subscription_delivery_policy(text: str) -> None:
@@ -118,7 +120,9 @@ def check_subscription_delivery_policy(text: str) -> None:
     Raises:
         InvalidParameter: it is none.
     """
-    _check_retry(_parsed(text).get("healthyRetryPolicy"))
+    policy = _parsed(text)
+    _check_retry(policy.get("healthyRetryPolicy"))
+    _check_throttle(policy.get("throttlePolicy"), "throttlePolicy")
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -153,6 +157,14 @@ def _check_retry(given: object) -> None:
             f"DeliveryPolicy: healthyRetryPolicy.numRetries must be between 0 and {_RETRIES_MAX} "
             "and not less than the sum of its phases"
         )
+
+
+def _check_throttle(given: object, name: str) -> None:
+    if given is None:
+        return
+    rate: object = cast("dict[str, object]", given).get("maxReceivesPerSecond", 1) if isinstance(given, dict) else None
+    if not isinstance(rate, int) or isinstance(rate, bool) or rate < 1:
+        raise invalid_parameter(f"DeliveryPolicy: {name}.maxReceivesPerSecond must be an integer of at least 1")
 
 
 def _compact(value: object) -> str:

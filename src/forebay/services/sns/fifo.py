@@ -14,8 +14,10 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from forebay.services.sns import limits
+from forebay.services.sns.archive import archived
 from forebay.services.sns.message import Publication
 from forebay.services.sns.publisher import Publisher
+from forebay.services.sns.subscription import SUBSCRIPTION, Subscription
 from forebay.services.sns.topic_index import LiveTopic
 from forebay.store.commands import Command, PutTimers, Timer
 from forebay.store.contract import Store, Transaction
@@ -56,15 +58,54 @@ class FifoPublisher:
         if lock is None:
             lock = self._locks[topic_key] = asyncio.Lock()
         async with lock:
-            numbers = await self._store.transact(
-                lambda transaction: _next_numbers(transaction, topic_key, publications)
-            )
-            prepared: list[tuple[str, Publication, list[Command[Any]]]] = []
-            for publication, number in zip(publications, numbers, strict=True):
-                numbered = _numbered(publication, number)
-                commands = await self._publisher.commands_for(numbered, live, numbered.message_id, trace_header)
-                prepared.append((_key(live, numbered), numbered, commands))
-            return await self._store.transact(lambda transaction: [_accept(transaction, *one) for one in prepared])
+            while True:
+                replaying = frozenset(live.replaying)
+                prepared = await self._prepare(publications, live, topic_key, trace_header)
+
+                def commit(
+                    transaction: Transaction, replaying: frozenset[str] = replaying, prepared: _Prepared = prepared
+                ) -> list[Publication]:
+                    _check_replaying(transaction, replaying)
+                    return [_accept(transaction, *one) for one in prepared]
+
+                try:
+                    return await self._store.transact(commit)
+                except _ReplayIsOver as over:
+                    # It has ended since: the subscription gets this message like all others.
+                    live.put(over.subscription.key(), over.subscription)
+
+    async def _prepare(
+        self, publications: Sequence[Publication], live: LiveTopic, topic_key: str, trace_header: str | None
+    ) -> "_Prepared":
+        """Return messages with their numbers and the commands by which they are taken, each with its key."""
+        numbers = await self._store.transact(lambda transaction: _next_numbers(transaction, topic_key, publications))
+        topic = live.topic
+        prepared: _Prepared = []
+        for publication, number in zip(publications, numbers, strict=True):
+            numbered = _numbered(publication, number)
+            commands = await self._publisher.commands_for(numbered, live, numbered.message_id, trace_header)
+            if topic.archive is not None:
+                commands.append(archived(numbered, topic.archive, topic.archive_days))
+            prepared.append((_key(live, numbered), numbered, commands))
+        return prepared
+
+
+_Prepared = list[tuple[str, Publication, list[Command[Any]]]]
+
+
+class _ReplayIsOver(Exception):
+    """A subscription that was passed over because of its replay takes new messages again."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        super().__init__(subscription.subscription_id)
+        self.subscription = subscription
+
+
+def _check_replaying(transaction: Transaction, keys: frozenset[str]) -> None:
+    for key in keys:
+        subscription = transaction.records.find(SUBSCRIPTION, key)
+        if subscription is not None and subscription.takes_new:
+            raise _ReplayIsOver(subscription)
 
 
 def _next_numbers(transaction: Transaction, topic_key: str, publications: Sequence[Publication]) -> list[int]:

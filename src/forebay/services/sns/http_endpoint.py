@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from forebay.delivery.contract import Delivered, Delivery, Outcome, Rejected, Retry
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
-from forebay.services.sns.publisher import MESSAGE_ID, MESSAGE_TYPE, NOTIFICATION
-from forebay.services.sns.subscription import SUBSCRIPTION, Subscription, subscription_key
-from forebay.services.sns.topic import TOPIC, Topic
+from forebay.services.sns.publisher import CONFIRMATION, ENDPOINT, MESSAGE_ID, MESSAGE_TYPE, NOTIFICATION
+from forebay.services.sns.subscription import SUBSCRIPTION, subscription_key
+from forebay.services.sns.topic import TOPIC, TopicAddress
 from forebay.store.contract import Store
 
 if TYPE_CHECKING:
@@ -32,31 +32,34 @@ class HttpEndpoints:
     async def post(self, delivery: Delivery) -> Outcome:
         """Post a delivery to the endpoint of the subscription that is its target."""
         subscription = await self._store.find(SUBSCRIPTION, subscription_key(delivery.target))
-        topic = None if subscription is None else await self._store.find(TOPIC, subscription.topic.key())
-        if subscription is None or topic is None:
+        url = delivery.parameters.get(ENDPOINT, "" if subscription is None else subscription.endpoint)
+        if not url:
             return Rejected("NO_RESOURCE", "Subscription does not exist")
-        return await self._post(delivery, subscription, topic)
+        topic_arn = delivery.target.rpartition(":")[0]
+        topic = await self._store.find(TOPIC, TopicAddress.parse(topic_arn).key())
+        own, of_topic = (None if one is None else one.attributes.get("DeliveryPolicy") for one in (subscription, topic))
+        policy = effective_policy(of_topic, own)
+        is_raw = subscription is not None and subscription.is_raw
+        return await self._post(delivery, url, policy, _headers(delivery, topic_arn, policy, is_raw=is_raw))
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _post(self, delivery: Delivery, subscription: Subscription, topic: Topic) -> Outcome:
+    async def _post(
+        self, delivery: Delivery, url: str, policy: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Outcome:
         # As in API Gateway's integrations: loading takes a fifth of a second, for which no other request waits.
         if self._session is None:
             await asyncio.to_thread(importlib.import_module, "aiohttp")
         import aiohttp  # noqa: PLC0415 - see above
 
-        policy = effective_policy(topic.attributes.get("DeliveryPolicy"), subscription.attributes.get("DeliveryPolicy"))
-        headers = _headers(delivery, subscription, policy)
         session = self._open()
         try:
             async with (
                 asyncio.timeout(limits.HTTP_SECONDS_MAX),
-                session.post(
-                    subscription.endpoint, data=delivery.payload.encode(), headers=headers, allow_redirects=False
-                ) as answer,
+                session.post(url, data=delivery.payload.encode(), headers=headers, allow_redirects=False) as answer,
             ):
                 status = answer.status
         except TimeoutError:
@@ -80,19 +83,19 @@ class HttpEndpoints:
         return self._session
 
 
-def _headers(delivery: Delivery, subscription: Subscription, policy: Mapping[str, Any]) -> dict[str, str]:
+def _headers(delivery: Delivery, topic_arn: str, policy: Mapping[str, Any], *, is_raw: bool) -> dict[str, str]:
     message_type = delivery.parameters.get(MESSAGE_TYPE, NOTIFICATION)
     headers = {
         "Content-Type": policy["requestPolicy"]["headerContentType"],
         "User-Agent": "Amazon Simple Notification Service Agent",
         "x-amz-sns-message-type": message_type,
         "x-amz-sns-message-id": delivery.parameters.get(MESSAGE_ID, ""),
-        "x-amz-sns-topic-arn": subscription.topic.arn(),
+        "x-amz-sns-topic-arn": topic_arn,
     }
-    if message_type == NOTIFICATION:
-        headers["x-amz-sns-subscription-arn"] = subscription.arn()
-        if subscription.is_raw:
-            headers["x-amz-sns-rawdelivery"] = "true"
+    if message_type != CONFIRMATION:
+        headers["x-amz-sns-subscription-arn"] = delivery.target
+    if message_type == NOTIFICATION and is_raw:
+        headers["x-amz-sns-rawdelivery"] = "true"
     return headers
 
 

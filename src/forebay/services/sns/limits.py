@@ -20,6 +20,9 @@ FILTER_COMBINATIONS_MAX = 150
 FILTER_NUMBER_MAX = 1_000_000_000
 FILTER_POLICIES_PER_TOPIC_MAX = 200
 FIFO_SUBSCRIPTIONS_MAX = 100
+# Above 256 KiB a topic has at most 100 subscriptions, of queues, functions and Firehose only (SetTopicAttributes).
+LARGE_SUBSCRIPTIONS_MAX = 100
+ARCHIVE_DAYS_MAX = 365
 
 # "For AWS managed endpoints ... 100,015 times over 23 days" ("Amazon SNS message delivery retries").
 MANAGED_ATTEMPTS = 100_015
@@ -31,6 +34,14 @@ DEDUPLICATION_SECONDS = 300
 DEDUPLICATION_BATCH = 500
 DEDUPLICATION_LEASE_SECONDS = 60.0
 DEDUPLICATION_POLL_SECONDS = 60.0
+
+# A mail server's time for one mail, and the replayer's own bounds: how many replays take a step in one turn, how long a
+# step may hold one, and how many messages it takes.
+SMTP_SECONDS_MAX = 30.0
+REPLAYS_PER_STEP = 10
+REPLAY_LEASE_SECONDS = 30.0
+REPLAY_POLL_SECONDS = 60.0
+REPLAY_BATCH = 100
 
 # Above this many subscriptions of a topic, the trace of a message does not say why each did not want it.
 EXPLAINED_MAX = 20

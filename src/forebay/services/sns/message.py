@@ -52,6 +52,7 @@ class Publication(msgspec.Struct, frozen=True):
     group: str | None = None
     deduplication: str | None = None
     sequence_number: str | None = None
+    is_replayed: bool = False
 
     def body_for(self, protocol: str) -> str:
         """Return the text that subscribers of a protocol get."""
@@ -123,6 +124,8 @@ def envelope(publication: Publication, body: str, signed: Mapping[str, str], uns
     members |= signed
     members["UnsubscribeURL"] = unsubscribe_url
     lines = [f'  "{name}" : {_text(value)}' for name, value in members.items()]
+    if publication.is_replayed:
+        lines.append('  "Replayed" : true')
     if publication.attributes:
         attributes = ",\n".join(
             f'    {_text(name)} : {{"Type":{_text(value.data_type)},"Value":{_text(_shown(value))}}}'

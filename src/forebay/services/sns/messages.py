@@ -11,6 +11,7 @@ from forebay.services.sns import limits
 from forebay.services.sns.errors import invalid_parameter, no_topic, not_implemented
 from forebay.services.sns.fifo import FifoPublisher
 from forebay.services.sns.message import Entry, Publication, check_batch_id, check_entry, read_bodies
+from forebay.services.sns.phone_numbers import check_phone_number
 from forebay.services.sns.publisher import Publisher
 from forebay.services.sns.topic import Topic, TopicAddress
 from forebay.services.sns.topic_index import LiveTopic, TopicIndex
@@ -117,6 +118,7 @@ def _address(call: Call, request: api.PublishInput) -> TopicAddress:
     if len(given) > 1:
         raise invalid_parameter("TopicArn or TargetArn or PhoneNumber Reason: only one of them can be given")
     if request.phone_number:
+        check_phone_number(request.phone_number)
         raise not_implemented("Messages to phone numbers are")
     arn = request.topic_arn or request.target_arn or ""
     if ":endpoint/" in arn:

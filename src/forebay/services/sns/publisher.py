@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from forebay.api import sns as api
+from forebay.core.arn import Arn
 from forebay.core.ids import Ids
-from forebay.delivery.contract import Delivery, MessageAttribute, RetryPolicy
+from forebay.delivery.contract import Delivered, Delivery, MessageAttribute, RetryPolicy, Throttle
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Step, Trace
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
 from forebay.services.sns.signing import FAST, STRONG, Signer
-from forebay.services.sns.subscription import HTTP
+from forebay.services.sns.status_log import StatusLog
+from forebay.services.sns.subscription import HTTP, THROUGH_SUBSCRIPTION
 from forebay.services.sns.topic_index import LiveSubscription, LiveTopic, Seen
 from forebay.store.commands import Command
 
@@ -26,7 +30,10 @@ CERTIFICATES = "certificates"
 # Parameters of a delivery to an HTTP endpoint that become headers.
 MESSAGE_TYPE = "MessageType"
 MESSAGE_ID = "MessageId"
+# The URL of an endpoint whose subscription is not there any more.
+ENDPOINT = "Endpoint"
 NOTIFICATION = "Notification"
+CONFIRMATION = "SubscriptionConfirmation"
 
 _MANAGED = RetryPolicy(
     limits.MANAGED_ATTEMPTS, limits.MANAGED_AGE_SECONDS, backoff_seconds_max=limits.MANAGED_BACKOFF_SECONDS_MAX
@@ -36,13 +43,14 @@ _MANAGED = RetryPolicy(
 class Publisher:
     """Turns messages into commands. Holds no state of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a node gives
         self,
         deliveries: Deliveries,
         trace: Trace,
         ids: Ids,
         signer: Signer,
         endpoint: Callable[[], str],
+        status_log: StatusLog,
         *,
         is_traced: bool,
     ) -> None:
@@ -51,6 +59,7 @@ class Publisher:
         self._ids = ids
         self._signer = signer
         self._endpoint = endpoint
+        self._status_log = status_log
         self._is_traced = is_traced
 
     async def commands_for(
@@ -62,9 +71,28 @@ class Publisher:
         commands: list[Command[Any]] = []
         if self._is_traced:
             commands += self._trace_of(publication, seen, live, matched, event_id)
+        return commands + await self.send(publication, live, matched, event_id, trace_header)
+
+    async def send(
+        self,
+        publication: Publication,
+        live: LiveTopic,
+        matched: Sequence[LiveSubscription],
+        event_id: str,
+        trace_header: str | None = None,
+    ) -> list[Command[Any]]:
+        """Return the commands by which subscriptions take a message."""
         run = _Run(self, publication, live, event_id, trace_header)
         deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
-        return commands + await self._deliveries.commands_for(deliveries)
+        if _QUEUE_LOG in live.topic.attributes:
+            deliveries += await self._logged(deliveries)
+        return await self._deliveries.commands_for(deliveries)
+
+    async def _logged(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Return the status log's entries about deliveries that queues take at once; others tell when they end."""
+        at_once = [one for one in deliveries if one.throttle is None and Arn.parse(one.target).service == "sqs"]
+        entries = [await self._status_log.entry(one, Delivered(), "sqs") for one in at_once]
+        return [entry for entry in entries if entry is not None]
 
     async def sign(self, text: str, version: str, bits: int) -> Mapping[str, str]:
         """Return the members of a message's signature."""
@@ -101,8 +129,9 @@ class Publisher:
         return [*self._trace.record(event_id, steps)]
 
 
+_QUEUE_LOG = "SQSSuccessFeedbackRoleArn"
 _VERSION = api.MODEL.api_version
-_SENT = HTTP | {"sqs", "lambda"}
+_SENT = THROUGH_SUBSCRIPTION | {"sqs", "lambda"}
 
 
 class _Run:
@@ -124,11 +153,11 @@ class _Run:
         # A FIFO topic's ids mean nothing to a standard queue; a standard topic's group is its fair queues' tenant.
         group = publication.group if to_fifo or not self._topic.is_fifo else None
         is_http = subscription.protocol in HTTP
+        is_through = subscription.protocol in THROUGH_SUBSCRIPTION
         return Delivery(
             self._publisher.new_id(),
             subscription.arn,
-            # An HTTP endpoint is reached through its subscription, which knows how.
-            subscription.arn if is_http else subscription.endpoint,
+            subscription.arn if is_through else subscription.endpoint,
             await self._payload(subscription),
             publication.at,
             self._retry(subscription) if is_http else _MANAGED,
@@ -139,6 +168,7 @@ class _Run:
             deduplication=publication.deduplication if to_fifo else None,
             parameters={MESSAGE_ID: publication.message_id} if is_http else {},
             dead_letter=subscription.dead_letter,
+            throttle=self._throttle(subscription),
         )
 
     async def _payload(self, subscription: LiveSubscription) -> str:
@@ -157,8 +187,19 @@ class _Run:
         # When it is tried again, the endpoint's rules say after each failure.
         return RetryPolicy(retry_rules(policy).num_retries, limits.MANAGED_AGE_SECONDS, 0.0, 0.0)
 
+    def _throttle(self, subscription: LiveSubscription) -> Throttle | None:
+        """Return the subscription's own limits; for an HTTP endpoint those of its throttle policy as well."""
+        if subscription.protocol not in HTTP:
+            return subscription.throttle
+        policy = effective_policy(self._topic.attributes.get("DeliveryPolicy"), subscription.delivery_policy)
+        given: Mapping[str, Any] = policy["throttlePolicy"] or {}
+        per_second: float | None = given.get("maxReceivesPerSecond")
+        if per_second is None or (subscription.throttle is not None and subscription.throttle.per_second is not None):
+            return subscription.throttle
+        return replace(subscription.throttle or Throttle(), per_second=float(per_second))
+
     async def _signature(self, body: str, protocol: str) -> Mapping[str, str]:
-        bits = STRONG if protocol in HTTP else FAST
+        bits = STRONG if protocol in THROUGH_SUBSCRIPTION else FAST
         found = self._signed.get((body, bits))
         if found is None:
             version = self._topic.attributes.get("SignatureVersion", "1")

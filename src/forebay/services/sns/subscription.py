@@ -1,6 +1,7 @@
 """A subscription: what is kept of it, and the rules on its endpoint and attributes."""
 
 import json
+import math
 import re
 from typing import Any, cast
 
@@ -8,8 +9,11 @@ import msgspec
 
 from forebay.api import sns as api
 from forebay.core.arn import Arn
+from forebay.core.errors import ServiceError
+from forebay.delivery.contract import Throttle
 from forebay.operations.call import Call
 from forebay.services.sns import filter_policy
+from forebay.services.sns.archive_policy import Replay, read_replay_policy
 from forebay.services.sns.delivery_policy import check_subscription_delivery_policy
 from forebay.services.sns.errors import invalid_parameter, no_subscription, not_implemented
 from forebay.services.sns.topic import TopicAddress
@@ -18,12 +22,18 @@ from forebay.store.records import Kind, record_key
 PROTOCOLS = ("http", "https", "email", "email-json", "sms", "sqs", "application", "lambda", "firehose")
 HTTP = frozenset({"http", "https"})
 EMAIL = frozenset({"email", "email-json"})
+# Those that are reached through their subscription, which knows how: deliveries have its ARN as their target.
+THROUGH_SUBSCRIPTION = HTTP | EMAIL
+_LARGE = frozenset({"sqs", "lambda", "firehose"})
 _ABSENT = frozenset({"application", "firehose"})
 _RAW = HTTP | {"sqs", "firehose"}
 _FIFO = frozenset({"sqs"})
+# Forebay's own: how many messages a second the endpoint gets, and how many at once.
+PER_SECOND = "ForebayMaxPerSecond"
+CONCURRENCY = "ForebayMaxConcurrency"
 _NAMES = frozenset({
     "DeliveryPolicy", "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy", "ReplayPolicy",
-    "SubscriptionRoleArn",
+    "SubscriptionRoleArn", PER_SECOND, CONCURRENCY,
 })  # fmt: skip
 _PHONE = re.compile(r"\+?[0-9][0-9 ().-]{4,20}")
 _ID = re.compile(r"[0-9a-f-]{36}")
@@ -45,6 +55,7 @@ class Subscription(msgspec.Struct, frozen=True):
     # Whether whoever confirmed it wants that only they can take it back.
     needs_authentication: bool = False
     was_authenticated: bool = True
+    replay: Replay | None = None
 
     def key(self) -> str:
         """Return the key of its record."""
@@ -66,6 +77,25 @@ class Subscription(msgspec.Struct, frozen=True):
         return json.loads(policy)["deadLetterTargetArn"] if policy else None
 
     @property
+    def takes_new(self) -> bool:
+        """Whether it gets what is published now: not while it is replaying, nor after a replay with an end."""
+        if self.is_pending or (self.replay is not None and self.replay.is_under_way):
+            return False
+        is_over = self.replay is not None and self.replay.status == "Completed"
+        policy = self.attributes.get("ReplayPolicy") if is_over else None
+        return policy is None or read_replay_policy(policy).until_at is None
+
+    @property
+    def throttle(self) -> Throttle | None:
+        """How many messages the endpoint gets at most."""
+        per_second, concurrency = self.attributes.get(PER_SECOND), self.attributes.get(CONCURRENCY)
+        if per_second is None and concurrency is None:
+            return None
+        return Throttle(
+            None if per_second is None else float(per_second), None if concurrency is None else int(concurrency)
+        )
+
+    @property
     def scope(self) -> str:
         """What its filter policy looks at."""
         return self.attributes.get("FilterPolicyScope", filter_policy.ATTRIBUTES)
@@ -82,6 +112,9 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 SUBSCRIPTION = Kind("sns.subscription", Subscription)
+# Those that were ended and can be brought back, by topic and token; the timer ends that.
+ENDED = Kind("sns.ended_subscription", Subscription)
+ENDED_TIMER = "sns.ended_subscription"
 
 
 def subscription_key(text: str) -> str:
@@ -140,7 +173,24 @@ def check_endpoint(protocol: str, endpoint: str | None, *, is_fifo: bool) -> str
     return endpoint
 
 
-def check_new_attributes(attributes: dict[str, str], protocol: str) -> dict[str, str]:
+def check_takes_large(protocol: str) -> None:
+    """Check that subscriptions of a protocol take messages above 256 KiB; AWS's text is not known.
+
+    Raises:
+        InvalidParameter: they do not.
+    """
+    if protocol not in _LARGE:
+        raise invalid_parameter(
+            f"MaximumMessageSize Reason: Protocol {protocol} does not support messages larger than 262144 bytes"
+        )
+
+
+def too_many_subscriptions() -> ServiceError:
+    """Return the answer about one subscription too many."""
+    return api.SubscriptionLimitExceededException("Subscription limit exceeded for this topic")
+
+
+def check_new_attributes(attributes: dict[str, str], protocol: str, *, is_fifo: bool) -> dict[str, str]:
     """Return the attributes that Subscribe was given in the form in which they are kept.
 
     Raises:
@@ -151,24 +201,26 @@ def check_new_attributes(attributes: dict[str, str], protocol: str) -> dict[str,
     for name in sorted(attributes, key=lambda name: name != "FilterPolicyScope"):
         if name not in _NAMES:
             raise invalid_parameter("Attributes Reason: Unknown attribute: " + name)
-        kept = with_attribute(kept, name, attributes[name], protocol, where="Attributes")
+        kept = with_attribute(kept, name, attributes[name], protocol, is_fifo=is_fifo, where="Attributes")
     return kept
 
 
 def with_attribute(
-    attributes: dict[str, str], name: str, value: str, protocol: str, where: str = "AttributeValue"
+    attributes: dict[str, str], name: str, value: str, protocol: str, *, is_fifo: bool, where: str = "AttributeValue"
 ) -> dict[str, str]:
     """Return attributes with one set, or taken away by an empty text.
 
     Raises:
         InvalidParameter: the name is unknown, or the value cannot be.
     """
-    if name == "ReplayPolicy":
-        raise not_implemented("Replays of FIFO topics (ReplayPolicy) are")
     if name not in _NAMES:
         raise invalid_parameter("AttributeName")
+    if value and name == "ReplayPolicy" and not is_fifo:
+        raise invalid_parameter(f"{where} Reason: ReplayPolicy: only supported by subscriptions of FIFO topics")
+    if value and is_fifo and name in {PER_SECOND, CONCURRENCY}:
+        raise invalid_parameter(f"{where} Reason: {name}: FIFO topics keep the order of their messages")
     rest = {known: text for known, text in attributes.items() if known != name}
-    if not value or (name == "FilterPolicy" and value.strip() == "{}"):
+    if not value or (name in {"FilterPolicy", "ReplayPolicy"} and value.strip() == "{}"):
         return rest
     _check_value(rest, name, value, protocol, where)
     return {**rest, name: value.lower() if name == "RawMessageDelivery" else value}
@@ -184,12 +236,31 @@ def _check_value(rest: dict[str, str], name: str, value: str, protocol: str, whe
             scope = rest.get("FilterPolicyScope", filter_policy.ATTRIBUTES)
             if problem := filter_policy.find_problem(value, scope):
                 raise invalid_parameter(f"{where} Reason: FilterPolicy: {problem}")
+        case "ForebayMaxPerSecond" | "ForebayMaxConcurrency":
+            _check_positive(name, value, where, float if name == PER_SECOND else int)
+        case _:
+            _check_document(name, value)
+
+
+def _check_document(name: str, value: str) -> None:
+    match name:
         case "RedrivePolicy":
             _check_redrive(value)
         case "DeliveryPolicy":
             check_subscription_delivery_policy(value)
+        case "ReplayPolicy":
+            read_replay_policy(value)
         case _:
             pass
+
+
+def _check_positive(name: str, value: str, where: str, kind: type[float | int]) -> None:
+    try:
+        number = kind(value)
+    except ValueError:
+        number = 0
+    if not 0 < number < math.inf:
+        raise invalid_parameter(f"{where} Reason: {name}: Invalid value [{value}]. Must be a number above 0.")
 
 
 def _check_raw(value: str, protocol: str, where: str) -> None:

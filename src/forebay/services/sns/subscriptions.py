@@ -1,5 +1,9 @@
 """Operations on subscriptions: subscribe, confirm, unsubscribe, list, attributes."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 from msgspec.structs import replace
 
 from forebay.api import sns as api
@@ -7,23 +11,30 @@ from forebay.core.arn import Arn
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.sns import limits
-from forebay.services.sns.confirmation import confirmation_delivery
+from forebay.services.sns.archive import REPLAY_TIMER, ReplayPlace
+from forebay.services.sns.archive_policy import Replay
+from forebay.services.sns.confirmation import confirmation_delivery, farewell_delivery
 from forebay.services.sns.delivery_policy import subscription_delivery_policy
 from forebay.services.sns.errors import invalid_parameter, no_topic
 from forebay.services.sns.pages import page
 from forebay.services.sns.publisher import Publisher
 from forebay.services.sns.subscription import (
+    ENDED,
+    ENDED_TIMER,
     HTTP,
     SUBSCRIPTION,
     Subscription,
     check_endpoint,
     check_new_attributes,
+    check_takes_large,
     load_subscription,
     subscription_key,
+    too_many_subscriptions,
     with_attribute,
 )
 from forebay.services.sns.topic import TOPIC, Topic, TopicAddress, load_topic
-from forebay.store.records import key_prefix
+from forebay.store.commands import Command, DeleteTimers, PutTimers, Timer
+from forebay.store.records import key_prefix, record_key
 
 _TOKEN_DIGITS = 256
 
@@ -67,23 +78,28 @@ def confirm_subscription(call: Call, request: api.ConfirmSubscriptionInput) -> a
             )
             call.records.put(SUBSCRIPTION, key, confirmed)
         return api.ConfirmSubscriptionResponse(subscription_arn=subscription.arn())
+    restored = _restore(call, address, request.token)
+    if restored is not None:
+        return api.ConfirmSubscriptionResponse(subscription_arn=restored.arn())
     raise invalid_parameter("Token")
 
 
 @operation
-def unsubscribe(call: Call, request: api.UnsubscribeInput) -> None:
-    """End a subscription; one that is not there is no error."""
+async def unsubscribe(call: Call, request: api.UnsubscribeInput) -> None:
+    """End a subscription; one that is not there is no error.
+
+    An HTTP endpoint is told, with a token by which it can take that back for three days.
+    """
     key = subscription_key(request.subscription_arn)
-    subscription = call.records.find(SUBSCRIPTION, key)
+    subscription = await call.look(lambda inner: inner.reader.find(SUBSCRIPTION, key))
     if subscription is None:
         return
     if subscription.needs_authentication and not call.caller.access_key:
         raise api.AuthorizationErrorException("Unsubscribing from this subscription requires authentication")
-    call.records.delete(SUBSCRIPTION, key)
-    topic = call.records.find(TOPIC, subscription.topic.key())
-    if topic is not None:
-        counted = replace(topic, deleted_subscriptions=topic.deleted_subscriptions + 1)
-        call.records.put(TOPIC, subscription.topic.key(), counted)
+    ended = replace(subscription, token=call.ids.hex(_TOKEN_DIGITS))
+    delivery = None if ended.is_pending else await farewell_delivery(ended, call.part(Publisher), call.now)
+    commands = [] if delivery is None else await call.deliveries.commands_for([delivery])
+    await call.transact(lambda inner: _unsubscribe(inner, ended, commands))
 
 
 @operation(readonly=True)
@@ -131,6 +147,8 @@ def get_subscription_attributes(
         topic_policy = topic.attributes.get("DeliveryPolicy") if topic else None
         own_policy = subscription.attributes.get("DeliveryPolicy")
         shown["EffectiveDeliveryPolicy"] = subscription_delivery_policy(topic_policy, own_policy)
+    if subscription.replay is not None:
+        shown["ReplayStatus"] = subscription.replay.status
     return api.GetSubscriptionAttributesResponse(attributes=shown)
 
 
@@ -139,10 +157,44 @@ def set_subscription_attributes(call: Call, request: api.SetSubscriptionAttribut
     """Change one attribute of a subscription; an empty value takes it away."""
     subscription = load_subscription(call, request.subscription_arn)
     name, value = request.attribute_name, request.attribute_value or ""
-    attributes = with_attribute(subscription.attributes, name, value, subscription.protocol)
+    is_fifo = subscription.topic.name.endswith(".fifo")
+    attributes = with_attribute(subscription.attributes, name, value, subscription.protocol, is_fifo=is_fifo)
     if name == "FilterPolicy" and value and "FilterPolicy" not in subscription.attributes:
         _check_filter_count(call, subscription.topic)
-    call.records.put(SUBSCRIPTION, subscription.key(), replace(subscription, attributes=attributes))
+    subscription = replace(subscription, attributes=attributes)
+    if name == "ReplayPolicy":
+        subscription = _with_replay(call, subscription)
+    call.records.put(SUBSCRIPTION, subscription.key(), subscription)
+
+
+def _unsubscribe(call: Call, subscription: Subscription, farewell: Sequence[Command[Any]]) -> None:
+    """Delete a subscription; with a farewell, it is kept aside under its token."""
+    if not call.records.delete(SUBSCRIPTION, subscription.key()):
+        return
+    call.apply(DeleteTimers(REPLAY_TIMER, (subscription.key(),)))
+    topic = call.records.find(TOPIC, subscription.topic.key())
+    if topic is not None:
+        counted = replace(topic, deleted_subscriptions=topic.deleted_subscriptions + 1)
+        call.records.put(TOPIC, subscription.topic.key(), counted)
+    if farewell:
+        key = record_key(subscription.topic.key(), subscription.token)
+        call.records.put(ENDED, key, replace(subscription, replay=None))
+        until_ms = call.now_ms + limits.CONFIRMATION_SECONDS * 1000
+        call.apply(PutTimers((Timer(ENDED_TIMER, key, until_ms, b""),)))
+    for command in farewell:
+        call.apply(command)
+
+
+def _restore(call: Call, address: TopicAddress, token: str) -> Subscription | None:
+    """Bring a subscription back that was ended, by the token of its farewell."""
+    key = record_key(address.key(), token)
+    ended = call.records.find(ENDED, key)
+    if ended is None:
+        return None
+    call.records.delete(ENDED, key)
+    call.apply(DeleteTimers(ENDED_TIMER, (key,)))
+    call.records.put(SUBSCRIPTION, ended.key(), ended)
+    return ended
 
 
 def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -> tuple[Subscription, bool]:
@@ -150,7 +202,7 @@ def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -
     topic = call.records.find(TOPIC, address.key())
     is_fifo = address.name.endswith(".fifo")
     endpoint = check_endpoint(request.protocol, request.endpoint, is_fifo=is_fifo)
-    attributes = check_new_attributes(request.attributes or {}, request.protocol)
+    attributes = check_new_attributes(request.attributes or {}, request.protocol, is_fifo=is_fifo)
     if topic is None:
         raise no_topic()
     others = [one for _, one in call.records.list(SUBSCRIPTION, key_prefix(address.key()))]
@@ -159,13 +211,24 @@ def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -
             if request.attributes and attributes != other.attributes:
                 raise invalid_parameter("Attributes Reason: Subscription already exists with different attributes")
             return other, False
-    if is_fifo and len(others) >= limits.FIFO_SUBSCRIPTIONS_MAX:
-        raise api.SubscriptionLimitExceededException("Subscription limit exceeded for this topic")
+    _check_room(topic, request.protocol, len(others))
     if "FilterPolicy" in attributes:
         _check_filter_count(call, address)
     subscription = _new_subscription(call, topic, request.protocol, endpoint, attributes)
+    if "ReplayPolicy" in attributes:
+        subscription = _with_replay(call, subscription)
     call.records.put(SUBSCRIPTION, subscription.key(), subscription)
     return subscription, True
+
+
+def _check_room(topic: Topic, protocol: str, count: int) -> None:
+    """Check that a topic can have one more subscription."""
+    if topic.is_fifo and count >= limits.FIFO_SUBSCRIPTIONS_MAX:
+        raise too_many_subscriptions()
+    if topic.message_bytes_max > limits.MESSAGE_BYTES_DEFAULT:
+        check_takes_large(protocol)
+        if count >= limits.LARGE_SUBSCRIPTIONS_MAX:
+            raise too_many_subscriptions()
 
 
 def _new_subscription(
@@ -184,6 +247,25 @@ def _new_subscription(
         is_pending=is_pending,
         token=call.ids.hex(_TOKEN_DIGITS) if is_pending else "",
     )
+
+
+def _with_replay(call: Call, subscription: Subscription) -> Subscription:
+    """Return a subscription whose replay policy was set or taken away: a new replay begins, or none is left.
+
+    Raises:
+        InvalidParameter: the topic has no archive, or none that goes back so far.
+    """
+    policy = subscription.attributes.get("ReplayPolicy")
+    if policy is None:
+        call.apply(DeleteTimers(REPLAY_TIMER, (subscription.key(),)))
+        return replace(subscription, replay=None)
+    topic = call.records.find(TOPIC, subscription.topic.key())
+    if topic is None or topic.archive is None:
+        raise invalid_parameter("ReplayPolicy: the topic has no ArchivePolicy")
+    replay = Replay(call.ids.hex(16))
+    place = msgspec.json.encode(ReplayPlace(replay.replay_id))
+    call.apply(PutTimers((Timer(REPLAY_TIMER, subscription.key(), call.now_ms, place),)))
+    return replace(subscription, replay=replay)
 
 
 def _needs_confirmation(call: Call, protocol: str, endpoint: str) -> bool:

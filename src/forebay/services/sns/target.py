@@ -5,8 +5,8 @@ from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected
+from forebay.services.sns.endpoints import Endpoints
 from forebay.services.sns.fifo import FifoPublisher
-from forebay.services.sns.http_endpoint import HttpEndpoints
 from forebay.services.sns.message import Entry, Publication
 from forebay.services.sns.messages import new_publication
 from forebay.services.sns.publisher import Publisher
@@ -19,7 +19,7 @@ _INVALID_PARAMETER = "INVALID_PARAMETER"
 
 
 class TopicTarget:
-    """Publishes deliveries on topics, and sends messages to HTTP endpoints. A `Target`."""
+    """Publishes deliveries on topics, and sends messages to HTTP endpoints and mail addresses. A `Target`."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class TopicTarget:
         index: TopicIndex,
         publisher: Publisher,
         fifo: FifoPublisher,
-        endpoints: HttpEndpoints,
+        endpoints: Endpoints,
     ) -> None:
         self._endpoints = endpoints
         self._clock = clock
@@ -40,7 +40,7 @@ class TopicTarget:
     async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
         """Return the commands by which a topic takes the delivery, its own subscriptions' deliveries among them."""
         if _is_endpoint(delivery):
-            return Deferred()
+            return await self._endpoints.accept(delivery)
         found = await self._find(delivery)
         if isinstance(found, Rejected):
             return found
@@ -54,7 +54,7 @@ class TopicTarget:
     async def deliver(self, delivery: Delivery) -> Outcome:
         """Post a delivery to an HTTP endpoint, or publish it on a FIFO topic (where a second time is recognised)."""
         if _is_endpoint(delivery):
-            return await self._endpoints.post(delivery)
+            return await self._endpoints.deliver(delivery)
         found = await self._find(delivery)
         if isinstance(found, Rejected):
             return found

@@ -9,8 +9,9 @@ import msgspec
 from forebay.core.arn import Arn
 from forebay.operations.call import Call
 from forebay.services.sns import limits
+from forebay.services.sns.archive_policy import read_archive_policy
 from forebay.services.sns.delivery_policy import check_topic_delivery_policy, topic_delivery_policy
-from forebay.services.sns.errors import invalid_parameter, no_topic, not_implemented
+from forebay.services.sns.errors import invalid_parameter, no_topic
 from forebay.store.records import Kind, record_key
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -24,7 +25,7 @@ _FEEDBACK = frozenset(
     for protocol in ("HTTP", "Firehose", "Lambda", "Application", "SQS")
     for what in ("SuccessFeedbackRoleArn", "SuccessFeedbackSampleRate", "FailureFeedbackRoleArn")
 )
-_FIFO_ONLY = frozenset({"ContentBasedDeduplication", "FifoThroughputScope"})
+_FIFO_ONLY = frozenset({"ArchivePolicy", "ContentBasedDeduplication", "FifoThroughputScope"})
 _SETTABLE = _FEEDBACK | _FIFO_ONLY | {
     "DeliveryPolicy", "DisplayName", "KmsMasterKeyId", "MaximumMessageSize", "Policy", "SignatureVersion",
     "TracingConfig",
@@ -93,6 +94,9 @@ class Topic(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     data_protection: str = ""
     deleted_subscriptions: int = 0
+    # The archive's own part of its log's name, and since when there is one.
+    archive: str | None = None
+    archived_since: float = 0.0
 
     def address(self) -> TopicAddress:
         """Return where it stands."""
@@ -102,6 +106,12 @@ class Topic(msgspec.Struct, frozen=True):
     def is_fifo(self) -> bool:
         """Whether it keeps the order of its messages."""
         return self.name.endswith(".fifo")
+
+    @property
+    def archive_days(self) -> int:
+        """For how many days its messages are archived; 0 where they are not."""
+        policy = self.attributes.get("ArchivePolicy")
+        return read_archive_policy(policy) if policy else 0
 
     @property
     def message_bytes_max(self) -> int:
@@ -168,7 +178,7 @@ def check_new_attributes(attributes: dict[str, str]) -> dict[str, str]:
             if value.lower() not in {"true", "false"}:
                 raise invalid_parameter(f"FifoTopic Reason: Invalid value [{value}]. Must be true or false.")
             continue
-        if name not in _SETTABLE and name != "ArchivePolicy":
+        if name not in _SETTABLE:
             raise invalid_parameter(f"Attributes Reason: Unknown attribute {name}")
         kept |= check_attribute(name, value, is_fifo=is_fifo, where="Attributes")
     return kept
@@ -182,11 +192,9 @@ def check_attribute(name: str, value: str, *, is_fifo: bool, where: str = "Attri
     Raises:
         InvalidParameter: the name is unknown, or the value cannot be.
     """
-    if name == "ArchivePolicy":
-        raise not_implemented("Archives of FIFO topics (ArchivePolicy) are")
     if name not in _SETTABLE or (name in _FIFO_ONLY and not is_fifo):
         raise invalid_parameter("AttributeName" if where == "AttributeValue" else f"{where} Reason: {name}")
-    if not value:
+    if not value or (name == "ArchivePolicy" and value.strip() == "{}"):
         return {"DisplayName": ""} if name == "DisplayName" else {}
     if name in _CHOICES:
         return {name: _chosen(name, value, where)}
@@ -201,6 +209,8 @@ def _check_value(name: str, value: str, where: str) -> None:
         _check_number(name, value, where, 0, 100)
     elif name == "Policy":
         check_policy(value)
+    elif name == "ArchivePolicy":
+        read_archive_policy(value)
     elif name == "DeliveryPolicy":
         check_topic_delivery_policy(value)
     elif name == "DisplayName" and len(value) > limits.SUBJECT_CHARACTERS_MAX:

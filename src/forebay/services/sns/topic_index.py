@@ -10,6 +10,7 @@ from functools import cached_property
 
 import msgspec
 
+from forebay.delivery.contract import Throttle
 from forebay.languages.event_pattern import SNS_ATTRIBUTES, SNS_PAYLOAD, Mismatch, Pattern, RuleSet, explain_each
 from forebay.services.sns.filter_policy import BODY, attributes_document, body_document, compile_policy
 from forebay.services.sns.message import Publication
@@ -30,6 +31,7 @@ class LiveSubscription(msgspec.Struct, frozen=True):
     delivery_policy: str | None
     scope: str
     pattern: Pattern | None
+    throttle: Throttle | None = None
 
 
 class LiveTopic:
@@ -38,6 +40,8 @@ class LiveTopic:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self.subscriptions: dict[str, LiveSubscription] = {}
+        # Keys of those that get archived messages at present, and new ones when that is over.
+        self.replaying: set[str] = set()
         self._unfiltered: dict[str, LiveSubscription] = {}
         self._by_attributes: RuleSet[str] = RuleSet(SNS_ATTRIBUTES)
         self._by_body: RuleSet[str] = RuleSet(SNS_PAYLOAD)
@@ -45,9 +49,14 @@ class LiveTopic:
     def put(self, key: str, subscription: Subscription) -> None:
         """Add a subscription, or replace it; one that is not confirmed gets nothing."""
         self.remove(key)
-        if subscription.is_pending:
-            return
-        live = self.subscriptions[key] = compile_subscription(subscription)
+        if subscription.takes_new:
+            self.add(key, compile_subscription(subscription))
+        elif subscription.replay is not None and subscription.replay.is_under_way:
+            self.replaying.add(key)
+
+    def add(self, key: str, live: LiveSubscription) -> None:
+        """Add a subscription that is ready for messages."""
+        self.subscriptions[key] = live
         if live.pattern is None:
             self._unfiltered[key] = live
         else:
@@ -55,6 +64,7 @@ class LiveTopic:
 
     def remove(self, key: str) -> None:
         """Forget a subscription."""
+        self.replaying.discard(key)
         self.subscriptions.pop(key, None)
         self._unfiltered.pop(key, None)
         self._by_attributes.remove(key)
@@ -179,4 +189,5 @@ def compile_subscription(subscription: Subscription) -> LiveSubscription:
         subscription.attributes.get("DeliveryPolicy"),
         subscription.scope,
         compile_policy(policy, subscription.scope) if policy else None,
+        subscription.throttle,
     )
