@@ -1,7 +1,8 @@
 """CloudWatch's metrics as they are kept: any service writes data points, CloudWatch's operations read them.
 
 They stand here, below the services, because these do not know each other. A metric is a record (so that it can be
-listed) and a log, an entry for each data point; what was counted in one minute may come in several entries.
+listed) and a log, an entry for each data point; what was counted in one minute may come in several entries. Metrics of
+one thing that are always measured together are a bundle: one record and one log for all of them, an entry a minute.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,9 +42,17 @@ class MetricName(msgspec.Struct, frozen=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A metric that has (or had) data points."""
+    """A metric that has (or had) data points; with `bundled` all metrics of a bundle, of which `metric` has no name."""
 
     metric: MetricName
+    # Names and units, in the order in which entries have their values; it only ever grows at its end.
+    bundled: tuple[tuple[str, str], ...] = ()
+
+    def names(self) -> tuple[MetricName, ...]:
+        """Return the names of all metrics that this stands for."""
+        if not self.bundled:
+            return (self.metric,)
+        return tuple(msgspec.structs.replace(self.metric, name=name) for name, _ in self.bundled)
 
 
 METRIC = Kind("cloudwatch.metric", Metric)
@@ -64,8 +73,12 @@ class DataPoint(msgspec.Struct, frozen=True, array_like=True):
     samples: tuple[tuple[float, float], ...] = ()
 
 
+# What one entry of a bundle has of each metric: a single value; or count, sum, least and greatest; or nothing.
+BundledValue = float | tuple[float, float, float, float] | None
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(DataPoint).decode
+_decode_bundle = msgspec.msgpack.Decoder(tuple[BundledValue, ...]).decode
 
 
 def one_value(at_ms: int, value: float, unit: str) -> DataPoint:
@@ -82,9 +95,36 @@ def keep_points(transaction: Transaction, points: Mapping[MetricName, Sequence[D
             transaction.records.put(METRIC, name.key(), Metric(name))
 
 
+def bundle_entry(bundle: MetricName, at_ms: int, values: Sequence[BundledValue]) -> AppendLog:
+    """Return the command that keeps one minute of a bundle's metrics; the bundle's record must be there."""
+    entry = LogEntry(at_ms, _encode(values), at_ms + _KEPT_MS)
+    return AppendLog(bundle.stream(), (entry,))
+
+
 def read_points(
-    ask: Callable[[ReadLog], Sequence[StoredEntry]], name: MetricName, from_ms: int, until_ms: int
+    ask: Callable[[ReadLog], Sequence[StoredEntry]],
+    find: Callable[[str], Metric | None],
+    name: MetricName,
+    from_ms: int,
+    until_ms: int,
 ) -> Iterable[DataPoint]:
-    """Return a metric's data points of a time."""
+    """Return a metric's data points of a time; `find` looks for the record with a key."""
     query = ReadLog(name.stream(), READ_MAX, from_ms=from_ms, until_ms=until_ms)
-    return [_decode(entry.data) for entry in ask(query)]
+    points = [_decode(entry.data) for entry in ask(query)]
+    bundle = msgspec.structs.replace(name, name="")
+    known = find(bundle.key())
+    units = {} if known is None else dict(known.bundled)
+    if known is None or name.name not in units:
+        return points
+    index = [of_bundle for of_bundle, _ in known.bundled].index(name.name)
+    for entry in ask(msgspec.structs.replace(query, stream=bundle.stream())):
+        values = _decode_bundle(entry.data)
+        # An entry from before the bundle had the metric is shorter.
+        value = values[index] if index < len(values) else None
+        if value is not None:
+            points.append(_unbundled(entry.at_ms, value, units[name.name]))
+    return points
+
+
+def _unbundled(at_ms: int, value: float | tuple[float, float, float, float], unit: str) -> DataPoint:
+    return DataPoint(at_ms, *value, unit) if isinstance(value, tuple) else one_value(at_ms, value, unit)

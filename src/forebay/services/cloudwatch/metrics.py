@@ -52,8 +52,10 @@ def list_metrics(call: Call, request: api.ListMetricsInput) -> api.ListMetricsOu
         after = decode_token(request.next_token) if request.next_token else ""
     except ValueError:
         raise api.InvalidParameterValueException("Invalid nextToken") from None
-    found = call.reader.list(METRIC, key_prefix(call.account, call.region), after=after)
-    matching = [(key, known.metric) for key, known in found if _matches(known.metric, request)]
+    found = call.reader.list(METRIC, key_prefix(call.account, call.region))
+    # In the order of their keys, in which those of bundles stand among the others.
+    named = sorted((metric.key(), metric) for _, known in found for metric in known.names())
+    matching = [(key, metric) for key, metric in named if key > after and _matches(metric, request)]
     page = matching[:_LISTED_MAX]
     token = encode_token(page[-1][0]) if len(matching) > _LISTED_MAX else None
     return api.ListMetricsOutput(metrics=[_shown(metric) for _, metric in page], next_token=token)
@@ -134,7 +136,7 @@ def _read(
 ) -> Sequence[tuple[int, Bucket]]:
     """Return the periods that have data; the first begins at or before the start, as AWS rounds it down."""
     start_ms = int(span[0] // period_seconds) * period_seconds * 1000
-    points = read_points(call.ask, metric, start_ms, int(span[1] * 1000))
+    points = read_points(call.ask, lambda key: call.reader.find(METRIC, key), metric, start_ms, int(span[1] * 1000))
     return list(by_period(points, period_seconds, unit).items())
 
 

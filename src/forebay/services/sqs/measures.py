@@ -4,17 +4,19 @@ Source: the developer guide's "Available CloudWatch metrics for Amazon SQS"; a q
 last thing that happened to it.
 """
 
+from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import NamedTuple, cast
 
 import msgspec
 
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
-from forebay.operations.measures import MINUTE_MS, DataPoint, MetricName, keep_points, one_value
+from forebay.operations.measures import METRIC, MINUTE_MS, Metric, MetricName, bundle_entry
 from forebay.services.sqs.address import arn_key
 from forebay.services.sqs.queue import QUEUE, Queue
-from forebay.store.commands import CountMessages, PeekMessages
-from forebay.store.contract import Store, Transaction
+from forebay.store.commands import AppendLog, CountMessages, MessageCounts, PeekMessages
+from forebay.store.contract import Store, Transaction, View
 
 _ACTIVE_SECONDS = 6 * 3600
 
@@ -22,8 +24,22 @@ _ACTIVE_SECONDS = 6 * 3600
 _RECEIVES_COUNTED = 3
 _LOOK_MAX = 10
 
-# Queues that one transaction writes: some milliseconds, for which every sender waits.
-_WRITTEN_AT_ONCE = 10
+# Queues that are written together: some milliseconds, for which every sender waits.
+_WRITTEN_AT_ONCE = 64
+
+# Names and units, in the order of the values of an entry. New ones come last: older entries stay as they are.
+_METRICS = (
+    ("NumberOfMessagesSent", "Count"),
+    ("NumberOfMessagesReceived", "Count"),
+    ("NumberOfMessagesDeleted", "Count"),
+    ("NumberOfEmptyReceives", "Count"),
+    ("ApproximateNumberOfMessagesVisible", "Count"),
+    ("ApproximateNumberOfMessagesNotVisible", "Count"),
+    ("ApproximateNumberOfMessagesDelayed", "Count"),
+    ("ApproximateAgeOfOldestMessage", "Seconds"),
+    # Of queues to which something was ever sent.
+    ("SentMessageSize", "Bytes"),
+)
 
 
 class _Counts:
@@ -32,7 +48,7 @@ class _Counts:
     __slots__ = ("arn", "deleted", "empty", "last_at", "received", "sent", "size_max", "size_min", "size_sum")
 
     def __init__(self, queue: Queue) -> None:
-        self.arn = queue.arn()
+        self.arn = Arn.parse(queue.arn())
         self.last_at = 0.0
         self.clear()
 
@@ -42,10 +58,28 @@ class _Counts:
         self.size_sum = self.size_max = 0
         self.size_min = 1 << 62
 
+    def flows(self) -> "_Flows":
+        """Return what happened."""
+        sizes = (self.sent, self.size_sum, self.size_min, self.size_max) if self.sent else None
+        return _Flows(self.arn, (self.sent, self.received, self.deleted, self.empty), sizes)
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing has happened."""
         return not (self.sent or self.received or self.deleted or self.empty)
+
+
+class _Flows(NamedTuple):
+    """What happened to a queue in a minute: the first four metrics, and the last."""
+
+    arn: Arn
+    numbers: tuple[int, int, int, int]
+    sizes: tuple[float, float, float, float] | None
+
+    @property
+    def metrics(self) -> int:
+        """How many metrics the queue has for sure."""
+        return len(_METRICS) - (self.sizes is None)
 
 
 class QueueMeasures:
@@ -57,6 +91,8 @@ class QueueMeasures:
         self._store = store
         self._clock = clock
         self._counts: dict[int, _Counts] = {}
+        # How many metrics of each queue can be listed already.
+        self._known: dict[int, int] = {}
         self._minute_ms = self._this_minute_ms()
 
     def sent(self, queue: Queue, size_bytes: int) -> None:
@@ -98,15 +134,36 @@ class QueueMeasures:
                 counts.last_at = now
             elif now - counts.last_at > _ACTIVE_SECONDS:
                 del self._counts[number]
-        points = {number: _flows(counts, at_ms) for number, counts in self._counts.items()}
-        arns = {number: counts.arn for number, counts in self._counts.items()}
+                self._known.pop(number, None)
+        flows = [(number, counts.flows()) for number, counts in self._counts.items()]
         for counts in self._counts.values():
             counts.clear()
-        now_ms = int(now * 1000)
-        numbers = list(points)
-        for start in range(0, len(numbers), _WRITTEN_AT_ONCE):
-            some = {number: points[number] for number in numbers[start : start + _WRITTEN_AT_ONCE]}
-            await self._store.transact(partial(_write, flows=some, arns=arns, at_ms=at_ms, now_ms=now_ms))
+        for start in range(0, len(flows), _WRITTEN_AT_ONCE):
+            await self._write(flows[start : start + _WRITTEN_AT_ONCE], at_ms, int(now * 1000))
+
+    async def _write(self, flows: Sequence[tuple[int, _Flows]], at_ms: int, now_ms: int) -> None:
+        """Write a minute of some queues: few commands of one kind at a time, which the store runs together."""
+        there: list[tuple[int, _Flows]] = []
+        for number, of_queue in flows:
+            queue = await self._store.find(QUEUE, arn_key(of_queue.arn))
+            # The last minute of a queue that is deleted is of no use to anyone.
+            if queue is not None and queue.number == number:
+                there.append((number, of_queue))
+        if not there:
+            return
+        commands = tuple(CountMessages(number, now_ms) for number, *_ in there)
+        counts = cast("Sequence[MessageCounts]", await self._store.submit(commands))
+        full = [number for (number, _), one in zip(there, counts, strict=True) if any(msgspec.structs.astuple(one))]
+        ages = await self._store.view(partial(_ages, numbers=full, now_ms=now_ms))
+        unknown = {number: of_queue for number, of_queue in there if self._known.get(number, 0) < of_queue.metrics}
+        if unknown:
+            await self._store.transact(partial(_make_known, flows=unknown.values()))
+            self._known.update((number, of_queue.metrics) for number, of_queue in unknown.items())
+        entries: list[AppendLog] = []
+        for (number, of_queue), counted in zip(there, counts, strict=True):
+            levels = (counted.visible, counted.in_flight, counted.delayed, ages.get(number, 0))
+            entries.append(bundle_entry(_bundle(of_queue.arn), at_ms, (*of_queue.numbers, *levels, of_queue.sizes)))
+        await self._store.submit(tuple(entries))
 
     def _begin(self, queue: Queue) -> _Counts:
         counts = self._counts[queue.number] = _Counts(queue)
@@ -116,47 +173,25 @@ class QueueMeasures:
         return int(self._clock.now() // 60) * MINUTE_MS
 
 
-def _flows(counts: _Counts, at_ms: int) -> dict[str, DataPoint]:
-    points = {
-        "NumberOfMessagesSent": one_value(at_ms, counts.sent, "Count"),
-        "NumberOfMessagesReceived": one_value(at_ms, counts.received, "Count"),
-        "NumberOfMessagesDeleted": one_value(at_ms, counts.deleted, "Count"),
-        "NumberOfEmptyReceives": one_value(at_ms, counts.empty, "Count"),
-    }
-    if counts.sent:
-        sizes = (counts.sent, counts.size_sum, counts.size_min, counts.size_max)
-        points["SentMessageSize"] = DataPoint(at_ms, *sizes, "Bytes")
-    return points
+def _bundle(arn: Arn) -> MetricName:
+    return MetricName(arn.account, arn.region, "AWS/SQS", "", (("QueueName", arn.resource),))
 
 
-def _write(
-    transaction: Transaction,
-    flows: dict[int, dict[str, DataPoint]],
-    arns: dict[int, str],
-    at_ms: int,
-    now_ms: int,
-) -> None:
-    points: dict[MetricName, list[DataPoint]] = {}
-    for number, of_queue in flows.items():
-        arn = Arn.parse(arns[number])
-        queue = transaction.records.find(QUEUE, arn_key(arn))
-        if queue is None or queue.number != number:
-            # It is deleted; its last minute is of no use to anyone.
-            continue
-        blank = MetricName(arn.account, arn.region, "AWS/SQS", "", (("QueueName", arn.resource),))
-        for name, point in (of_queue | _levels(transaction, queue, at_ms, now_ms)).items():
-            points[msgspec.structs.replace(blank, name=name)] = [point]
-    keep_points(transaction, points)
+def _make_known(transaction: Transaction, flows: Iterable[_Flows]) -> None:
+    for of_queue in flows:
+        bundle = _bundle(of_queue.arn)
+        known = transaction.records.find(METRIC, bundle.key())
+        if known is None or len(known.bundled) < of_queue.metrics:
+            transaction.records.put(METRIC, bundle.key(), Metric(bundle, _METRICS[: of_queue.metrics]))
 
 
-def _levels(transaction: Transaction, queue: Queue, at_ms: int, now_ms: int) -> dict[str, DataPoint]:
-    counts = transaction.apply(CountMessages(queue.number, now_ms))
-    oldest = transaction.apply(PeekMessages(queue.number, 0, _LOOK_MAX))
-    sent_at = [one.sent_at_ms for one in oldest if one.receive_count < _RECEIVES_COUNTED and one.expires_at_ms > now_ms]
-    age_seconds = max(now_ms - min(sent_at), 0) // 1000 if sent_at else 0
-    return {
-        "ApproximateNumberOfMessagesVisible": one_value(at_ms, counts.visible, "Count"),
-        "ApproximateNumberOfMessagesNotVisible": one_value(at_ms, counts.in_flight, "Count"),
-        "ApproximateNumberOfMessagesDelayed": one_value(at_ms, counts.delayed, "Count"),
-        "ApproximateAgeOfOldestMessage": one_value(at_ms, age_seconds, "Seconds"),
-    }
+def _ages(view: View, numbers: Iterable[int], now_ms: int) -> dict[int, int]:
+    """Return how many seconds ago each queue's oldest message was sent."""
+    ages: dict[int, int] = {}
+    for number in numbers:
+        oldest = view.ask(PeekMessages(number, 0, _LOOK_MAX))
+        sent_at = [
+            one.sent_at_ms for one in oldest if one.receive_count < _RECEIVES_COUNTED and one.expires_at_ms > now_ms
+        ]
+        ages[number] = max(now_ms - min(sent_at), 0) // 1000 if sent_at else 0
+    return ages
