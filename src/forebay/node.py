@@ -43,6 +43,7 @@ CATALOG: Mapping[str, str] = {
     "apigatewayv2": "forebay.services.apigatewayv2",
     "cloudformation": "forebay.services.cloudformation",
     "cloudwatch": "forebay.services.cloudwatch",
+    "dynamodb": "forebay.services.dynamodb",
     "events": "forebay.services.events",
     "iam": "forebay.services.iam",
     "lambda": "forebay.services.lambda_",
@@ -54,6 +55,7 @@ CATALOG: Mapping[str, str] = {
     "sns": "forebay.services.sns",
     "sqs": "forebay.services.sqs",
     "ssm": "forebay.services.ssm",
+    "stepfunctions": "forebay.services.stepfunctions",
     "sts": "forebay.services.sts",
 }
 """Every service of a node, by its name in AWS's models."""

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 from forebay.core.convert import shape_from_wire, shape_to_wire, unknown_names
 from forebay.core.marks import (
     Empty,
+    Encoded,
     EventStream,
     Header,
     HeaderPrefix,
@@ -35,6 +36,7 @@ from forebay.core.marks import (
 
 __all__ = [
     "Empty",
+    "Encoded",
     "EventStream",
     "Header",
     "HeaderPrefix",

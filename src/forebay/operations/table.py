@@ -9,9 +9,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from forebay.core.decoding import new_json_decoder
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
-from forebay.core.shapes import ServiceModel, Shape, shape_from_wire, shape_to_wire
+from forebay.core.shapes import Encoded, ServiceModel, Shape, shape_from_wire, shape_to_wire
 from forebay.operations.call import Call, Caller
 from forebay.operations.platform import Platform
 from forebay.operations.service import Parts, Service, function_name, operation_mark
@@ -82,6 +83,11 @@ class OperationTable:
         Raises:
             ServiceError: the caller's answer, also where the operation is not implemented.
         """
+        output = await self.run_encoded(caller, service, operation, request)
+        return new_json_decoder(output.of).decode(output.body) if isinstance(output, Encoded) else output
+
+    async def run_encoded(self, caller: Caller, service: str, operation: str, request: Shape) -> Shape | None:
+        """Run an operation as `run` does, and return its output as it comes: it may be `Encoded`."""
         loaded = self._loaded.get(service) or await self._load(service)
         run = loaded.runs.get(operation)
         if run is None:

@@ -127,7 +127,7 @@ class Application:
             )
             caller = self._caller(request, identity, request_id)
             shape = plan.codec.decode(plan.operation, request, plan.labels)
-            output = await self._table.run(caller, plan.model.name, plan.operation.name, shape)
+            output = await self._table.run_encoded(caller, plan.model.name, plan.operation.name, shape)
             return plan.codec.encode(plan.operation, output, request_id)
         except Exception as failure:  # noqa: BLE001 - the dispatcher's catch; what is no ServiceError is logged
             error = _as_answer(failure, plan.operation.name, request_id)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -16,7 +17,7 @@ from forebay.core.decoding import new_json_decoder
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request, Response
 from forebay.core.schema import ListOf, MapOf, Node, Number, Time, schema_of
-from forebay.core.shapes import Empty, Operation, ServiceModel, Shape
+from forebay.core.shapes import Empty, Encoded, Operation, ServiceModel, Shape
 from forebay.core.timestamps import format_http_date, format_iso8601
 from forebay.wire.codecs.errors import error_members, error_type, json_plain, query_error
 
@@ -51,6 +52,8 @@ class JsonCodec:
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
         """Write the body, which is empty for an operation without output."""
         headers = (self._content_type, ("x-amzn-RequestId", request_id))
+        if type(output) is Encoded:
+            return Response(200, (*headers, ("x-amz-crc32", str(crc32(output.body)))), output.body)
         if output is None or operation.output is Empty:
             return Response(200, headers, b"")
         if is_plain(operation.output):

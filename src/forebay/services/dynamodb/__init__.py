@@ -1,0 +1,31 @@
+"""DynamoDB: tables, items and their streams.
+
+Reading order: `table` and `layout` (what is kept, and the keys), `writing` and `effects` (an item's write as a
+decision), `items`, `parameters`, `capacity` (operations on one item), `tables`, `table_checks`, `descriptions`,
+`indexing` (tables and what goes on in the background), `stream` (how a stream is kept).
+"""
+
+from forebay.api import dynamodb as api
+from forebay.operations.platform import Platform
+from forebay.operations.service import Duty, Parts, Service
+from forebay.services.dynamodb import items, tables
+from forebay.services.dynamodb.address import Layouts
+from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
+from forebay.services.dynamodb.measures import TableMeasures
+
+
+async def _build(platform: Platform) -> Parts:
+    store, clock = platform.store, platform.clock
+    measures = TableMeasures(store, clock)
+    return Parts(
+        duties=[
+            Duty(IndexWorker(store, clock), [("timers", INDEX_TIMER)]),
+            Duty(TableJanitor(store, clock), [("timers", DROP_TIMER)]),
+            Duty(measures),
+        ],
+        shared=[Layouts(store), measures],
+        close=[measures.flush],
+    )
+
+
+SERVICE = Service(name="dynamodb", model=api.MODEL, operations=[tables, items], build=_build)
