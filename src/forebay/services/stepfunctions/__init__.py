@@ -1,0 +1,92 @@
+"""Step Functions: state machines, their executions, activities.
+
+Reading order: `address` (names and ARNs), `state_machine`, `configuration`, `definition` and `activity` (what is kept
+of them), `state_machines`, `versions`, `aliases`, `activities`, `tags`, `definitions` (operations); then executions:
+`execution` and `rows` (what is kept, and where), `inbox` (what is handed to one), `transition` (what that leads to: the
+interpreter in `languages.asl` does the thinking), `engine` (one commit after the other), `calls` and `integrations`
+(calling tasks), `express` (without rows, in memory), `starting`, `executions`, `history`, `tasks` (operations),
+`notices`, `execution_log` and `measures` (who is told), `workers` (what is due), `target` (rules start executions).
+
+Left out, and answered with an error that says so: tasks of services that this node has not. Kept and shown, but without
+effect: roles (IAM is not enforced), KMS keys, and tracing.
+"""
+
+from forebay.api import stepfunctions as api
+from forebay.operations.platform import Platform
+from forebay.operations.service import Duty, Parts, Service
+from forebay.services.stepfunctions import (
+    activities,
+    aliases,
+    definitions,
+    executions,
+    history,
+    state_machines,
+    tags,
+    tasks,
+    versions,
+)
+from forebay.services.stepfunctions.activity_room import ActivityRoom
+from forebay.services.stepfunctions.calls import Calls
+from forebay.services.stepfunctions.deletion import DELETE
+from forebay.services.stepfunctions.engine import Engine
+from forebay.services.stepfunctions.execution_log import ExecutionLog
+from forebay.services.stepfunctions.express import ExpressRunner
+from forebay.services.stepfunctions.inbox import LEASE, TIMER
+from forebay.services.stepfunctions.integrations.dispatch import Integrations
+from forebay.services.stepfunctions.integrations.executions import start_child
+from forebay.services.stepfunctions.integrations.http import HttpTasks
+from forebay.services.stepfunctions.machines import Machines
+from forebay.services.stepfunctions.measures import Measures
+from forebay.services.stepfunctions.notices import Notices
+from forebay.services.stepfunctions.rows import ExecutionRows, open_tables
+from forebay.services.stepfunctions.starting import Starter
+from forebay.services.stepfunctions.target import StateMachineTarget
+from forebay.services.stepfunctions.workers import Deletion, DueEvents, Expiry
+
+
+async def _build(platform: Platform) -> Parts:
+    store, clock = platform.store, platform.clock
+    rows = ExecutionRows(await open_tables(store))
+    machines, http = Machines(store), HttpTasks(platform)
+    execution_log, measures = ExecutionLog(platform), Measures(store, clock)
+    engine = Engine(platform, rows, machines, Notices(platform, execution_log, measures))
+    integrations = Integrations(platform, http)
+    express = ExpressRunner(platform, integrations, execution_log, measures)
+    starter = Starter(platform, engine, machines, express)
+    calls = Calls(platform, engine, integrations)
+    room = ActivityRoom(store, clock, engine)
+    integrations.start_child = lambda task: start_child(platform, starter, task)
+    engine.outlets.call = calls.call
+    engine.outlets.cancel = calls.cancel
+    execution_log.duty = platform.start_worker(execution_log)
+    return Parts(
+        target=StateMachineTarget(starter),
+        duties=[
+            Duty(DueEvents(platform, engine), [("timers", TIMER)]),
+            Duty(calls, [("timers", LEASE)]),
+            Duty(Deletion(platform, rows, engine), [("timers", DELETE)]),
+            Duty(Expiry(platform, rows)),
+            Duty(measures),
+        ],
+        shared=[engine, rows, starter, room, integrations],
+        drain=[room.drain],
+        close=[execution_log.ship, measures.flush, http.close],
+    )
+
+
+SERVICE = Service(
+    name="stepfunctions",
+    model=api.MODEL,
+    operations=[
+        state_machines,
+        versions,
+        aliases,
+        activities,
+        tags,
+        definitions,
+        executions,
+        history,
+        tasks,
+    ],
+    build=_build,
+)

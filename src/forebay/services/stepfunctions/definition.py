@@ -1,0 +1,57 @@
+"""Definitions: checked as AWS checks them, and compiled for the interpreter."""
+
+from typing import Any, cast
+
+import msgspec
+
+from forebay.api import stepfunctions as api
+from forebay.languages.asl import Machine, Parsed, parse
+
+
+def check_definition(text: str, type_: api.StateMachineType) -> Machine:
+    """Return a definition, compiled.
+
+    Raises:
+        InvalidDefinition: it has faults; the text names each with its place.
+    """
+    parsed = parse(text, express=type_ == "EXPRESS")
+    if parsed.machine is None:
+        raise api.InvalidDefinition(parsed.invalid_definition_text)
+    return parsed.machine
+
+
+def compile_definition(text: str) -> Machine:
+    """Return a definition that was checked when it was kept, compiled."""
+    parsed: Parsed = parse(text)
+    assert parsed.machine is not None, "definitions are checked before they are kept"
+    return parsed.machine
+
+
+def part_of(text: str, label: str) -> str | None:
+    """Return the definition that the children of a distributed Map state run, or None where none has that label."""
+    found = _find_label(msgspec.json.decode(text, type=dict[str, Any]), label)
+    return None if found is None else msgspec.json.encode(found).decode()
+
+
+def references_of(text: str) -> dict[str, list[str]] | None:
+    """Return the variables that each state refers to, of states that refer to any; None where none does."""
+    machine = compile_definition(text)
+    references = {name: sorted(names) for name, names in machine.variable_references.items() if names}
+    return references or None
+
+
+def _find_label(chain: dict[str, Any], label: str) -> dict[str, Any] | None:
+    for name, state in cast("dict[str, dict[str, Any]]", chain.get("States") or {}).items():
+        processor = state.get("ItemProcessor")
+        if isinstance(processor, dict) and _label_of(name, state) == label:
+            return cast("dict[str, Any]", processor)
+        inner = [processor, state.get("Iterator"), *(state.get("Branches") or ())]
+        for each in inner:
+            found = _find_label(cast("dict[str, Any]", each), label) if isinstance(each, dict) else None
+            if found is not None:
+                return found
+    return None
+
+
+def _label_of(name: str, state: dict[str, Any]) -> str:
+    return str(state.get("Label") or name)

@@ -1,0 +1,173 @@
+"""SDK integrations, `aws-sdk:service:operation`: every operation that the node serves, through the operation table.
+
+Parameters and results have AWS's member names with a capital first letter, as the SDK for Java writes them; errors are
+named by the service and the exception (developer guide, "Learning to use AWS service SDK integrations").
+"""
+
+from typing import Any, cast
+
+import msgspec
+
+from forebay.core.convert import base64_text, plain, read_shape
+from forebay.core.errors import ServiceError
+from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, schema_of
+from forebay.core.shapes import Operation, Shape
+from forebay.core.timestamps import format_iso8601
+from forebay.operations.platform import Platform
+from forebay.services.stepfunctions.integrations.outcome import (
+    Begun,
+    Done,
+    Failed,
+    Outcome,
+    Task,
+    caller_for,
+    is_of_model,
+)
+
+# Services whose name in resources is not that of their model.
+_MODELS = {"cloudwatchlogs": "logs", "eventbridge": "events", "sfn": "stepfunctions"}
+# Service names as errors have them: those of the SDK for Java's clients.
+_CLIENTS = {
+    "apigateway": "ApiGateway",
+    "apigatewayv2": "ApiGatewayV2",
+    "cloudformation": "CloudFormation",
+    "cloudwatch": "CloudWatch",
+    "cloudwatchlogs": "CloudWatchLogs",
+    "dynamodb": "DynamoDb",
+    "dynamodbstreams": "DynamoDbStreams",
+    "eventbridge": "EventBridge",
+    "secretsmanager": "SecretsManager",
+}
+_RUNTIME = "States.Runtime"
+
+
+async def call_sdk(platform: Platform, task: Task) -> Outcome:
+    """Run an operation for a task."""
+    service = _MODELS.get(task.resource.service, task.resource.service)
+    try:
+        model = await platform.table.load(service)
+    except ServiceError as error:
+        return _refused(task, error)
+    operation = find_operation(model.operations.values(), task.resource.operation)
+    if operation is None:
+        text = f"The resource provided {task.resource.text} is not recognized."
+        return Failed(_RUNTIME, text, is_submit=True)
+    arguments = msgspec.json.decode(task.arguments)
+    faults = misfits(operation.input, arguments)
+    if faults:
+        return Failed(_RUNTIME, unusable(task.arguments, faults), is_submit=True)
+    caller = caller_for(platform, task)
+    try:
+        request = to_shape(operation.input, arguments)
+        output = await platform.table.run(caller, service, operation.name, request)
+    except ServiceError as error:
+        return _refused(task, error)
+    text = msgspec.json.encode({} if output is None else from_shape(output)).decode()
+    return Begun(text) if task.resource.pattern else Done(text)
+
+
+def find_operation(operations: Any, name: str) -> Operation | None:
+    """Return the operation that a resource names in camel case, or None where the model has none such."""
+    wanted = name.lower()
+    return next((operation for operation in operations if operation.name.lower() == wanted), None)
+
+
+def to_shape(type_: type[Shape], arguments: object, *, texts: bool = False) -> Shape:
+    """Build a structure from arguments; with `texts`, any value may stand for a text and becomes JSON."""
+    return read_shape(type_, _given(Structure(type_), arguments, texts=texts), names="api")
+
+
+def from_shape(shape: Shape) -> dict[str, Any]:
+    """Return a structure as JSON values under names with a capital first letter."""
+    return cast("dict[str, Any]", _shown(Structure(type(shape)), _plain(shape)))
+
+
+def misfits(type_: type[Shape], arguments: object) -> list[str]:
+    """Return in AWS's words which arguments the operation does not have, and which it lacks."""
+    if not isinstance(arguments, dict):
+        return ["The Parameters must be a JSON object"]
+    given = cast("dict[str, Any]", arguments)
+    members = schema_of(type_).members
+    names = {_capital(member.name) for member in members}
+    faults = [f'The field "{name}" is not supported by Step Functions' for name in given if name not in names]
+    faults += [
+        f"The field '{_capital(member.name)}' is required but was missing"
+        for member in members
+        if member.required and _capital(member.name) not in given
+    ]
+    return faults
+
+
+def unusable(arguments: str, faults: list[str]) -> str:
+    """Return the cause of a task whose arguments do not fit."""
+    return f"The Parameters '{arguments}' could not be used to start the Task: [{', '.join(faults)}]"
+
+
+def _plain(shape: Shape) -> dict[str, Any]:
+    return plain(shape, names="api", time=lambda at, _: format_iso8601(at), blob=_text_of)
+
+
+def _text_of(blob: bytes) -> str:
+    try:
+        return blob.decode()
+    except UnicodeDecodeError:
+        return base64_text(blob)
+
+
+def _given(node: Node, value: object, *, texts: bool) -> object:
+    match node, value:
+        case Structure(), dict():
+            given = cast("dict[str, Any]", value)
+            return {
+                member.name: _given(member.node, given[name], texts=texts)
+                for member in schema_of(node.type).members
+                if (name := _capital(member.name)) in given
+            }
+        case ListOf(), list():
+            return [_given(node.item, item, texts=texts) for item in cast("list[Any]", value)]
+        case MapOf(), dict():
+            return {key: _given(node.value, item, texts=texts) for key, item in cast("dict[str, Any]", value).items()}
+        case Blob(), str():
+            return value.encode()
+        case Blob(), dict() | list():
+            return msgspec.json.encode(value)
+        case _:
+            is_text = texts and type(node).__name__ == "Text" and isinstance(value, dict | list)
+            return msgspec.json.encode(value).decode() if is_text else value
+
+
+def _shown(node: Node, value: object) -> object:
+    match node, value:
+        case Structure(), dict():
+            given = cast("dict[str, Any]", value)
+            return {
+                _capital(member.name): _shown(member.node, given[member.name])
+                for member in schema_of(node.type).members
+                if member.name in given
+            }
+        case ListOf(), list():
+            return [_shown(node.item, item) for item in cast("list[Any]", value)]
+        case MapOf(), dict():
+            return {key: _shown(node.value, item) for key, item in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
+
+
+def _refused(task: Task, error: ServiceError) -> Failed:
+    client = client_name(task.resource.service)
+    code = error.code.rpartition("#")[2].rpartition(".")[2]
+    if not is_of_model(error):
+        name = f"{client}Exception"
+    else:
+        name = code if code.endswith("Exception") else f"{code}Exception"
+    cause = f"{error.message} (Service: {client}, Status Code: {error.status}, Request ID: {task.execution.name.name})"
+    return Failed(f"{client}.{name}", cause, is_submit=bool(task.resource.pattern))
+
+
+def client_name(service: str) -> str:
+    """Return a service's name as errors have it."""
+    return _CLIENTS.get(service, service[:1].upper() + service[1:])
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]

@@ -1,0 +1,35 @@
+"""Bounds of Step Functions: AWS's quotas (developer guide, "Service quotas"), and our own where AWS is silent."""
+
+# AWS.
+NAME_CHARACTERS_MAX = 80
+PAYLOAD_BYTES_MAX = 262_144
+DEFINITION_BYTES_MAX = 1_048_576
+STATE_MACHINES_MAX = 100_000
+ACTIVITIES_MAX = 100_000
+VERSIONS_MAX = 1_000
+ALIASES_MAX = 100
+TAGS_MAX = 50
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+HISTORY_EVENTS_MAX = 25_000
+EXECUTION_SECONDS_MAX = 31_536_000
+EXPRESS_SECONDS_MAX = 300
+EXECUTION_KEPT_SECONDS = 90 * 86_400
+REDRIVABLE_SECONDS = 14 * 86_400
+ACTIVITY_POLL_SECONDS = 60.0
+ERROR_CHARACTERS_MAX = 256
+CAUSE_CHARACTERS_MAX = 32_768
+TOKEN_SECONDS = 86_400
+DIAGNOSTICS_MAX = 100
+
+# Ours: how long an event's handling or a task may go without a sign of life before another node takes it up.
+LEASE_SECONDS = 20.0
+CLAIM_SECONDS = 5.0
+POLL_SECONDS = 5.0
+TIMER_BATCH = 200
+EXPIRY_BATCH = 200
+EXPIRY_PAUSE_SECONDS = 300.0
+# Executions whose state is kept in memory between events, and tasks that one node calls at once.
+HOT_EXECUTIONS_MAX = 2_000
+HOT_BYTES_MAX = 64 * 1024 * 1024
+CALLS_MAX = 1_000
