@@ -19,7 +19,7 @@ _WAIT_SECONDS = 20
 
 @click.group()
 def events() -> None:
-    """Put, follow and trace events, archive and replay them."""
+    """Put, follow, trace and explain events, archive and replay them."""
 
 
 for _command in (archive, archives, replay, replays):
@@ -99,6 +99,47 @@ def trace(event_id: str, *, as_json: bool, endpoint: str, region: str, account: 
         click.echo(line)
 
 
+@events.command()
+@click.argument("event")
+@click.option("--bus", default="default", show_default=True, help="Name or ARN of the bus.")
+@click.option("--rule", help="Only this rule.")
+@click.option("--source", default="forebay.cli", show_default=True, help="Source, where EVENT has none.")
+@click.option("--detail-type", default="Message", show_default=True, help="Detail type, where EVENT has none.")
+@click.option("--json", "as_json", is_flag=True, help="Write the verdicts as JSON.")
+@endpoint_options
+def explain(  # noqa: PLR0913 - one parameter an option
+    event: str,
+    *,
+    bus: str,
+    rule: str | None,
+    source: str,
+    detail_type: str,
+    as_json: bool,
+    endpoint: str,
+    region: str,
+    account: str,
+) -> None:
+    """Say which rules EVENT would match and why the others would not; nothing is put on the bus.
+
+    EVENT is a JSON object: a whole event, or its detail only; `-` reads it from standard input.
+    """
+    text = sys.stdin.read() if event == "-" else event
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="EVENT") from None
+    is_whole = isinstance(given, dict) and "detail" in given
+    whole: dict[str, Any] = {"source": source, "detail-type": detail_type, **(given if is_whole else {"detail": given})}
+    query = {"event": json.dumps(whole), "bus": bus, **({} if rule is None else {"rule": rule})}
+    found = Endpoint(endpoint, region, account).control("events/explain", query)["rules"]
+    if as_json:
+        print_json(found)
+        return
+    print_verdicts(found)
+    if not found:
+        click.echo(f"Bus {bus} has no such rules.", err=True)
+
+
 _COLOURS: Mapping[str, str] = {
     "delivered": "green",
     "ran": "green",
@@ -108,6 +149,13 @@ _COLOURS: Mapping[str, str] = {
     "exhausted": "red",
     "unmatched": "bright_black",
 }
+
+
+def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
+    """Write a line for people about each rule or subscription that would get something, or not."""
+    for verdict in verdicts:
+        word = click.style("matches", fg="green") if verdict["matches"] else click.style("no     ", fg="red")
+        click.echo("  ".join(part for part in (word, verdict["name"], verdict["reason"]) if part))
 
 
 def path_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from forebay.services.events import (
     targets,
 )
 from forebay.services.events.api_destination_target import ApiDestinationTarget
+from forebay.services.events.explaining import Explaining
 from forebay.services.events.http_client import HttpClient
 from forebay.services.events.replay import TIMERS
 from forebay.services.events.replayer import Replayer
@@ -54,6 +55,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)]),
             Duty(Replayer(store, clock, router), [("timers", TIMERS)]),
         ],
+        controls={"explain": Explaining(clock, index).explain},
         shared=[index, router],
         close=[client.close],
     )

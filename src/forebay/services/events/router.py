@@ -123,7 +123,7 @@ class Router:
         ]
         if event.replay is None and len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
             steps += [
-                Step(event.at, "unmatched", rule.arn, message=_reason(rule, mismatches))
+                Step(event.at, "unmatched", rule.arn, message=reason(rule, mismatches))
                 for rule, mismatches in rules.explain(event, matched)
             ]
         return self._recorded(event, bus, steps)
@@ -133,7 +133,8 @@ class Router:
         return [*self._trace.record(event.event_id, steps), *self._trace.arrived(event.at, [arrival])]
 
 
-def _reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:
+def reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:
+    """Return why a rule did not match, in words."""
     if not rule.is_enabled:
         return "The rule is disabled."
     return "; ".join(map(_difference, mismatches[: limits.EXPLAINED_FIELDS_MAX]))

@@ -19,6 +19,7 @@ from forebay.operations.service import Duty, Parts, Service
 from forebay.services.sns import messages, permissions, phone_numbers, subscriptions, tags, topics
 from forebay.services.sns.archive import REPLAY_TIMER
 from forebay.services.sns.endpoints import Endpoints
+from forebay.services.sns.explaining import Explaining
 from forebay.services.sns.fifo import ACCEPTED, ACCEPTED_TIMER, FifoPublisher
 from forebay.services.sns.http_endpoint import HttpEndpoints
 from forebay.services.sns.ingress import Certificates
@@ -61,7 +62,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(Forgetting(store, clock, ENDED_TIMER, ENDED), [("timers", ENDED_TIMER)]),
             Duty(SubscriptionReplayer(store, clock, publisher), [("timers", REPLAY_TIMER)]),
         ],
-        controls={"outbox": Outbox(store).show},
+        controls={"outbox": Outbox(store).show, "explain": Explaining(clock, index).explain},
         shared=[index, publisher, fifo],
         close=[http.close],
     )
