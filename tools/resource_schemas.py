@@ -40,6 +40,7 @@ SERVICES: dict[str, tuple[str, ...] | None] = {
     "SSM": ("Parameter",),
     "Scheduler": None,
     "SecretsManager": None,
+    "StepFunctions": None,
 }
 
 

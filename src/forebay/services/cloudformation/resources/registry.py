@@ -25,6 +25,7 @@ _MODULES: Mapping[str, str] = {
     "SSM": "ssm",
     "Scheduler": "scheduler",
     "SecretsManager": "secretsmanager",
+    "StepFunctions": "stepfunctions",
 }
 _CUSTOM = "AWS::CloudFormation::CustomResource"
 
