@@ -301,8 +301,7 @@ class Transition:
 
     def _set_owed(self, event: Inbound, key: str, due_at: float, *, is_key: bool = False) -> None:
         key = key if is_key else f"{self.execution.key}\x1f{key}"
-        # Rounded up: what waits for an instant is never early.
-        due_at_ms = -int(-due_at * 1000 // 1)
+        due_at_ms = int(due_at * 1000)
         self._commands.append(PutTimers((Timer(TIMER, key, due_at_ms, encode(Owed(self.execution.key, event))),)))
 
     def _forget(self, key: asl.TaskKey, pending: Pending | None) -> bool:
