@@ -12,6 +12,7 @@ import http.client
 import json
 import threading
 import time
+from contextlib import closing
 from itertools import count
 
 ACCOUNT = "000000000000"
@@ -173,7 +174,7 @@ class Load:
                     work(client)
                 except Unanswered:
                     self._stop.wait(0.05)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it fails the round
+        except Exception as error:
             self._ledger.failures.append(f"a client failed: {error!r}")
         finally:
             client.close()
@@ -249,21 +250,19 @@ def drain(ports, ledger, patience_seconds):
     """Empty both queues, whatever it takes."""
     until = time.monotonic() + patience_seconds
     for queue in QUEUES:
-        client = Client(ports)
         empty = 0
-        while empty < 2:
-            assert time.monotonic() < until, f"{queue} could not be emptied"
-            try:
-                empty = 0 if drain_once(client, queue, ledger) else empty + 1
-            except Unanswered:
-                time.sleep(0.05)
-        client.close()
+        with closing(Client(ports)) as client:
+            while empty < 2:
+                assert time.monotonic() < until, f"{queue} could not be emptied"
+                try:
+                    empty = 0 if drain_once(client, queue, ledger) else empty + 1
+                except Unanswered:
+                    time.sleep(0.05)
 
 
 def counts(ports, queue):
     """Return what the node says that a queue holds, in whatever state."""
-    client = Client(ports)
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
-    _, answer = client.call("GetQueueAttributes", QueueUrl=queue, AttributeNames=names)
-    client.close()
+    with closing(Client(ports)) as client:
+        _, answer = client.call("GetQueueAttributes", QueueUrl=queue, AttributeNames=names)
     return sum(int(text) for text in answer["Attributes"].values())

@@ -281,10 +281,9 @@ def run_rounds(world, rounds, seed, report, only=None):
     ledger = Ledger()
     world.start()
     ports = [node.port for node in world.nodes]
-    client = Client(ports)
-    for name, attributes in QUEUES.items():
-        assert client.call("CreateQueue", QueueName=name, Attributes=attributes)[0] == 200
-    client.close()
+    with contextlib.closing(Client(ports)) as client:
+        for name, attributes in QUEUES.items():
+            assert client.call("CreateQueue", QueueName=name, Attributes=attributes)[0] == 200
     names = []
     for number in range(1, rounds + 1):
         names = names or chance.sample(sorted(world.faults), len(world.faults))
