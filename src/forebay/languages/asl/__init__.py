@@ -34,8 +34,9 @@ from forebay.languages.asl.contract import (
 )
 from forebay.languages.asl.definition import Diagnostic, Parsed, parse
 from forebay.languages.asl.failures import ErrorName
-from forebay.languages.asl.interpreter import advance, record, start
+from forebay.languages.asl.interpreter import advance, record, redrive, start
 from forebay.languages.asl.machine import Machine
+from forebay.languages.asl.map_runs import batches, item_inputs
 
 __all__ = [
     "Aborted",
@@ -65,9 +66,12 @@ __all__ = [
     "TimerFired",
     "TimerKind",
     "advance",
+    "batches",
     "decode_state",
     "encode_state",
+    "item_inputs",
     "parse",
     "record",
+    "redrive",
     "start",
 ]

@@ -74,6 +74,8 @@ class FanOut(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
     started: int = 0
     finished: int = 0
     concurrency: int = 0
+    # ParallelStateStarted or MapStateStarted.
+    started_event_id: int = 0
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
@@ -134,8 +136,8 @@ class StartTask(msgspec.Struct, frozen=True, tag=True):
 class StartMapRun(msgspec.Struct, frozen=True, tag=True):
     """Start a distributed map run; its end comes back as `TaskSucceeded` (output: array or writer's answer) or `TaskFailed`.
 
-    The children's machine is `machine.processor_of(state_name)`; `map_items` makes their inputs from the items read.
-    All texts are JSON, already evaluated.
+    The children's machine is `machine.processor_of(state_name)`. `item_inputs` applies the ItemSelector to the items read,
+    `batches` the ItemBatcher to what that gave (map_runs.py). All texts are JSON, already evaluated.
     """
 
     key: TaskKey
@@ -145,7 +147,10 @@ class StartMapRun(msgspec.Struct, frozen=True, tag=True):
     # The items, or None where `reader` has to be read: {"Resource", "ReaderConfig", "Parameters" | "Arguments"}.
     items: str | None
     reader: str | None
+    # {"Resource", "WriterConfig", "Parameters" | "Arguments"}, and {"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"}.
     writer: str | None
+    batcher: str | None
+    # 0: as many as the service allows.
     max_concurrency: int
     tolerated_failure_count: int | None
     tolerated_failure_percentage: float | None

@@ -24,7 +24,7 @@ from forebay.languages.asl.contract import (
 )
 from forebay.languages.asl.document import Document
 from forebay.languages.asl.failures import ErrorName, StateFailure
-from forebay.languages.asl.fan_out import abort_below, child_ended, do_map, do_parallel
+from forebay.languages.asl.fan_out import abort, child_ended, do_map, do_parallel, revive
 from forebay.languages.asl.machine import (
     ChoiceBody,
     FailBody,
@@ -98,6 +98,26 @@ def record(
     return run.close()
 
 
+def redrive(machine: Machine, state: ExecutionState, environment: Environment) -> Step:
+    """Let an execution that did not succeed go on from the states that failed or were aborted.
+
+    What has succeeded is not run again; retries count from zero. Records ExecutionRedriven.
+    """
+    if state.status in {"RUNNING", "SUCCEEDED"}:
+        return Step(state)
+    run = Run(machine, state, environment)
+    run.redrives += 1
+    run.status = "RUNNING"
+    details = api.ExecutionRedrivenEventDetails(redrive_count=run.redrives)
+    run.emit(ROOT, "ExecutionRedriven", execution_redriven_event_details=details)
+    if machine.timeout_seconds is not None:
+        run.set_timer(TaskKey(ROOT, run.redrives), TimerKind.EXECUTION_TIMEOUT, machine.timeout_seconds)
+    run.ready.clear()
+    revive(run, run.frames[ROOT])
+    _go_on(run)
+    return run.close()
+
+
 _NO_MACHINE = Machine("", {})
 
 
@@ -114,7 +134,9 @@ def _task_succeeded(run: Run, event: TaskSucceeded) -> None:
     try:
         result = Document(event.output)
         check_size(run, run.definition(frame), result)
-        complete(run, frame, result)
+        if isinstance(run.definition(frame).body, MapBody):
+            run.emit(frame.id, "MapStateSucceeded")
+        complete(run, run.frames[frame.id], result)
     except StateFailure as failure:
         fail(run, frame.id, failure)
 
@@ -124,6 +146,8 @@ def _task_failed(run: Run, event: TaskFailed) -> None:
     if frame is None or not _is_working(frame, event.key):
         return
     run.adopt(frame.id, event.entries)
+    if isinstance(run.definition(frame).body, MapBody):
+        run.emit(frame.id, "MapStateFailed")
     fail(run, frame.id, StateFailure(event.error, event.cause, is_own=False))
 
 
@@ -233,7 +257,7 @@ def _end_failed(run: Run, frame_id: int, failure: StateFailure) -> None:
 
 
 def _stop(run: Run, event: Stopped) -> None:
-    abort_below(run, run.frames[ROOT])
+    abort(run, run.frames[ROOT])
     details = api.ExecutionAbortedEventDetails(error=event.error, cause=event.cause)
     run.emit(ROOT, "ExecutionAborted", execution_aborted_event_details=details)
     run.status = "ABORTED"
@@ -241,7 +265,7 @@ def _stop(run: Run, event: Stopped) -> None:
 
 
 def _time_out(run: Run) -> None:
-    abort_below(run, run.frames[ROOT])
+    abort(run, run.frames[ROOT])
     run.emit(ROOT, "ExecutionTimedOut", execution_timed_out_event_details=api.ExecutionTimedOutEventDetails())
     run.status = "TIMED_OUT"
     run.owe(TimedOut())

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forebay.languages.asl.choice_rules import compile_rule
+from forebay.languages.asl.jsonata_fields import JsonataCondition, compile_jsonata_value
 from forebay.languages.asl.machine import (
     Body,
     Catcher,
     ChoiceBody,
+    Condition,
+    DistributedMode,
     Expression,
     FailBody,
     Machine,
@@ -86,7 +89,7 @@ def _state(name: str, fields: Fields, language: QueryLanguage) -> State:
         output=_dynamic(fields, "Output", language),
         assign=_dynamic(fields, "Assign", language),
         retry=tuple(_retrier(one) for one in fields.get("Retry", ())),
-        catch=tuple(_catcher(one, language) for one in fields.get("Catch", ())),
+        catch=tuple(_catcher(one, language, f"Catch[{at}]") for at, one in enumerate(fields.get("Catch", ()))),
     )
 
 
@@ -104,9 +107,11 @@ def _result_path(fields: Fields) -> ResultPath | None:
     return None if path == "$" else ReferenceResultPath(path, parse_path(path).keys or ())
 
 
-def _dynamic(fields: Fields, name: str, language: QueryLanguage) -> Expression | None:
+def _dynamic(fields: Fields, name: str, language: QueryLanguage, where: str = "") -> Expression | None:
     if name not in fields:
         return None
+    if language == "JSONata":
+        return compile_jsonata_value(fields[name], name if not where else f"{where}/{name}")
     return compile_template(fields[name])
 
 
@@ -116,6 +121,8 @@ def _field_or_path(fields: Fields, name: str, language: QueryLanguage) -> Expres
         return compile_path(fields[name + "Path"], name + "Path")
     if name not in fields:
         return None
+    if language == "JSONata":
+        return compile_jsonata_value(fields[name], name)
     return Static(fields[name])
 
 
@@ -130,13 +137,13 @@ def _retrier(fields: Fields) -> Retrier:
     )
 
 
-def _catcher(fields: Fields, language: QueryLanguage) -> Catcher:
+def _catcher(fields: Fields, language: QueryLanguage, where: str) -> Catcher:
     return Catcher(
         errors=tuple(fields["ErrorEquals"]),
         next=fields["Next"],
         result_path=_result_path(fields),
-        output=_dynamic(fields, "Output", language),
-        assign=_dynamic(fields, "Assign", language),
+        output=_dynamic(fields, "Output", language, where),
+        assign=_dynamic(fields, "Assign", language, where),
     )
 
 
@@ -149,7 +156,7 @@ def _body(name: str, fields: Fields, language: QueryLanguage) -> Body:
         case "Fail":
             return FailBody(_field_or_path(fields, "Error", language), _field_or_path(fields, "Cause", language))
         case "Choice":
-            rules = tuple(_rule(rule, language) for rule in fields["Choices"])
+            rules = tuple(_rule(rule, language, f"Choices[{at}]") for at, rule in enumerate(fields["Choices"]))
             return ChoiceBody(rules, fields.get("Default"))
         case "Wait":
             return WaitBody(_field_or_path(fields, "Seconds", language), _field_or_path(fields, "Timestamp", language))
@@ -166,14 +173,58 @@ def _body(name: str, fields: Fields, language: QueryLanguage) -> Body:
             return _map_body(name, fields, language)
 
 
-def _rule(fields: Fields, language: QueryLanguage) -> Rule:
-    return Rule(
-        compile_rule(fields),
-        fields["Next"],
-        _dynamic(fields, "Output", language),
-        _dynamic(fields, "Assign", language),
-    )
+def _rule(fields: Fields, language: QueryLanguage, where: str) -> Rule:
+    if language == "JSONata":
+        condition: Condition = JsonataCondition(compile_jsonata_value(fields["Condition"], f"{where}/Condition"))
+    else:
+        condition = compile_rule(fields)
+    output = _dynamic(fields, "Output", language, where)
+    return Rule(condition, fields["Next"], output, _dynamic(fields, "Assign", language, where))
 
 
 def _map_body(name: str, fields: Fields, language: QueryLanguage) -> MapBody:
-    raise NotImplementedError
+    processor = fields.get("ItemProcessor", fields.get("Iterator"))
+    assert processor is not None
+    selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
+    items = _field_or_path(fields, "Items", language)
+    return MapBody(
+        processor=Processor(processor["StartAt"]),
+        items=None if fields.get("ItemsPath") == "$" else items,
+        selector=_dynamic(fields, selector, language),
+        max_concurrency=_field_or_path(fields, "MaxConcurrency", language),
+        tolerated_failure_count=_field_or_path(fields, "ToleratedFailureCount", language),
+        tolerated_failure_percentage=_field_or_path(fields, "ToleratedFailurePercentage", language),
+        distributed=_distributed(name, fields, processor.get("ProcessorConfig", {}), language),
+    )
+
+
+def _distributed(name: str, fields: Fields, config: Fields, language: QueryLanguage) -> DistributedMode | None:
+    if config.get("Mode") != "DISTRIBUTED":
+        return None
+    return DistributedMode(
+        label=fields.get("Label", name),
+        execution_type=config.get("ExecutionType", "STANDARD"),
+        reader=_settings(fields, "ItemReader", language),
+        writer=_settings(fields, "ResultWriter", language),
+        batcher=_settings(fields, "ItemBatcher", language),
+    )
+
+
+def _settings(fields: Fields, name: str, language: QueryLanguage) -> Expression | None:
+    """Compile an object some of whose numbers may be given by paths (`MaxItemsPath` for `MaxItems`)."""
+    if name not in fields:
+        return None
+    if language == "JSONata":
+        return compile_jsonata_value(fields[name], name)
+    return compile_template(_paths_as_templates(fields[name]))
+
+
+def _paths_as_templates(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        (key.removesuffix("Path") + ".$" if key.startswith("Max") and key.endswith("Path") else key): (
+            inner if key in {"Parameters", "BatchInput"} else _paths_as_templates(inner)
+        )
+        for key, inner in value.items()
+    }

@@ -60,8 +60,16 @@ class Scope:
     def on(self, document: object) -> "Scope":
         """Return the same surroundings around another document."""
         other = Scope(document, self._read_context, self._read_variables, self.ids, states=self.states, now=self.now)
-        other._context = self._context  # noqa: SLF001  # of the same class
-        other._variables = self._variables  # noqa: SLF001
+        other._context = self._context
+        other._variables = self._variables
+        return other
+
+    def in_context(self, members: Mapping[str, object]) -> "Scope":
+        """Return the same surroundings with other top-level members of the context object."""
+        other = self.on(self.document)
+        read = self._read_context
+        other._context = None
+        other._read_context = lambda: {**read(), **members}
         return other
 
     def with_states(self, **members: object) -> "Scope":

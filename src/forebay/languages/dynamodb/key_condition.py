@@ -28,6 +28,7 @@ from forebay.languages.dynamodb.value import Value, order_key, show
 _WHAT = "KeyConditionExpression"
 _OPERATORS = {"=": "EQ", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE"}
 _MIRRORED = {"EQ": "EQ", "LT": "GT", "LE": "GE", "GT": "LT", "GE": "LE"}
+_MULTIPLE = "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
 _NOT_SUPPORTED = "Query key condition not supported"
 
 
@@ -81,7 +82,7 @@ def compile_key_condition(text: str, names: Names) -> CompiledKeyCondition:
     seen: set[str] = set()
     for name, _, _ in compiler.parts:
         if name in seen:
-            raise scope.error("KeyConditionExpressions must only contain one condition per key")
+            raise invalid("KeyConditionExpressions must only contain one condition per key")
         seen.add(name)
     return CompiledKeyCondition(
         tuple(compiler.parts), tuple(scope.used_names), tuple(scope.used_values), tuple(scope.checks)
@@ -106,7 +107,7 @@ class _Compiler:
             case Function() if tree.name == "begins_with":
                 self._begins_with(tree)
             case _:
-                raise self._scope.error(f"Invalid operator used in KeyConditionExpression: {_operator_of(tree)}")
+                raise invalid(f"Invalid operator used in KeyConditionExpression: {_operator_of(tree)}")
 
     def _comparison(self, tree: Comparison) -> None:
         operator = _OPERATORS[tree.sign]
@@ -139,22 +140,19 @@ class _Compiler:
 
     def _attribute(self, operand: Operand) -> str:
         if isinstance(operand, Function):
-            raise self._scope.error(f"Invalid operator used in KeyConditionExpression: {operand.name}")
+            raise invalid(f"Invalid operator used in KeyConditionExpression: {operand.name}")
         if not isinstance(operand, RawPath):
-            raise self._scope.error(
-                "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
-            )
+            raise invalid(_MULTIPLE)
         path = self._scope.path(operand)
         if len(path) != 1:
-            raise self._scope.error("KeyConditionExpressions cannot have conditions on nested attributes")
+            raise invalid("KeyConditionExpressions cannot have conditions on nested attributes")
         return str(path[0])
 
     def _value(self, operand: Operand) -> str:
         if isinstance(operand, Function):
-            raise self._scope.error(f"Invalid operator used in KeyConditionExpression: {operand.name}")
+            raise invalid(f"Invalid operator used in KeyConditionExpression: {operand.name}")
         if not isinstance(operand, ValueRef):
-            text = "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
-            raise self._scope.error(text)
+            raise invalid(_MULTIPLE)
         self._scope.value(operand.name)
         return operand.name
 

@@ -1,0 +1,182 @@
+"""JSONata as Step Functions evaluates it: the language's own functions, plus AWS's, minus `$eval`, within bounds.
+
+The engine is jlens (docs/decisions says why). This module adds what Step Functions adds (developer guide, "Transforming
+data with JSONata in Step Functions"), gives an expression only the bindings it reads, so that an expression that wants one
+member of a large input costs one member, and holds every evaluation to a time, so that no expression holds a node up.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jlens
+
+from forebay.core.ids import Ids
+from forebay.languages.java_random import JavaRandom
+
+TIMEOUT_SECONDS = 1.0
+STRING_BYTES_MAX = 16 * 1024 * 1024
+RANGE_ITEMS_MAX = 10_000_000
+
+_HASHES = {
+    "MD5": hashlib.md5,
+    "SHA-1": hashlib.sha1,
+    "SHA-256": hashlib.sha256,
+    "SHA-384": hashlib.sha384,
+    "SHA-512": hashlib.sha512,
+}
+
+
+class JsonataError(Exception):
+    """An expression does not parse or does not evaluate; `code` is JSONata's own, where it has one."""
+
+    def __init__(self, code: str | None, message: str) -> None:
+        super().__init__(message if code is None else f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class _Refused(ValueError):
+    """One of AWS's functions got what it does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression. `reads` names the bindings it needs: all of one (True), or members of it."""
+
+    text: str
+    reads: Mapping[str, Any]
+    _compiled: jlens.Expression
+
+    def evaluate(self, bindings: Callable[[str], object], ids: Ids, now: float) -> str | None:
+        """Return the result as JSON, or None where it is undefined.
+
+        `bindings` gives the value of a binding, or None for one that does not exist.
+
+        Raises:
+            JsonataError: the evaluation failed or took too long.
+        """
+        values: dict[str, object] = {"eval": None}
+        for name, read in self.reads.items():
+            function = _functions(ids).get(name)
+            value = bindings(name) if function is None else function
+            if value is not None:
+                values[name] = pick(value, read)
+        try:
+            return self._compiled.evaluate_json(
+                None,
+                values,
+                timeout=TIMEOUT_SECONDS,
+                max_string_length=STRING_BYTES_MAX,
+                now=int(now * 1000),
+            )
+        except jlens.JlensError as error:
+            raise JsonataError(error.code, str(error)) from None
+        except _Refused as error:
+            raise JsonataError(None, str(error)) from None
+        except (ValueError, TypeError, OverflowError) as error:
+            # AWS's functions with arguments of other kinds; what the engine cannot convert.
+            raise JsonataError(None, str(error)) from None
+
+
+def compile_jsonata(text: str) -> Expression:
+    """Compile an expression.
+
+    Raises:
+        JsonataError: it does not parse.
+    """
+    try:
+        compiled = jlens.Expression(text)
+        return Expression(text, compiled.reads().get("bindings", {}), compiled)
+    except jlens.JlensError as error:
+        raise JsonataError(error.code, str(error)) from None
+    except UnicodeEncodeError as error:
+        raise JsonataError(None, str(error)) from None
+
+
+def pick(value: object, read: object) -> object:
+    """Return a value cut down to the members that are read; arrays are kept whole."""
+    if not isinstance(read, Mapping) or not isinstance(value, Mapping):
+        return value
+    return {name: pick(value[name], inner) for name, inner in read.items() if name in value}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _functions(ids: Ids) -> Mapping[str, Callable[..., object]]:
+    return {
+        "partition": partition,
+        "range": number_range,
+        "hash": digest,
+        "random": lambda *seed: random_number(ids, *seed),
+        "uuid": ids.uuid,
+        "parse": parse,
+    }
+
+
+FUNCTIONS = ("partition", "range", "hash", "random", "uuid", "parse")
+
+
+def _whole(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise _Refused(f"{what} must be an integer")
+    return int(value)
+
+
+def partition(array: object, size: object) -> object:
+    """Return an array in pieces of a size; the last may be shorter."""
+    if array is None:
+        return None
+    length = _whole(size, "The partition size")
+    if length <= 0:
+        raise _Refused("The partition size must be a positive integer")
+    items = array if isinstance(array, list) else [array]  # pyright: ignore[reportUnknownVariableType]
+    return [items[at : at + length] for at in range(0, len(items), length)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def number_range(first: object, last: object, step: object) -> object:
+    """Return the numbers from the first up to and including the last, a step apart."""
+    numbers = (first, last, step)
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
+        raise _Refused("The arguments of $range must be numbers")
+    start, stop, delta = (_exact(one) for one in numbers)
+    if delta == 0:
+        raise _Refused("The step of $range must not be 0")
+    count = max(0, int((stop - start) / delta + 1e-9) + 1) if (stop - start) * delta >= 0 else 0
+    if count > RANGE_ITEMS_MAX:
+        raise _Refused("The result of $range is too large")
+    return [start + index * delta for index in range(count)]
+
+
+def _exact(value: object) -> int | float:
+    assert isinstance(value, int | float)
+    return int(value) if value == int(value) else value
+
+
+def digest(data: object, algorithm: object) -> str:
+    """Return the hash of a text in hexadecimal."""
+    if not isinstance(data, str):
+        raise _Refused("The data to hash must be a string")
+    make = _HASHES.get(algorithm) if isinstance(algorithm, str) else None
+    if make is None:
+        raise _Refused(f"Unsupported hash algorithm: {algorithm}. Supported are {', '.join(_HASHES)}")
+    return make(data.encode()).hexdigest()
+
+
+def random_number(ids: Ids, seed: object = None) -> float:
+    """Return a number from 0 up to 1; the same for the same seed."""
+    if seed is None:
+        return ids.uniform(0, 1)
+    return JavaRandom(_whole(seed, "The seed")).double()
+
+
+def parse(text: object) -> object:
+    """Return the value of a JSON text."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise _Refused("The argument of $parse must be a string")
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise _Refused(f"The argument of $parse is not valid JSON: {text}") from None
