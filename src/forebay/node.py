@@ -28,6 +28,7 @@ from forebay.operations.metrics import Metrics
 from forebay.operations.platform import Platform
 from forebay.operations.service import Address, Parts, Service
 from forebay.operations.table import OperationTable
+from forebay.scaling.external_scaler.gauge import QueueGauge
 from forebay.store.commands import ExpireLog
 from forebay.store.contract import Store
 from forebay.store.records import Kind
@@ -44,6 +45,7 @@ CATALOG: Mapping[str, str] = {
     "cloudformation": "forebay.services.cloudformation",
     "cloudwatch": "forebay.services.cloudwatch",
     "dynamodb": "forebay.services.dynamodb",
+    "dynamodbstreams": "forebay.services.dynamodb.streams_service",
     "events": "forebay.services.events",
     "iam": "forebay.services.iam",
     "lambda": "forebay.services.lambda_",
@@ -88,6 +90,7 @@ class Node:
         self.supervisor = supervisor
         self.metrics = metrics
         self.port = 0
+        self.external_scaler_port: int | None = None
         self.is_ready = False
         self._parts: dict[str, Parts] = {}
         self._used: set[str] = set()
@@ -186,7 +189,8 @@ async def open_node(config: Config, clock: Clock | None = None, ids: Ids | None 
             node.is_ready = True
             node.supervisor.spawn(node.load_used())
             try:
-                yield node
+                async with _serve_external_scaler(node) as node.external_scaler_port:
+                    yield node
             finally:
                 node.is_ready = False
                 node.drain()
@@ -289,6 +293,39 @@ async def _open_store(config: Config) -> Store:
 
         return await open_postgres(config.store, wait_seconds=config.store_wait_seconds)
     raise ConfigError(f"There is no store engine for {scheme}: URLs; use sqlite:DIRECTORY or postgresql://HOST/NAME.")
+
+
+@asynccontextmanager
+async def _serve_external_scaler(node: Node) -> AsyncGenerator[int | None]:
+    """Serve KEDA's external scaler where a port is configured for it."""
+    config = node.config
+    if config.external_scaler_port is None:
+        yield None
+        return
+    try:
+        from forebay.scaling.external_scaler import scaler, server  # noqa: PLC0415 - an extra; loaded where wanted
+    except ImportError as error:
+        raise ConfigError("The external scaler needs gRPC: install forebay[kubernetes].") from error
+    certificate = None
+    if config.tls_certificate is not None and config.tls_key is not None:
+        certificate = server.Certificate(config.tls_certificate, config.tls_key)
+    answers = scaler.Scaler(LoadedGauges(node.platform.table), config.account, config.region)
+    async with server.serve(answers, config.host, config.external_scaler_port, certificate) as port:
+        yield port
+
+
+class LoadedGauges:
+    """Queues' gauges, of a service that is loaded when first asked. A `QueueGauges`."""
+
+    def __init__(self, table: OperationTable) -> None:
+        self._table = table
+
+    async def find(self, account: str, region: str, name: str) -> QueueGauge | None:
+        """Return a queue's gauge, or None where there is no such queue."""
+        from forebay.services.sqs.gauge import Gauges  # noqa: PLC0415 - services are loaded when they are needed
+
+        await self._table.load("sqs")
+        return await self._table.shared("sqs", Gauges).find(account, region, name)
 
 
 def _authenticator(config: Config, store: Store) -> Authenticator:

@@ -8,8 +8,9 @@ decision), `items`, `parameters`, `capacity` (operations on one item), `tables`,
 from forebay.api import dynamodb as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.dynamodb import items, tables
+from forebay.services.dynamodb import batches, items, queries, settings, table_updates, tables, transactions
 from forebay.services.dynamodb.address import Layouts
+from forebay.services.dynamodb.expiry import ItemExpiry
 from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
 from forebay.services.dynamodb.measures import TableMeasures
 
@@ -21,6 +22,7 @@ async def _build(platform: Platform) -> Parts:
         duties=[
             Duty(IndexWorker(store, clock), [("timers", INDEX_TIMER)]),
             Duty(TableJanitor(store, clock), [("timers", DROP_TIMER)]),
+            Duty(ItemExpiry(store, clock, platform.ids)),
             Duty(measures),
         ],
         shared=[Layouts(store), measures],
@@ -28,4 +30,9 @@ async def _build(platform: Platform) -> Parts:
     )
 
 
-SERVICE = Service(name="dynamodb", model=api.MODEL, operations=[tables, items], build=_build)
+SERVICE = Service(
+    name="dynamodb",
+    model=api.MODEL,
+    operations=[tables, table_updates, settings, items, queries, batches, transactions],
+    build=_build,
+)

@@ -15,7 +15,7 @@ from forebay.services.dynamodb.stream import log_name
 from forebay.store.commands import AppendLog, Command, LogEntry
 from forebay.store.items import Item, ItemKey
 
-TTL_IDENTITY = {"principalId": "dynamodb.amazonaws.com", "type": "Service"}
+TTL_IDENTITY = {"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"}
 
 _DAY_MS = 24 * 3600 * 1000
 

@@ -1,0 +1,171 @@
+"""Operations on several items at once, each by itself: batches of reads and of writes."""
+
+from typing import Any
+
+import msgspec
+
+from forebay.api import dynamodb as api
+from forebay.core.shapes import Encoded
+from forebay.languages.dynamodb.errors import invalid
+from forebay.languages.dynamodb.projection import Projection
+from forebay.operations.call import Call
+from forebay.operations.service import operation
+from forebay.services.dynamodb import limits
+from forebay.services.dynamodb.address import find_layout
+from forebay.services.dynamodb.capacity import Consumed, read_units, wants_capacity
+from forebay.services.dynamodb.item_collections import collection_metrics
+from forebay.services.dynamodb.items import prepare_delete, prepare_put
+from forebay.services.dynamodb.layout import Layout, decode_item, encode_item
+from forebay.services.dynamodb.measures import TableMeasures
+from forebay.services.dynamodb.parameters import check_parameters, read_item, read_key, read_projection
+from forebay.services.dynamodb.writing import Outcome, Write
+from forebay.store.items import GetItems, Item, ItemKey, WriteItems
+
+_SEVERAL = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+)
+_DUPLICATES = "Provided list of item keys contains duplicates"
+
+
+@operation
+async def batch_get_item(call: Call, request: api.BatchGetItemInput) -> Encoded:
+    """Return items by key, of several tables; keys for which 16 MB leave no room are given back unprocessed."""
+    count = sum(len(wanted.keys) for wanted in request.request_items.values())
+    projections = {name: _read_wanted(wanted) for name, wanted in request.request_items.items()}
+    keys = {name: [read_key(key) for key in wanted.keys] for name, wanted in request.request_items.items()}
+    if count > limits.BATCH_GET_KEYS_MAX:
+        raise invalid("Too many items requested for the BatchGetItem call")
+    reads: list[tuple[str, Layout, tuple[ItemKey, ...]]] = []
+    for name in request.request_items:
+        layout = await find_layout(call, name)
+        places = tuple(layout.lookup_key(key) for key in keys[name])
+        if len(set(places)) < len(places):
+            raise invalid(_DUPLICATES)
+        reads.append((name, layout, places))
+    found = await call.look(lambda inner: [inner.ask(GetItems(layout.number, places)) for _, layout, places in reads])
+    gathering = _Gathering(call, request)
+    for (name, layout, _), items in zip(reads, found, strict=True):
+        gathering.add_table(name, layout, items, projections[name])
+    return gathering.answer()
+
+
+def _read_wanted(wanted: api.KeysAndAttributes) -> Projection | None:
+    expressions = {"ProjectionExpression": wanted.projection_expression}
+    check_parameters(
+        wanted.expression_attribute_names, None, {"AttributesToGet": wanted.attributes_to_get}, expressions
+    )
+    return read_projection(wanted)
+
+
+class _Gathering:
+    """Gathers a batch's answer."""
+
+    def __init__(self, call: Call, request: api.BatchGetItemInput) -> None:
+        self._call = call
+        self._request = request
+        self._room = limits.BATCH_GET_BYTES_MAX
+        self._responses: list[bytes] = []
+        self._unprocessed: dict[str, Any] = {}
+        self._consumed: list[dict[str, Any]] = []
+
+    def add_table(
+        self, name: str, layout: Layout, items: tuple[Item | None, ...], projection: Projection | None
+    ) -> None:
+        wanted = self._request.request_items[name]
+        is_consistent = bool(wanted.consistent_read)
+        consumed, given, left = Consumed(), list[bytes](), list[Any]()
+        for key, item in zip(wanted.keys, items, strict=True):
+            size = item.size if item else 0
+            if size > self._room:
+                left.append(key)
+                continue
+            self._room -= size
+            consumed.table += read_units(size, is_consistent=is_consistent)
+            self._call.part(TableMeasures).read(layout, size, is_consistent=is_consistent)
+            if item is not None:
+                data = item.data if projection is None else encode_item(projection.apply(decode_item(item.data)))
+                given.append(data)
+        self._responses.append(encode_item(name) + b":[" + b",".join(given) + b"]")
+        if left:
+            self._unprocessed[name] = {
+                **{field: value for field, value in _wire(wanted).items() if field != "Keys"},
+                "Keys": [_wire(key) for key in left],
+            }
+        detail = self._request.return_consumed_capacity
+        if wants_capacity(detail):
+            self._consumed.append(consumed.shown(name, str(detail)))
+
+    def answer(self) -> Encoded:
+        rest: dict[str, Any] = {"UnprocessedKeys": self._unprocessed}
+        if self._consumed:
+            rest["ConsumedCapacity"] = self._consumed
+        parts = (b'{"Responses":{', b",".join(self._responses), b"},", encode_item(rest)[1:])
+        return Encoded(of=api.BatchGetItemOutput, body=b"".join(parts))
+
+
+def _wire(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+@operation
+async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Encoded:
+    """Put and delete items, each by itself, in one commit; all are processed."""
+    count = sum(len(requests) for requests in request.request_items.values())
+    parsed = {name: [_read_write(one) for one in requests] for name, requests in request.request_items.items()}
+    if count > limits.BATCH_WRITE_REQUESTS_MAX:
+        raise invalid("Too many items requested for the BatchWriteItem call")
+    prepared: list[tuple[str, Layout, list[Write]]] = []
+    for name, requests in parsed.items():
+        layout = await find_layout(call, name)
+        writes = [
+            prepare_put(call, layout, item, size, None)
+            if size is not None
+            else prepare_delete(call, layout, item, None)
+            for item, size in requests
+        ]
+        if len({write.key for write in writes}) < len(writes):
+            raise invalid(_DUPLICATES)
+        prepared.append((name, layout, writes))
+    commands = [WriteItems((write.item_write(),)) for _, _, writes in prepared for write in writes]
+    outcomes: list[Outcome] = [written.answers[0] for written in await call.submit(commands)]
+    return await _written(call, request, prepared, outcomes)
+
+
+def _read_write(request: api.WriteRequest) -> tuple[dict[str, Any], int | None]:
+    """Return an item to put and its size, or a key to delete and None."""
+    if request.put_request is not None and request.delete_request is not None:
+        raise invalid(_SEVERAL)
+    if request.put_request is not None:
+        return read_item(request.put_request.item)
+    if request.delete_request is not None:
+        return read_key(request.delete_request.key), None
+    raise invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+
+
+async def _written(
+    call: Call,
+    request: api.BatchWriteItemInput,
+    prepared: list[tuple[str, Layout, list[Write]]],
+    outcomes: list[Outcome],
+) -> Encoded:
+    answer: dict[str, Any] = {"UnprocessedItems": {}}
+    capacities: list[dict[str, Any]] = []
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    following = iter(outcomes)
+    for name, layout, writes in prepared:
+        consumed = Consumed()
+        for _ in writes:
+            outcome = next(following)
+            if wants_capacity(request.return_consumed_capacity):
+                consumed.add_write(layout, outcome.old, outcome.new)
+            call.part(TableMeasures).wrote(layout, outcome)
+        if wants_capacity(request.return_consumed_capacity):
+            capacities.append(consumed.shown(name, str(request.return_consumed_capacity)))
+        if request.return_item_collection_metrics == "SIZE" and layout.has_locals:
+            partitions = {write.key.partition: write.key_values for write in writes}
+            metrics[name] = [await collection_metrics(call, layout, key) for key in partitions.values()]
+    if capacities:
+        answer["ConsumedCapacity"] = capacities
+    if metrics:
+        answer["ItemCollectionMetrics"] = metrics
+    return Encoded(of=api.BatchWriteItemOutput, body=encode_item(answer))
