@@ -3,9 +3,9 @@
 A table's writes append their records in the same commit, through `Decision.then`. The log is called
 `dynamodb.stream/<table id>/<label>`; an entry's data is the record as JSON in the API's own form, without its sequence
 number, which is the entry's position (`sequence_number`). Functions are given `userIdentity` in lower case
-(`principalId`, `type`); everything else is as it stands here. A shard is all entries whose `at_ms` lies in its four hours,
-counted from the stream's beginning; each but the first has the one before it as its parent. Records of a key keep
-their order because `at_ms` is taken when the write is decided.
+(`principalId`, `type`); everything else is as it stands here. A shard is all entries whose `at_ms` lies in its four
+hours, counted from the stream's beginning; each but the first has the one before it as its parent. Records of a key
+keep their order because `at_ms` is taken when the write is decided.
 """
 
 from dataclasses import dataclass
