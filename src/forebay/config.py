@@ -70,6 +70,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sqs_fifo_limits: Annotated[
         bool, _setting("Whether FIFO queues refuse what is above AWS's call rates (300 a second for each action).")
     ] = False
+    secrets_key: Annotated[
+        Path | None,
+        _setting(
+            "File of the key that secrets in the store are encrypted with; without it, `secrets.key` in the data "
+            "folder. It is made when first needed; nodes that share a store need the same."
+        ),
+    ] = None
+    external_scaler_port: Annotated[
+        int | None,
+        _setting(
+            "TCP port of KEDA's external scaler (gRPC); 0 takes a free one. Without it, there is none.", ge=0, le=65535
+        ),
+    ] = None
     smtp: Annotated[
         str | None,
         _setting(
@@ -78,6 +91,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     mail_sender: Annotated[str, _setting("Address that topics' mails are from.")] = "no-reply@sns.forebay"
+    pods_max: Annotated[
+        int, _setting("Most pods that run as processes at once; 0: sixteen for each processor.", ge=0)
+    ] = 0
+    pod_images: Annotated[
+        Path | None, _setting("File that maps images of pods to commands of this machine (YAML).")
+    ] = None
+    hpa_sync_seconds: Annotated[
+        float, _setting("How often a HorizontalPodAutoscaler looks at its metrics.", gt=0)
+    ] = 15.0
+    hpa_downscale_stabilization_seconds: Annotated[
+        int, _setting("How long a HorizontalPodAutoscaler without its own window waits before it scales down.", ge=0)
+    ] = 300
+    scaler_port: Annotated[
+        int | None,
+        _setting("TCP port of the external scaler for KEDA (gRPC); 0 takes a free one; without it, none.", ge=0, le=65535),
+    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _setting("Least level that is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], _setting("Form of log lines on standard error.")] = "text"
 

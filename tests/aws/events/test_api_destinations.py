@@ -1,6 +1,8 @@
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +94,50 @@ def test_connection_that_cannot_be_is_refused(events: Any) -> None:
         "ResourceNotFoundException",
         "Failed to describe the connection(s). Connection 'none' does not exist.",
     )
+
+
+def test_secrets_are_nowhere_in_the_data_folder_in_clear(node: RunningNode, tmp_path: Path, events: Any) -> None:
+    connect(events, parameters={"BasicAuthParameters": {"Username": "ann", "Password": "hush-hush-hush"}})
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hush-hush-hush" in path.read_bytes()]
+    (key,) = [path for path in files if path.name == "secrets.key"]
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_node_with_another_key_says_so(node: RunningNode, tmp_path: Path, events: Any) -> None:
+    connect(events)
+    (key,) = tmp_path.rglob("secrets.key")
+    key.unlink()
+    node.restart()
+    code, _ = refusal(lambda: connect(node.client("events"), name="other"))
+    assert code == "InternalFailure"
+
+
+def test_update_keeps_secrets_that_it_does_not_name(events: Any, server: Server) -> None:
+    connection = connect(events)
+    events.update_connection(Name="there", AuthParameters={"BasicAuthParameters": {"Username": "bob"}})
+    send_to(events, connection, server.url)
+    put(events, {})
+    word = base64.b64encode(b"bob:secret").decode()
+    assert wait_until(lambda: server.asked)[0].headers["authorization"] == f"Basic {word}"
+
+
+def test_connection_with_oauth_is_authorised_or_not_when_it_is_made(events: Any, server: Server) -> None:
+    def state() -> str:
+        return events.describe_connection(Name="there")["ConnectionState"]
+
+    server.answer("/token", 200, '{"access_token": "t"}')
+    server.answer("/token", 403, "no")
+    created = events.create_connection(
+        Name="there", AuthorizationType="OAUTH_CLIENT_CREDENTIALS", AuthParameters=oauth(server.url + "/token")
+    )
+    assert created["ConnectionState"] == "AUTHORIZING"
+    wait_until(lambda: state() == "AUTHORIZED")
+    assert "LastAuthorizedTime" in events.describe_connection(Name="there")
+    changed = oauth(server.url + "/token", HttpMethod="PUT")
+    events.update_connection(Name="there", AuthParameters=changed)
+    wait_until(lambda: state() == "DEAUTHORIZED")
+    assert "status 403" in events.describe_connection(Name="there")["StateReason"]
 
 
 def test_api_destination_is_created_changed_and_deleted(events: Any) -> None:

@@ -48,9 +48,8 @@ def test_name_that_is_taken_or_wrong_is_refused(events: Any, name: str, code: st
 
 def test_partner_bus_is_refused_by_name(events: Any) -> None:
     source = "aws.partner/example.com/1"
-    code, text = refusal(lambda: events.create_event_bus(Name=source, EventSourceName=source))
-    assert code == "NotImplemented"
-    assert "EventSourceName" in text
+    refused = refusal(lambda: events.create_event_bus(Name=source, EventSourceName=source))
+    assert refused == ("ResourceNotFoundException", f"Event source {source} does not exist.")
 
 
 def test_bus_with_rules_is_not_deleted(events: Any) -> None:
@@ -167,7 +166,15 @@ def test_tags_of_buses_and_rules(events: Any) -> None:
     assert refusal(lambda: events.list_tags_for_resource(ResourceARN=missing)) == ("ResourceNotFoundException", text)
 
 
-def test_operation_that_is_not_there_is_named(events: Any) -> None:
-    code, text = refusal(events.list_endpoints)
-    assert code == "NotImplemented"
-    assert "ListEndpoints" in text
+def test_nobody_is_a_partner(events: Any) -> None:
+    source = "aws.partner/example.com/1"
+    missing = ("ResourceNotFoundException", f"Event source {source} does not exist.")
+    assert events.list_event_sources()["EventSources"] == []
+    assert events.list_partner_event_sources(NamePrefix="aws.partner/example.com/")["PartnerEventSources"] == []
+    for ask in (events.describe_event_source, events.activate_event_source, events.deactivate_event_source):
+        assert refusal(lambda ask=ask: ask(Name=source)) == missing
+    assert refusal(lambda: events.describe_partner_event_source(Name=source)) == missing
+    assert refusal(lambda: events.list_partner_event_source_accounts(EventSourceName=source)) == missing
+    made = {"Name": source, "Account": "111122223333"}
+    assert refusal(lambda: events.create_partner_event_source(**made))[0] == "AccessDeniedException"
+    assert refusal(lambda: events.put_partner_events(Entries=[{"Source": source}]))[0] == "AccessDeniedException"

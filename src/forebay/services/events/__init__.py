@@ -4,26 +4,30 @@ Reading order: `bus`, `rule`, `rule_target` and `event` (what is kept, what flow
 `rules`, `targets` and `events` (operations), `rule_index` (the compiled rules of each bus), `router` (from an event to
 what is committed for it), `target` (buses as targets), `sender` (dead letters), `schedule` and `workers` (rules that
 run by the clock), `archive`, `archives`, `replay`, `replays` and `replayer` (events that are kept, and put on their bus
-again), `connection`, `connections`, `api_destination`, `api_destinations`, `invocation`, `http_client` and
-`api_destination_target` (other HTTP servers as targets). `permissions`, `policy` and `tags` stand apart.
+again), `managed` (the rules that AWS lists for archives), `connection`, `connections`, `authorizer`,
+`api_destination`, `api_destinations`, `invocation`, `http_client` and `api_destination_target` (other HTTP servers as
+targets), `throttle` (preset rates). `endpoint`, `endpoints`, `partners`, `explaining`, `permissions`, `policy` and
+`tags` stand apart.
 
-Left out, and answered with an error that says so: endpoints, partner event sources and buses, connections to private
-APIs. Kept and shown, but without effect: policies of buses and roles of rules and targets (IAM is not enforced), KMS
-keys, log settings and dead-letter queues of buses. The rules that AWS lists for archives (`Events-Archive-...`) are not
-listed. Secrets of connections lie in their records, not in Secrets Manager, under whose ARNs they are shown; a
-connection with OAuth stays AUTHORIZING until it is first used. A target whose service this node cannot deliver to is
-refused when it is put.
+Left out, and answered with an error that says so: connections to private APIs. Nobody is a partner, and partner event
+sources are answered accordingly. Kept and shown, but without effect: policies of buses and roles of rules and targets
+(IAM is not enforced), KMS keys, log settings and dead-letter queues of buses, health checks of global endpoints.
+Secrets of connections lie encrypted in their records, not in Secrets Manager, under whose ARNs they are shown. A target
+whose service this node cannot deliver to is refused when it is put.
 """
 
 from forebay.api import events as api
 from forebay.operations.platform import Platform
+from forebay.operations.secret_box import SecretBox
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.events import (
     api_destinations,
     archives,
     buses,
     connections,
+    endpoints,
     events,
+    partners,
     permissions,
     replays,
     rules,
@@ -31,6 +35,7 @@ from forebay.services.events import (
     targets,
 )
 from forebay.services.events.api_destination_target import ApiDestinationTarget
+from forebay.services.events.authorizer import AUTHORIZE_TIMER, Authorizer, Tokens
 from forebay.services.events.explaining import Explaining
 from forebay.services.events.http_client import HttpClient
 from forebay.services.events.replay import TIMERS
@@ -48,15 +53,19 @@ async def _build(platform: Platform) -> Parts:
     index = RuleIndex(store)
     router = Router(index, platform.deliveries, platform.trace, ids, is_traced=platform.config.trace_seconds > 0)
     client = HttpClient()
+    box = SecretBox(store, ids, platform.config.secrets_key or platform.config.data / "secrets.key")
+    tokens = Tokens(clock, client)
+    destinations = ApiDestinationTarget(store, clock, client, tokens, box)
     return Parts(
-        target=EventsTarget(BusTarget(store, clock, ids, router), ApiDestinationTarget(store, clock, client)),
+        target=EventsTarget(BusTarget(store, clock, ids, router), destinations),
         sender=RuleSender(clock, ids),
         duties=[
             Duty(ScheduledRules(store, clock, ids, router), [("timers", KIND)]),
             Duty(Replayer(store, clock, router), [("timers", TIMERS)]),
+            Duty(Authorizer(store, clock, tokens, box), [("timers", AUTHORIZE_TIMER)]),
         ],
         controls={"explain": Explaining(clock, index).explain},
-        shared=[index, router],
+        shared=[index, router, box],
         close=[client.close],
     )
 
@@ -64,6 +73,19 @@ async def _build(platform: Platform) -> Parts:
 SERVICE = Service(
     name="events",
     model=api.MODEL,
-    operations=[buses, rules, targets, events, archives, replays, api_destinations, connections, permissions, tags],
+    operations=[
+        buses,
+        rules,
+        targets,
+        events,
+        archives,
+        replays,
+        api_destinations,
+        connections,
+        endpoints,
+        partners,
+        permissions,
+        tags,
+    ],
     build=_build,
 )

@@ -3,19 +3,20 @@
 from collections import Counter
 
 import msgspec
-from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.delivery.contract import Deferred, Delivery, Outcome, Rejected, Retry
+from forebay.operations.secret_box import SecretBox
 from forebay.services.events import limits
 from forebay.services.events.api_destination import API_DESTINATION, ApiDestination, api_destination_key
-from forebay.services.events.connection import CONNECTION, Connection, connection_key
+from forebay.services.events.authorizer import Tokens
+from forebay.services.events.connection import CONNECTION, Connection, connection_key, unseal
 from forebay.services.events.http_client import HttpClient, NoAnswer
-from forebay.services.events.invocation import FAILURE, UNAUTHORIZED, invocation, outcome_of, token_request, unreachable
+from forebay.services.events.invocation import FAILURE, UNAUTHORIZED, invocation, outcome_of, unreachable
 from forebay.services.events.rule_target import HTTP
-from forebay.store.contract import Store, Transaction
+from forebay.store.contract import Store
 
 _NO_RESOURCE = "NO_RESOURCE"
 # How many requests a second end where all of them take as long as they may.
@@ -46,68 +47,15 @@ class Rate:
         return self._queued_until - now
 
 
-class Tokens:
-    """OAuth tokens of connections, kept as long as they hold."""
-
-    def __init__(self, store: Store, clock: Clock, client: HttpClient) -> None:
-        self._store = store
-        self._clock = clock
-        self._client = client
-        # By the connection's ARN: of which change of it, the token, and until when it holds.
-        self._tokens: dict[str, tuple[float, str, float]] = {}
-
-    async def find(self, connection: Connection) -> str | None:
-        """Return a token for a connection, asking for one where none is at hand; None where it needs none.
-
-        Raises:
-            NoAnswer: there is none to be had.
-        """
-        parameters = connection.parameters
-        if parameters is None or parameters.o_auth_parameters is None:
-            return None
-        held = self._tokens.get(connection.arn())
-        if held is not None and held[0] == connection.modified_at and held[2] > self._clock.now():
-            return held[1]
-        answer = await self._client.send(token_request(parameters.o_auth_parameters))
-        token = _read_token(answer.body) if answer.status == 200 else None
-        if token is None:
-            raise NoAnswer(f"The authorization endpoint gave no token (status {answer.status})")
-        until = self._clock.now() + token.expires_in
-        self._tokens[connection.arn()] = (connection.modified_at, token.access_token, until)
-        await self._note(connection)
-        return token.access_token
-
-    def forget(self, connection: Connection) -> None:
-        """Forget a token that was refused."""
-        self._tokens.pop(connection.arn(), None)
-
-    async def _note(self, connection: Connection) -> None:
-        now = self._clock.now()
-
-        def work(transaction: Transaction) -> None:
-            found = transaction.records.find(CONNECTION, connection.key())
-            is_same = found is not None and found.modified_at == connection.modified_at
-            if found is not None and is_same and found.state == "AUTHORIZING":
-                transaction.records.put(
-                    CONNECTION, connection.key(), replace(found, state="AUTHORIZED", authorized_at=now)
-                )
-
-        await self._store.transact(work)
-
-
-class _Token(msgspec.Struct, frozen=True):
-    access_token: str
-    expires_in: float = 300.0
-
-
 class ApiDestinationTarget:
     """Sends deliveries to API destinations. A `Target`."""
 
-    def __init__(self, store: Store, clock: Clock, client: HttpClient) -> None:
+    def __init__(self, store: Store, clock: Clock, client: HttpClient, tokens: Tokens, box: SecretBox) -> None:
         self._store = store
         self._clock = clock
         self._client = client
-        self._tokens = Tokens(store, clock, client)
+        self._tokens = tokens
+        self._box = box
         self._rates: dict[str, Rate] = {}
         self._in_flight: Counter[str] = Counter()
 
@@ -141,6 +89,7 @@ class ApiDestinationTarget:
             self._in_flight[delivery.target] -= 1
 
     async def _invoke(self, delivery: Delivery, destination: ApiDestination, connection: Connection) -> Outcome:
+        connection = await unseal(self._box, connection)
         token = await self._tokens.find(connection)
         given = _decode_parameters(delivery.parameters.get(HTTP, "{}"))
         answer = await self._client.send(invocation(destination, connection, given, delivery.payload, token))
@@ -160,10 +109,3 @@ class ApiDestinationTarget:
 
 def _missing(arn: str) -> Rejected:
     return Rejected(_NO_RESOURCE, f"API destination {arn} does not exist.")
-
-
-def _read_token(body: bytes) -> _Token | None:
-    try:
-        return msgspec.json.decode(body, type=_Token, strict=False)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None

@@ -8,8 +8,9 @@ from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.archive import ARCHIVE
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus, check_name, find_bus, load_bus
-from forebay.services.events.errors import not_implemented, too_many, validation_error
+from forebay.services.events.errors import too_many, validation_error
 from forebay.services.events.pages import page
+from forebay.services.events.partners import no_event_source
 from forebay.services.events.rule import RULE
 from forebay.services.events.tags import merge_tags
 from forebay.store.records import key_prefix
@@ -24,7 +25,7 @@ def create_event_bus(call: Call, request: api.CreateEventBusRequest) -> api.Crea
         LimitExceededException: the account has as many buses as AWS allows.
     """
     if request.event_source_name is not None:
-        raise not_implemented("Partner event buses are not implemented by Forebay: EventSourceName cannot be given.")
+        raise no_event_source(request.event_source_name)
     check_name(request.name)
     address = BusAddress(call.account, call.region, request.name)
     known = call.records.list(BUS, key_prefix(call.account, call.region))

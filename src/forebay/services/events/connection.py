@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
 from forebay.operations.call import Call
+from forebay.operations.secret_box import SecretBox
 from forebay.services.events.errors import not_implemented, validation_error
 from forebay.store.records import Kind, record_key
 
@@ -20,7 +22,10 @@ _RESOURCE = "connection/"
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection with its secrets. `unique` ends its ARN, `secret` that of its secret."""
+    """One connection. `unique` ends its ARN, `secret` that of its secret.
+
+    In its record the secrets are left out of `parameters`, and all parameters are encrypted in `sealed`.
+    """
 
     account: str
     region: str
@@ -36,6 +41,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     authorized_at: float | None = None
     description: str | None = None
     kms_key: str | None = None
+    sealed: str | None = None
+    state_reason: str | None = None
 
     def key(self) -> str:
         """Return the key of the connection's record."""
@@ -52,6 +59,29 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CONNECTION = Kind("events.connection", Connection)
+
+_decode_parameters = msgspec.json.Decoder(api.CreateConnectionAuthRequestParameters).decode
+# The model wants every secret to have at least one character.
+_HIDDEN = "-"
+_SECRETS = frozenset({"Password", "ApiKeyValue", "ClientSecret"})
+
+
+async def seal(box: SecretBox, connection: Connection) -> Connection:
+    """Return a connection as its record is: its secrets are encrypted."""
+    if connection.parameters is None:
+        return replace(connection, sealed=None)
+    sealed = await box.seal(msgspec.json.encode(connection.parameters).decode())
+    blank = _blank(msgspec.to_builtins(connection.parameters))
+    parameters = msgspec.convert(blank, api.CreateConnectionAuthRequestParameters)
+    return replace(connection, parameters=parameters, sealed=sealed)
+
+
+async def unseal(box: SecretBox, connection: Connection) -> Connection:
+    """Return a connection with its secrets."""
+    if connection.sealed is None:
+        return connection
+    text = await box.open(connection.sealed)
+    return replace(connection, parameters=_decode_parameters(text))
 
 
 def connection_key(arn: str) -> str | None:
@@ -134,6 +164,17 @@ def shown_parameters(connection: Connection) -> api.ConnectionAuthResponseParame
     # Members that the answer's shapes do not know (passwords, keys) are left out by converting.
     shown = _without_secrets(msgspec.to_builtins(connection.parameters))
     return msgspec.convert(shown, api.ConnectionAuthResponseParameters)
+
+
+def _blank(value: Any) -> Any:
+    """Return parameters with a mark in the place of each secret."""
+    if isinstance(value, list):
+        return [_blank(item) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, Any]", value)
+    secrets = _SECRETS | ({"Value"} if members.get("IsValueSecret") is True else frozenset[str]())
+    return {name: _HIDDEN if name in secrets else _blank(member) for name, member in members.items()}
 
 
 def _merged(old: Any, new: Any) -> Any:

@@ -1,26 +1,37 @@
 """Operations on connections."""
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.operations.call import Call
+from forebay.operations.secret_box import SecretBox
 from forebay.operations.service import operation
+from forebay.services.events.authorizer import AUTHORIZE_TIMER
 from forebay.services.events.connection import (
     CONNECTION,
     Connection,
     check_parameters,
     load_connection,
     merge_parameters,
+    seal,
     shown_parameters,
+    unseal,
 )
 from forebay.services.events.errors import not_implemented
 from forebay.services.events.pages import page
-from forebay.store.records import key_prefix, record_key
+from forebay.store.commands import DeleteTimers, PutTimers, Timer
+from forebay.store.records import key_prefix
+
+Answer = TypeVar(
+    "Answer", api.UpdateConnectionResponse, api.DeauthorizeConnectionResponse, api.DeleteConnectionResponse
+)
 
 
 @operation
-def create_connection(call: Call, request: api.CreateConnectionRequest) -> api.CreateConnectionResponse:
-    """Create a connection. With OAuth it is authorised when it is first used.
+async def create_connection(call: Call, request: api.CreateConnectionRequest) -> api.CreateConnectionResponse:
+    """Create a connection. With OAuth it is `AUTHORIZING` until a token was had, or refused.
 
     Raises:
         ResourceAlreadyExistsException: there is a connection of this name.
@@ -28,8 +39,6 @@ def create_connection(call: Call, request: api.CreateConnectionRequest) -> api.C
     """
     _check_public(request.invocation_connectivity_parameters)
     check_parameters(request.authorization_type, request.auth_parameters)
-    if call.records.find(CONNECTION, record_key(call.account, call.region, request.name)) is not None:
-        raise api.ResourceAlreadyExistsException(f"Connection {request.name} already exists.")
     connection = _authorized(
         Connection(
             account=call.account,
@@ -47,7 +56,14 @@ def create_connection(call: Call, request: api.CreateConnectionRequest) -> api.C
         ),
         call.now,
     )
-    call.records.put(CONNECTION, connection.key(), connection)
+    sealed = await seal(call.part(SecretBox), connection)
+
+    def create(inner: Call) -> None:
+        if inner.records.find(CONNECTION, connection.key()) is not None:
+            raise api.ResourceAlreadyExistsException(f"Connection {request.name} already exists.")
+        _put(inner, sealed)
+
+    await call.transact(create)
     return api.CreateConnectionResponse(
         connection_arn=connection.arn(),
         connection_state=connection.state,
@@ -65,6 +81,7 @@ def describe_connection(call: Call, request: api.DescribeConnectionRequest) -> a
         name=connection.name,
         description=connection.description,
         connection_state=connection.state,
+        state_reason=connection.state_reason,
         authorization_type=connection.type,
         secret_arn=connection.secret_arn(),
         kms_key_identifier=connection.kms_key,
@@ -76,48 +93,39 @@ def describe_connection(call: Call, request: api.DescribeConnectionRequest) -> a
 
 
 @operation
-def update_connection(call: Call, request: api.UpdateConnectionRequest) -> api.UpdateConnectionResponse:
+async def update_connection(call: Call, request: api.UpdateConnectionRequest) -> api.UpdateConnectionResponse:
     """Change a connection; what is not named keeps its value, unless the authorization type is another.
 
     Raises:
         ValidationException: the parameters are not those of the authorization type.
     """
-    connection = load_connection(call, request.name)
+    found = await call.look(lambda inner: load_connection(inner, request.name))
     _check_public(request.invocation_connectivity_parameters)
+    connection = found
     if request.authorization_type is not None or request.auth_parameters is not None:
-        kind = request.authorization_type or connection.type
-        before = connection.parameters if kind == connection.type else None
-        parameters = merge_parameters(before, request.auth_parameters or api.UpdateConnectionAuthRequestParameters())
-        check_parameters(kind, parameters)
-        connection = _authorized(replace(connection, type=kind, parameters=parameters), call.now)
+        connection = await _with_parameters(call, found, request)
     if request.description is not None:
         connection = replace(connection, description=request.description or None)
     if request.kms_key_identifier is not None:
         connection = replace(connection, kms_key=request.kms_key_identifier or None)
     connection = replace(connection, modified_at=call.now)
-    call.records.put(CONNECTION, connection.key(), connection)
-    return api.UpdateConnectionResponse(
-        connection_arn=connection.arn(),
-        connection_state=connection.state,
-        creation_time=connection.created_at,
-        last_modified_time=connection.modified_at,
-        last_authorized_time=connection.authorized_at,
-    )
+
+    def update(inner: Call) -> None:
+        if load_connection(inner, request.name) != found:
+            raise api.ConcurrentModificationException(f"Connection {request.name} was changed at the same time.")
+        _put(inner, connection)
+
+    await call.transact(update)
+    return _answer(connection, api.UpdateConnectionResponse)
 
 
 @operation
 def deauthorize_connection(call: Call, request: api.DeauthorizeConnectionRequest) -> api.DeauthorizeConnectionResponse:
     """Forget a connection's secrets; until it is updated with others, nothing is sent through it."""
     connection = load_connection(call, request.name)
-    connection = replace(connection, parameters=None, state="DEAUTHORIZED", modified_at=call.now)
-    call.records.put(CONNECTION, connection.key(), connection)
-    return api.DeauthorizeConnectionResponse(
-        connection_arn=connection.arn(),
-        connection_state=connection.state,
-        creation_time=connection.created_at,
-        last_modified_time=connection.modified_at,
-        last_authorized_time=connection.authorized_at,
-    )
+    connection = replace(connection, parameters=None, sealed=None, state="DEAUTHORIZED", modified_at=call.now)
+    _put(call, connection)
+    return _answer(connection, api.DeauthorizeConnectionResponse)
 
 
 @operation
@@ -125,13 +133,8 @@ def delete_connection(call: Call, request: api.DeleteConnectionRequest) -> api.D
     """Delete a connection; API destinations that use it become inactive."""
     connection = load_connection(call, request.name)
     call.records.delete(CONNECTION, connection.key())
-    return api.DeleteConnectionResponse(
-        connection_arn=connection.arn(),
-        connection_state="DELETING",
-        creation_time=connection.created_at,
-        last_modified_time=connection.modified_at,
-        last_authorized_time=connection.authorized_at,
-    )
+    call.apply(DeleteTimers(AUTHORIZE_TIMER, (connection.key(),)))
+    return _answer(replace(connection, state="DELETING"), api.DeleteConnectionResponse)
 
 
 @operation(readonly=True)
@@ -159,8 +162,36 @@ def _listed(connection: Connection) -> api.Connection:
     )
 
 
+def _answer(connection: Connection, answer: type[Answer]) -> Answer:
+    return answer(
+        connection_arn=connection.arn(),
+        connection_state=connection.state,
+        creation_time=connection.created_at,
+        last_modified_time=connection.modified_at,
+        last_authorized_time=connection.authorized_at,
+    )
+
+
+async def _with_parameters(call: Call, found: Connection, request: api.UpdateConnectionRequest) -> Connection:
+    """Return a connection with the parameters that a request changes, sealed."""
+    box = call.part(SecretBox)
+    kind = request.authorization_type or found.type
+    before = (await unseal(box, found)).parameters if kind == found.type else None
+    parameters = merge_parameters(before, request.auth_parameters or api.UpdateConnectionAuthRequestParameters())
+    check_parameters(kind, parameters)
+    return await seal(box, _authorized(replace(found, type=kind, parameters=parameters), call.now))
+
+
+def _put(call: Call, connection: Connection) -> None:
+    """Keep a connection; one that is to be authorised is so by a worker."""
+    call.records.put(CONNECTION, connection.key(), connection)
+    if connection.state == "AUTHORIZING":
+        call.apply(PutTimers((Timer(AUTHORIZE_TIMER, connection.key(), call.now_ms, b""),)))
+
+
 def _authorized(connection: Connection, now: float) -> Connection:
     """Return a connection with new parameters; whether those of OAuth are good shows when a token is asked for."""
+    connection = replace(connection, state_reason=None)
     if connection.type == "OAUTH_CLIENT_CREDENTIALS":
         return replace(connection, state="AUTHORIZING")
     return replace(connection, state="AUTHORIZED", authorized_at=now)

@@ -9,7 +9,8 @@ from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
-from forebay.services.events.errors import not_implemented, validation_error
+from forebay.services.events.endpoint import ENDPOINT, GlobalEndpoint
+from forebay.services.events.errors import validation_error
 from forebay.services.events.event import (
     Failure,
     Origin,
@@ -22,6 +23,7 @@ from forebay.services.events.event import (
 from forebay.services.events.router import Router
 from forebay.services.events.rule import read_pattern
 from forebay.store.commands import Command
+from forebay.store.records import key_prefix
 
 # "The following fields are mandatory" (TestEventPattern).
 _MANDATORY = ("id", "account", "source", "time", "region", "resources", "detail-type")
@@ -39,11 +41,12 @@ async def put_events(call: Call, request: api.PutEventsRequest) -> api.PutEvents
     entries = request.entries
     _check_request(request)
     router = call.part(Router)
+    endpoint = await _find_endpoint(call, request.endpoint_id)
     results: list[api.PutEventsResultEntry] = []
     commands: list[Command[Any]] = []
     failed_count = 0
     for entry in entries:
-        taken = await _take(call, router, entry)
+        taken = await _take(call, router, entry, endpoint)
         if isinstance(taken, Failure):
             failed_count += 1
             results.append(api.PutEventsResultEntry(error_code=taken.code, error_message=taken.message))
@@ -75,7 +78,7 @@ def test_event_pattern(call: Call, request: api.TestEventPatternRequest) -> api.
 
 
 async def _take(
-    call: Call, router: Router, entry: api.PutEventsRequestEntry
+    call: Call, router: Router, entry: api.PutEventsRequestEntry, endpoint: GlobalEndpoint | None
 ) -> tuple[str, list[Command[Any]]] | Failure:
     """Return an event's id and the commands by which its bus takes it, or why it cannot be taken."""
     failure = check_entry(entry)
@@ -91,12 +94,25 @@ async def _take(
         return Failure("InvalidArgument", error.message)
     origin = Origin(call.ids.uuid(), call.account, call.region)
     event = new_event(entry, detail, origin, call.now)
-    return event.event_id, await router.route(event, address)
+    if endpoint is None:
+        return event.event_id, await router.route(event, address)
+    addresses = endpoint.addresses()
+    if address.name != addresses[0].name:
+        return Failure("InvalidArgument", f"Event bus {address.name} is not one of the endpoint {endpoint.name}.")
+    return event.event_id, [command for one in addresses for command in await router.route(event, one)]
+
+
+async def _find_endpoint(call: Call, endpoint_id: str | None) -> GlobalEndpoint | None:
+    if endpoint_id is None:
+        return None
+    endpoints = await call.look(lambda inner: inner.reader.list(ENDPOINT, key_prefix(call.account)))
+    found = next((endpoint for _, endpoint in endpoints if endpoint.endpoint_id == endpoint_id), None)
+    if found is None:
+        raise validation_error(f"Endpoint '{endpoint_id}' does not exist.")
+    return found
 
 
 def _check_request(request: api.PutEventsRequest) -> None:
-    if request.endpoint_id is not None:
-        raise not_implemented("Global endpoints are not implemented by Forebay: EndpointId cannot be given.")
     count = len(request.entries)
     if not 1 <= count <= limits.ENTRIES_PER_REQUEST_MAX:
         # The wire has said so already; other callers have not.

@@ -37,6 +37,10 @@ EXPLAINED_RULES_MAX = 20
 # Differences that are named for one rule.
 EXPLAINED_FIELDS_MAX = 3
 
+# The authorizer's own: how many connections one step takes, and how long it holds them.
+AUTHORIZE_BATCH = 10
+AUTHORIZE_LEASE_SECONDS = 60.0
+
 # The scheduler's own: how many due schedules one step takes, and how long it holds them.
 SCHEDULE_BATCH = 100
 SCHEDULE_LEASE_SECONDS = 60.0

@@ -107,6 +107,7 @@ class Router:
             group=target.group,
             parameters=parameters,
             dead_letter=target.dead_letter,
+            throttle=target.throttle,
         )
 
     def _trace_of(

@@ -32,6 +32,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None = None
     targets: tuple[api.Target, ...] = ()
     tags: dict[str, str] = {}
+    managed_by: str | None = None
 
     @property
     def is_enabled(self) -> bool:

@@ -161,5 +161,5 @@ def compile_rule(rule: Rule) -> CompiledRule:
         rule.name,
         rule.is_enabled,
         parse_pattern(rule.pattern) if rule.pattern else None,
-        tuple(map(compile_target, rule.targets)),
+        tuple(compile_target(target, rule.tags) for target in rule.targets),
     )

@@ -1,19 +1,20 @@
 """What a rule sends to one of its targets, and how: checked when the target is put, compiled when events flow."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
-from forebay.delivery.contract import RetryPolicy
+from forebay.delivery.contract import RetryPolicy, Throttle
 from forebay.languages.input_transformer import InvalidTemplate, Reserved, Transformer
 from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 from forebay.languages.json_tokens import InvalidJson, place_of, scan
 from forebay.services.events import limits
 from forebay.services.events.errors import malformed_arn, validation_error
 from forebay.services.events.event import Event
+from forebay.services.events.throttle import throttle_of
 
 # Those that EventBridge calls in a role's name only ("RoleArn is required for target ...").
 _WITH_ROLE = frozenset({
@@ -37,6 +38,7 @@ class RuleTarget(msgspec.Struct, frozen=True):
     dead_letter: str | None
     group: str | None
     http: Callable[[Event], str] | None = None
+    throttle: Throttle | None = None
 
 
 def check_target(target: api.Target) -> None:
@@ -69,8 +71,8 @@ def check_target(target: api.Target) -> None:
     _check_dead_letter(target)
 
 
-def compile_target(target: api.Target) -> RuleTarget:
-    """Return a target that has been checked, ready for events."""
+def compile_target(target: api.Target, tags: Mapping[str, str]) -> RuleTarget:
+    """Return a target that has been checked, ready for events; its rule's tags may preset a rate."""
     retry = target.retry_policy or api.RetryPolicy()
     attempts, age_seconds = retry.maximum_retry_attempts, retry.maximum_event_age_in_seconds
     dead_letter = target.dead_letter_config
@@ -85,6 +87,7 @@ def compile_target(target: api.Target) -> RuleTarget:
         dead_letter=None if dead_letter is None else dead_letter.arn,
         group=None if parameters is None else parameters.message_group_id or None,
         http=None if target.http_parameters is None else _http(target.http_parameters),
+        throttle=throttle_of(tags, target.id),
     )
 
 

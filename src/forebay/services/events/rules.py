@@ -8,6 +8,7 @@ from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress, load_bus
 from forebay.services.events.errors import too_many, validation_error
+from forebay.services.events.managed import check_own, load_any_rule, rules_of
 from forebay.services.events.pages import page
 from forebay.services.events.rule import DISABLED, RULE, Rule, check_rule, load_rule, rule_key
 from forebay.services.events.schedule import keep_schedule
@@ -25,6 +26,7 @@ def put_rule(call: Call, request: api.PutRuleRequest) -> api.PutRuleResponse:
     address = BusAddress.of(call, request.event_bus_name)
     check_rule(request, address)
     bus = load_bus(call, address)
+    check_own(call, address, request.name)
     existing = call.records.find(RULE, rule_key(address, request.name))
     if existing is None:
         rules = call.records.list(RULE, key_prefix(address.key()), limit=limits.RULES_PER_BUS_MAX)
@@ -53,7 +55,7 @@ def put_rule(call: Call, request: api.PutRuleRequest) -> api.PutRuleResponse:
 @operation(readonly=True)
 def describe_rule(call: Call, request: api.DescribeRuleRequest) -> api.DescribeRuleResponse:
     """Return a rule."""
-    rule = load_rule(call, BusAddress.of(call, request.event_bus_name), request.name)
+    rule = load_any_rule(call, BusAddress.of(call, request.event_bus_name), request.name)
     return api.DescribeRuleResponse(
         name=rule.name,
         arn=rule.arn(),
@@ -62,6 +64,7 @@ def describe_rule(call: Call, request: api.DescribeRuleRequest) -> api.DescribeR
         state=rule.state,
         description=rule.description,
         role_arn=rule.role,
+        managed_by=rule.managed_by,
         event_bus_name=rule.bus,
         created_by=rule.account,
     )
@@ -76,6 +79,7 @@ def delete_rule(call: Call, request: api.DeleteRuleRequest) -> None:
     """
     address = BusAddress.of(call, request.event_bus_name)
     load_bus(call, address)
+    check_own(call, address, request.name)
     rule = call.records.find(RULE, rule_key(address, request.name))
     if rule is None:
         return
@@ -88,7 +92,9 @@ def delete_rule(call: Call, request: api.DeleteRuleRequest) -> None:
 @operation
 def enable_rule(call: Call, request: api.EnableRuleRequest) -> None:
     """Let a rule match events again, and its schedule run."""
-    rule = load_rule(call, BusAddress.of(call, request.event_bus_name), request.name)
+    address = BusAddress.of(call, request.event_bus_name)
+    check_own(call, address, request.name)
+    rule = load_rule(call, address, request.name)
     if not rule.is_enabled:
         _keep(call, rule, replace(rule, state="ENABLED"))
 
@@ -96,7 +102,9 @@ def enable_rule(call: Call, request: api.EnableRuleRequest) -> None:
 @operation
 def disable_rule(call: Call, request: api.DisableRuleRequest) -> None:
     """Let a rule match nothing, and its schedule stand still, until it is enabled again."""
-    rule = load_rule(call, BusAddress.of(call, request.event_bus_name), request.name)
+    address = BusAddress.of(call, request.event_bus_name)
+    check_own(call, address, request.name)
+    rule = load_rule(call, address, request.name)
     _keep(call, rule, replace(rule, state=DISABLED))
 
 
@@ -122,7 +130,7 @@ def list_rule_names_by_target(
 
 def _rules(call: Call, address: BusAddress) -> list[Rule]:
     load_bus(call, address)
-    return [rule for _, rule in call.reader.list(RULE, key_prefix(address.key()))]
+    return rules_of(call, address)
 
 
 def _keep(call: Call, before: Rule, rule: Rule) -> None:
@@ -142,5 +150,6 @@ def _listed(rule: Rule) -> api.Rule:
         description=rule.description,
         schedule_expression=rule.schedule,
         role_arn=rule.role,
+        managed_by=rule.managed_by,
         event_bus_name=rule.bus,
     )

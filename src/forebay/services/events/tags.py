@@ -12,6 +12,7 @@ from forebay.services.events import limits
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus, load_bus
 from forebay.services.events.errors import malformed_arn, validation_error
 from forebay.services.events.rule import RULE, Rule, load_rule
+from forebay.services.events.throttle import check_tags
 
 
 @operation
@@ -48,6 +49,7 @@ def merge_tags(tags: Mapping[str, str], added: Iterable[api.Tag] | None) -> dict
         raise validation_error("The resource exceeds the maximum number of tags allowed.")
     if any(key.startswith("aws:") for key in merged):
         raise validation_error("Tag keys that start with aws: are reserved for system use.")
+    check_tags(merged)
     return merged
 
 

@@ -11,6 +11,7 @@ from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress, load_bus
 from forebay.services.events.errors import too_many, validation_error
+from forebay.services.events.managed import check_own, load_any_rule
 from forebay.services.events.pages import page
 from forebay.services.events.rule import RULE, load_rule
 from forebay.services.events.rule_target import check_target
@@ -42,7 +43,9 @@ async def put_targets(call: Call, request: api.PutTargetsRequest) -> api.PutTarg
 @operation
 def remove_targets(call: Call, request: api.RemoveTargetsRequest) -> api.RemoveTargetsResponse:
     """Take targets from a rule; ids that it does not have are skipped."""
-    rule = load_rule(call, BusAddress.of(call, request.event_bus_name), request.rule)
+    address = BusAddress.of(call, request.event_bus_name)
+    check_own(call, address, request.rule)
+    rule = load_rule(call, address, request.rule)
     kept = tuple(target for target in rule.targets if target.id not in request.ids)
     call.records.put(RULE, rule.key(), replace(rule, targets=kept))
     return api.RemoveTargetsResponse(failed_entry_count=0, failed_entries=[])
@@ -51,7 +54,7 @@ def remove_targets(call: Call, request: api.RemoveTargetsRequest) -> api.RemoveT
 @operation(readonly=True)
 def list_targets_by_rule(call: Call, request: api.ListTargetsByRuleRequest) -> api.ListTargetsByRuleResponse:
     """List the targets of a rule by id."""
-    rule = load_rule(call, BusAddress.of(call, request.event_bus_name), request.rule)
+    rule = load_any_rule(call, BusAddress.of(call, request.event_bus_name), request.rule)
     targets = sorted(rule.targets, key=lambda target: target.id)
     shown, next_token = page(targets, lambda target: target.id, request.next_token, request.limit)
     return api.ListTargetsByRuleResponse(targets=shown, next_token=next_token)
@@ -59,6 +62,7 @@ def list_targets_by_rule(call: Call, request: api.ListTargetsByRuleRequest) -> a
 
 def _put(call: Call, address: BusAddress, name: str, added: Mapping[str, api.Target]) -> None:
     load_bus(call, address)
+    check_own(call, address, name)
     rule = load_rule(call, address, name)
     targets = {target.id: target for target in rule.targets}
     targets.update(added)

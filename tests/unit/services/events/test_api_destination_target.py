@@ -1,15 +1,19 @@
 """API destinations that are slow, on the store in memory, with a client that answers when it is told to."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from forebay.api import events as api
 from forebay.core.clock import Clock
+from forebay.core.ids import Ids
 from forebay.delivery.contract import Deferred, Delivered, Delivery, Rejected, Retry, RetryPolicy
+from forebay.operations.secret_box import SecretBox
 from forebay.services.events import limits
 from forebay.services.events.api_destination import API_DESTINATION, ApiDestination
 from forebay.services.events.api_destination_target import ApiDestinationTarget
+from forebay.services.events.authorizer import Tokens
 from forebay.services.events.connection import CONNECTION, Connection
 from forebay.services.events.http_client import NoAnswer
 from forebay.services.events.invocation import HttpAnswer
@@ -37,7 +41,9 @@ class SlowClient:
 class Bench:
     def __init__(self):
         self.store, self.clock, self.client = MemoryStore(), Clock(1_000.0), SlowClient()
-        self.target = ApiDestinationTarget(self.store, self.clock, self.client)
+        box = SecretBox(self.store, Ids(seed=1), Path("never-made.key"))
+        tokens = Tokens(self.clock, self.client)
+        self.target = ApiDestinationTarget(self.store, self.clock, self.client, tokens, box)
         parameters = api.CreateConnectionAuthRequestParameters(
             basic_auth_parameters=api.CreateConnectionBasicAuthRequestParameters(username="u", password="p")
         )
