@@ -140,6 +140,10 @@ class Call:
         """Run `work` on a snapshot, for reading."""
         return await self.platform.store.view(lambda view: work(self._on(view)))
 
+    async def query(self, query: Query[R]) -> R:
+        """Answer one query on a snapshot: quicker than `look`."""
+        return await self.platform.store.ask(query)
+
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record from the cache."""
         return await self.platform.store.find(kind, key)

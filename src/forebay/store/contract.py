@@ -97,6 +97,10 @@ class Store(Protocol):
         """Run `work` on a consistent snapshot that includes every commit acknowledged so far."""
         ...
 
+    async def ask(self, query: Query[R]) -> R:
+        """Answer one query as `view` would: the quick way where that is all that is wanted."""
+        ...
+
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record from the cache, reading through. As fresh as this node's last commit."""
         ...

@@ -328,6 +328,26 @@ async def test_view_reads_items(store):
     assert await store.view(look) == (b"A", b"A", 1)
 
 
+async def test_one_query_is_asked_alone(store):
+    await write(store, *[put(key("p", f"{number:03}"), item(str(number), (5, b"q"))) for number in range(150)])
+    names = [key("p", f"{number:03}") for number in range(0, 150, 3)]
+    found = await asyncio.gather(*[store.ask(GetItems(1, (name, key("none")))) for name in names])
+    assert [(one[0].data, one[1]) for one in found] == [(b"%d" % number, None) for number in range(0, 150, 3)]
+    assert [one.data for one in await store.ask(GetItems(1, tuple(names)))] == [one[0].data for one in found]
+    assert await store.ask(GetItems(1, ())) == ()
+    assert await store.ask(MeasureItems(1)) == TableSize(150, 340)
+    for query in (
+        ReadItems(1, 1000, 1 << 20, partition=b"p"),
+        ReadItems(1, 7, 1 << 20, partition=b"p"),
+        ReadItems(1, 1000, 60, partition=b"p"),
+        ReadItems(1, 101, 1 << 20, index=5, is_backward=True),
+        ReadItems(1, 1000, 1 << 20, partition=b"p", sorts=ItemRange(b"140")),
+    ):
+        assert await store.ask(query) == await store.view(lambda view, query=query: view.ask(query))
+    await write(store, put(key("p", "000"), item("new")))
+    assert (await store.ask(GetItems(1, (key("p", "000"),))))[0].data == b"new"
+
+
 async def test_failing_decision_fails_alone(store):
     def fail(_):
         raise ZeroDivisionError

@@ -5,11 +5,11 @@ from importlib import resources
 
 import pytest
 
-from forebay.store.sqlite import fair, fifo, groups, messages, promotion, receive, timers
+from forebay.store.sqlite import fair, fifo, groups, item_pages, items, messages, promotion, receive, timers
 from forebay.store.sqlite.rows import Statements
 
 # The beginning of other statements.
-_FRAGMENTS = {"_READY"}
+_FRAGMENTS = {"_READY", "_READ", "_READ_INDEX"}
 
 # What reads a list of values that the statement brings along, or what an earlier step has found.
 _SMALL = (
@@ -26,7 +26,7 @@ _FIRST_OF = f"{receive._READY} AND queue = ? AND group_id = ? ORDER BY order_key
 
 STATEMENTS = {
     f"{module.__name__.rsplit('.', 1)[1]}.{name}": statement
-    for module in (messages, receive, fifo, fair, groups, promotion, timers)
+    for module in (messages, receive, fifo, fair, groups, promotion, timers, items, item_pages)
     for name, statement in vars(module).items()
     if name not in _FRAGMENTS
     and (

@@ -167,6 +167,10 @@ class MemoryStore:
         """Run `work` on the present state."""
         return work(MemoryTransaction(self._state))
 
+    async def ask(self, query: Query[R]) -> R:
+        """Answer one query."""
+        return MemoryTransaction(self._state).ask(query)
+
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record."""
         return MemoryRecords(self._state).find(kind, key)

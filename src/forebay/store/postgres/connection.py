@@ -178,6 +178,12 @@ class Connection:
         self.wait()
         return reply.rows()
 
+    def fetch_alone(self, statement: Statement, *values: Any) -> list[Row]:
+        """Run a statement as a transaction of its own, in one trip, and return its rows."""
+        reply = self.send(statement, *values)
+        self.synchronise()
+        return reply.rows()
+
     def begin(self) -> None:
         """Begin a transaction."""
         self.send(_BEGIN)

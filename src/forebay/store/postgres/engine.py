@@ -13,10 +13,12 @@ from forebay.store.cache import RecordCache
 from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
-from forebay.store.items import WriteItems
+from forebay.store.items import GetItems, WriteItems
 from forebay.store.postgres.blobs import PostgresBlobs
 from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
+from forebay.store.postgres.gathering import Answers, Gathering
 from forebay.store.postgres.handlers import ask
+from forebay.store.postgres.item_pages import get_all
 from forebay.store.postgres.notifier import Notifier
 from forebay.store.postgres.records import PostgresRecordReader, changed_since, forget_deleted, list_kind
 from forebay.store.postgres.session import Session, forget_marks
@@ -75,6 +77,7 @@ class PostgresStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
         self._idle_connections: deque[Connection] = deque()
         self._blobs = PostgresBlobs(self._run_apart)
+        self._gathering = Gathering(self._fetch_items)
         self._submits = Writer("forebay-store", self._settings, self._loop, self._deliver)
         self._transactions = Writer("forebay-transact", self._settings, self._loop, self._deliver, self._refresh)
         self._notifier = Notifier(url, schema, node, self._hear, self._transactions.poke)
@@ -131,6 +134,12 @@ class PostgresStore:
             return work(ReaderView(connection))
 
         return await self._run_apart(look)
+
+    async def ask(self, query: Query[R]) -> R:
+        """Answer one query: together with others where it is for items by key."""
+        if isinstance(query, GetItems):
+            return cast("R", await self._gathering.ask(query))
+        return await self.view(lambda view: view.ask(query))
 
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record from the cache, reading through."""
@@ -302,12 +311,24 @@ class PostgresStore:
             raise Unavailable("the store is closed")
         return await self._loop.run_in_executor(self._readers, self._attempt_apart, work)
 
-    def _attempt_apart(self, work: Callable[[Connection], T]) -> T:
+    def _fetch_items(self, queries: Sequence[GetItems]) -> "asyncio.Future[Answers]":
+        """Answer queries in a reader's thread."""
+        if self._is_closed:
+            refused: asyncio.Future[Answers] = self._create_future()
+            refused.set_exception(Unavailable("the store is closed"))
+            return refused
+
+        def fetch(connection: Connection) -> Answers:
+            return get_all(connection.fetch_alone, queries)
+
+        return self._loop.run_in_executor(self._readers, partial(self._attempt_apart, fetch, is_transaction=False))
+
+    def _attempt_apart(self, work: Callable[[Connection], T], *, is_transaction: bool = True) -> T:
         deadline = monotonic() + self._settings.wait_seconds
         while True:
             try:
                 connection = self._idle_connections.pop() if self._idle_connections else self._settings.connect()
-                return self._use(connection, work)
+                return self._use(connection, work, is_transaction=is_transaction)
             except ConnectionLost as error:
                 if monotonic() >= deadline or self._is_closed:
                     raise Unavailable(f"the store cannot be reached: {error}") from error
@@ -318,11 +339,13 @@ class PostgresStore:
                 if not error.is_conflict or monotonic() >= deadline:
                     raise
 
-    def _use(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+    def _use(self, connection: Connection, work: Callable[[Connection], T], *, is_transaction: bool) -> T:
         try:
-            connection.begin()
+            if is_transaction:
+                connection.begin()
             result = work(connection)
-            connection.commit()
+            if is_transaction:
+                connection.commit()
         except ConnectionLost:
             connection.close()
             raise

@@ -4,9 +4,9 @@ Rows come in the order of the index, some at a time until the page is full. Wher
 rows that are cut to the same key are put in order here, and compared with the bounds by their whole keys.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 
 from forebay.store.item_reading import Bound, Reading, columns_of, plan_reading
 from forebay.store.items import FoundItem, GetItems, Item, ItemKey, MeasureItems, Page, ReadItems, TableSize
@@ -18,17 +18,11 @@ from forebay.store.postgres.session import ITSELF
 _ROWS_FIRST = 110
 _ROWS_MAX = 4000
 
-_GET_ONE = Statement(
-    "SELECT data, size FROM item WHERE item_table = $1::int8 AND partition_key = $2::bytea AND sort_key = $3::bytea"
-    " AND tail = $4::bytea",
-    "int8",
-    *["bytea"] * 3,
-)
 _GET = Statement(
-    "SELECT place, data, size FROM unnest($2::bytea[], $3::bytea[], $4::bytea[]) WITH ORDINALITY"
-    " AS wanted (partition_key, sort_key, tail, place) JOIN item USING (partition_key, sort_key, tail)"
-    " WHERE item_table = $1::int8",
-    "int8",
+    "SELECT place, data, size FROM unnest($1::int8[], $2::bytea[], $3::bytea[], $4::bytea[]) WITH ORDINALITY"
+    " AS wanted (item_table, partition_key, sort_key, tail, place)"
+    " JOIN item USING (item_table, partition_key, sort_key, tail)",
+    "int8[]",
     *["bytea[]"] * 3,
 )
 _MEASURE = Statement(
@@ -48,15 +42,22 @@ _READ_INDEX = (
 
 def get(connection: Connection, query: GetItems) -> tuple[Item | None, ...]:
     """Read items by key."""
-    keys = [(*parts, tail) for parts, tail in (cut((key.partition, key.sort), TABLE_BYTES_MAX) for key in query.keys)]
-    if len(keys) == 1:
-        rows = connection.fetch(_GET_ONE, query.table, *keys[0])
-        return (Item(*rows[0]) if rows else None,)
+    return get_all(connection.fetch, (query,))[0]
+
+
+def get_all(fetch: Callable[..., list[Row]], queries: Sequence[GetItems]) -> list[tuple[Item | None, ...]]:
+    """Answer several queries with one statement."""
+    keys = [
+        (query.table, *parts, tail)
+        for query in queries
+        for parts, tail in (cut((key.partition, key.sort), TABLE_BYTES_MAX) for key in query.keys)
+    ]
     found: list[Item | None] = [None] * len(keys)
     if keys:
-        for place, data, size in connection.fetch(_GET, query.table, *zip(*keys, strict=True)):
+        for place, data, size in fetch(_GET, *zip(*keys, strict=True)):
             found[place - 1] = Item(data, size)
-    return tuple(found)
+    items = iter(found)
+    return [tuple(islice(items, len(query.keys))) for query in queries]
 
 
 def measure(connection: Connection, query: MeasureItems) -> TableSize:

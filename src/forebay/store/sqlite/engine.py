@@ -18,6 +18,7 @@ from forebay.store.items import WriteItems
 from forebay.store.records import Kind
 from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, is_unavailable, open_reader
 from forebay.store.sqlite.handlers import ask
+from forebay.store.sqlite.quick_reader import QuickReader
 from forebay.store.sqlite.records import SqliteRecordReader
 from forebay.store.sqlite.writer import Submission, Writer, WriterTransaction
 
@@ -64,6 +65,7 @@ class SqliteStore:
         self._is_closed = False
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
         self._idle_connections: deque[sqlite3.Connection] = deque()
+        self._quick_reader = QuickReader(self._database)
         self._writer = Writer(writer, self._loop, self._deliver)
         self._put = self._writer.put
 
@@ -98,6 +100,14 @@ class SqliteStore:
         if self._is_closed:
             raise Unavailable("the store is closed")
         return await self._loop.run_in_executor(self._readers, self._read, work)
+
+    async def ask(self, query: Query[R]) -> R:
+        """Answer one query: on this thread where it is small."""
+        if not self._is_closed:
+            answer = self._quick_reader.ask(query)
+            if answer is not None:
+                return answer
+        return await self.view(lambda view: view.ask(query))
 
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record from the cache, reading through."""
@@ -139,6 +149,7 @@ class SqliteStore:
         self._writer.close()
         await asyncio.to_thread(self._writer.thread.join)
         await asyncio.to_thread(self._readers.shutdown)
+        self._quick_reader.close()
         while self._idle_connections:
             self._idle_connections.pop().close()
         self._lock.release()

@@ -20,6 +20,9 @@ _READ_INDEX = (
     " FROM item_entry AS listed CROSS JOIN item ON item.id = listed.item"
     " WHERE listed.item_table = ? AND item_index = ?"
 )
+# Rows of any size are in memory at once while a page is read.
+_ROWS_AT_ONCE = 32
+
 _MEASURE = "SELECT items, size FROM item_count WHERE item_table = ? AND item_index = ?"
 
 
@@ -62,12 +65,15 @@ def read(connection: sqlite3.Connection, query: ReadItems) -> Page:
 def _page(cursor: sqlite3.Cursor, query: ReadItems) -> Page:
     found: list[FoundItem] = []
     left = query.size_max
-    for partition, sort, data, size, *place in cursor:
-        key = ItemKey(partition, sort)
-        found.append(FoundItem(key, data, size, ItemKey(*place) if place else key))
-        left -= size
-        if left <= 0:
-            return Page(tuple(found), is_last=False)
+    width = 4 if query.index is None else 6
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        for row in rows:
+            partition, sort, data, size = row[:4]
+            key = ItemKey(partition, sort)
+            found.append(FoundItem(key, data, size, key if width == 4 else ItemKey(row[4], row[5])))
+            left -= size
+            if left <= 0:
+                return Page(tuple(found), is_last=False)
     return Page(tuple(found), is_last=len(found) < query.limit)
 
 

@@ -1,0 +1,94 @@
+"""Answers small queries on the loop's own thread.
+
+A key's item comes out of memory in ten microseconds; handing the query to another thread and back costs four times as
+much. So that a slow disk does not hold up the loop, queries go to the readers' threads for a while once one took long.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from forebay.core.clock import monotonic
+from forebay.store.commands import Command, Query
+from forebay.store.items import GetItems, MeasureItems, Page, ReadItems
+from forebay.store.sqlite.connection import open_reader
+from forebay.store.sqlite.handlers import ask
+
+R = TypeVar("R")
+
+# Items that are read here at once, and their size together (a page that has more is read elsewhere).
+_KEYS_MAX = 25
+_PAGE_ITEMS_MAX = 100
+_PAGE_BYTES_MAX = 64 * 1024
+
+# What took longer than this was not in memory; then other threads read, for so long.
+_SLOW_SECONDS = 0.002
+_PAUSE_SECONDS = 1.0
+
+
+def _is_few(query: GetItems) -> bool:
+    return len(query.keys) <= _KEYS_MAX
+
+
+def _is_always(_: MeasureItems) -> bool:
+    return True
+
+
+_IS_SMALL: Mapping[type[Command[Any]], Callable[[Any], bool]] = {GetItems: _is_few, MeasureItems: _is_always}
+
+
+class QuickReader:
+    """A connection of the loop's. Used by its thread only."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._database = database
+        self._resumes_at = 0.0
+
+    def ask(self, query: Query[R]) -> R | None:
+        """Return a query's answer, or None where it is for another thread."""
+        begin = monotonic()
+        if begin < self._resumes_at:
+            return None
+        try:
+            answer = self._answer(query)
+        except sqlite3.Error:
+            # Whatever it is, the readers meet it too, and know what to say.
+            return None
+        if monotonic() - begin > _SLOW_SECONDS:
+            self._resumes_at = begin + _PAUSE_SECONDS
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _answer(self, query: Query[R]) -> R | None:
+        if isinstance(query, ReadItems):
+            return cast("R | None", self._read(query))
+        is_small = _IS_SMALL.get(type(query))
+        return ask(self._open(), query) if is_small is not None and is_small(query) else None
+
+    def _read(self, query: ReadItems) -> Page | None:
+        """Return a page, unless there is more in it than is read here."""
+        if query.limit > _PAGE_ITEMS_MAX and query.partition is None:
+            return None
+        part = msgspec.structs.replace(
+            query, limit=min(query.limit, _PAGE_ITEMS_MAX + 1), size_max=min(query.size_max, _PAGE_BYTES_MAX)
+        )
+        page = ask(self._open(), part)
+        is_whole = page.is_last or len(page.items) >= query.limit
+        return page if is_whole or sum([item.size for item in page.items]) >= query.size_max else None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_reader(self._database)
+            # Nothing is waited for here.
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA cache_size = -16384")
+        return self._connection
