@@ -41,6 +41,7 @@ from forebay.services.apigatewayv2.ingress import HttpApiIngress
 from forebay.services.apigatewayv2.json_web_token import SigningKeys
 from forebay.services.apigatewayv2.live_apis import LiveApis
 from forebay.services.apigatewayv2.served_stage import Backends
+from forebay.services.apigatewayv2.target import ApiTarget
 
 
 async def _build(platform: Platform) -> Parts:
@@ -49,8 +50,10 @@ async def _build(platform: Platform) -> Parts:
     live = LiveApis(platform, Backends(platform, client, cache, SigningKeys(client, platform.clock)))
     await live.load()
     access_log = AccessLog(platform)
+    ingress = HttpApiIngress(platform, live, access_log)
     return Parts(
-        ingress=HttpApiIngress(platform, live, access_log),
+        target=ApiTarget(live, ingress),
+        ingress=ingress,
         shared=[live, cache],
         close=[client.close, access_log.flush],
     )
