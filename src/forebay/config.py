@@ -79,9 +79,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     external_scaler_port: Annotated[
         int | None,
-        _setting(
-            "TCP port of KEDA's external scaler (gRPC); 0 takes a free one. Without it, there is none.", ge=0, le=65535
-        ),
+        _setting("TCP port of KEDA's external scaler (gRPC); 0 takes a free one. Without it, there is none."),
     ] = None
     smtp: Annotated[
         str | None,
@@ -97,16 +95,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     pod_images: Annotated[
         Path | None, _setting("File that maps images of pods to commands of this machine (YAML).")
     ] = None
-    hpa_sync_seconds: Annotated[
-        float, _setting("How often a HorizontalPodAutoscaler looks at its metrics.", gt=0)
-    ] = 15.0
+    hpa_sync_seconds: Annotated[float, _setting("How often a HorizontalPodAutoscaler looks at its metrics.", gt=0)] = (
+        15.0
+    )
     hpa_downscale_stabilization_seconds: Annotated[
         int, _setting("How long a HorizontalPodAutoscaler without its own window waits before it scales down.", ge=0)
     ] = 300
-    scaler_port: Annotated[
-        int | None,
-        _setting("TCP port of the external scaler for KEDA (gRPC); 0 takes a free one; without it, none.", ge=0, le=65535),
-    ] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _setting("Least level that is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], _setting("Form of log lines on standard error.")] = "text"
 
@@ -142,6 +136,8 @@ def check_config(config: Config) -> Config:
     """
     if (config.tls_certificate is None) != (config.tls_key is None):
         raise ConfigError("TLS needs both a certificate and its key: set tls-certificate and tls-key.")
+    if config.external_scaler_port is not None and not 0 <= config.external_scaler_port <= 65535:
+        raise ConfigError("The external scaler's port (external-scaler-port) must be between 0 and 65535.")
     if config.smtp is not None and config.smtp.partition("://")[0] not in {"smtp", "smtps", "smtp+tls"}:
         raise ConfigError("The mail server (smtp) is none of smtp://..., smtps://... and smtp+tls://....")
     if config.host not in _LOOPBACK:

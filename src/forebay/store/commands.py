@@ -112,7 +112,8 @@ class MessageCounts(msgspec.Struct, frozen=True, gc=False):
 
 
 # A standard queue's messages with a group belong to a tenant of that name. A tenant turns noisy when a receive leaves
-# it with at least this many messages in flight, which are more than this share of all the queue's messages in flight.
+# it with at least this many messages in flight, which are more than this share of all the queue's messages in flight,
+# or when it is called so.
 # It is quiet again when none of its messages waits (visible or delayed) or when it has sent nothing for this long.
 # (SQS developer guide, "Amazon SQS fair queues".)
 NOISY_IN_FLIGHT_MIN = 30
@@ -210,6 +211,16 @@ class CountMessages(Command[MessageCounts], frozen=True, gc=False):
     now_ms: int
 
 
+class CountGroup(Query[MessageCounts], frozen=True, gc=False):
+    """Count the messages of one group (or tenant) of a queue, from counters that are kept with every change.
+
+    Counted is what the last `CountMessages` or receive has found to be visible: time alone moves nothing here.
+    """
+
+    queue: int
+    group: str
+
+
 class PeekMessages(Query[tuple[ReceivedMessage, ...]], frozen=True, gc=False):
     """Look at messages behind position `after`, in order of position, without receiving them."""
 
@@ -242,6 +253,16 @@ class ChangeDelay(Command[None], frozen=True, gc=False):
 
     queue: int
     delay_ms: int
+
+
+class CallNoisy(Command[None], frozen=True, gc=False):
+    """Call tenants of a standard queue noisy, because of the consumers' time that they take.
+
+    Those of whom nothing waits stay quiet; the others are quiet again as all noisy tenants are (see above).
+    """
+
+    queue: int
+    tenants: tuple[str, ...]
 
 
 class ForgetDuplicates(Command[int], frozen=True, gc=False):

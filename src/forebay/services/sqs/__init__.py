@@ -14,6 +14,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
 from forebay.services.sqs import batches, messages, move_tasks, permissions, queues, tags
 from forebay.services.sqs.controls import QueueControls
+from forebay.services.sqs.gauge import Gauges
 from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.move_task import TIMER
 from forebay.services.sqs.mover import MessageMover
@@ -40,7 +41,12 @@ async def _build(platform: Platform) -> Parts:
             Duty(RetentionChange(store, clock), [("timers", RETENTION_TIMER)]),
             Duty(measures),
         ],
-        shared=[waiting_room, measures, FifoLimits(clock, is_enforced=platform.config.sqs_fifo_limits)],
+        shared=[
+            waiting_room,
+            measures,
+            Gauges(store, clock),
+            FifoLimits(clock, is_enforced=platform.config.sqs_fifo_limits),
+        ],
         controls={"peek": controls.peek, "redrive": controls.redrive, "move": controls.move},
         drain=[waiting_room.drain],
         close=[measures.flush],

@@ -9,11 +9,13 @@ from forebay.core.errors import Unavailable
 from forebay.store.blobs import MemoryBlobs
 from forebay.store.commands import (
     AppendLog,
+    CallNoisy,
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
+    CountGroup,
     CountMessages,
     CountTimers,
     DeleteMessages,
@@ -38,7 +40,7 @@ from forebay.store.commands import (
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
 from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
-from forebay.store.memory import items, messages, streams, timers
+from forebay.store.memory import fair, items, messages, streams, timers
 from forebay.store.memory.state import State
 from forebay.store.records import Kind
 
@@ -51,8 +53,10 @@ _HANDLERS: Mapping[type[Command[Any]], Callable[[State, Any], Any]] = {
     DeleteMessages: messages.delete,
     ChangeVisibility: messages.change_visibility,
     PurgeQueue: messages.purge,
+    CallNoisy: fair.call_noisy,
     CountMessages: messages.count,
     PeekMessages: messages.peek,
+    CountGroup: messages.count_group,
     ExpireMessages: messages.expire,
     ChangeRetention: messages.change_retention,
     ChangeDelay: messages.change_delay,

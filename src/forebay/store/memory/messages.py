@@ -8,6 +8,7 @@ from forebay.store.commands import (
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
+    CountGroup,
     CountMessages,
     DeleteMessages,
     ExpireMessages,
@@ -234,6 +235,17 @@ def count(state: State, command: CountMessages) -> MessageCounts:
 
 def _count_state(queue: Mapping[int, StoredMessage], state: str) -> int:
     return sum(message.state == state for message in queue.values())
+
+
+def count_group(state: State, query: CountGroup) -> MessageCounts:
+    """Count the messages of a group or tenant."""
+    queue = state.queues.get(query.queue, {})
+    of_group = {position: message for position, message in queue.items() if message.new.group == query.group}
+    return MessageCounts(
+        visible=_count_state(of_group, "ready"),
+        in_flight=_count_state(of_group, "in flight"),
+        delayed=_count_state(of_group, "delayed"),
+    )
 
 
 def peek(state: State, query: PeekMessages) -> tuple[ReceivedMessage, ...]:

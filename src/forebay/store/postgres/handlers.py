@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 from forebay.store.commands import (
     AppendLog,
+    CallNoisy,
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
+    CountGroup,
     CountMessages,
     CountTimers,
     DeleteMessages,
@@ -33,7 +35,7 @@ from forebay.store.commands import (
 )
 from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
 from forebay.store.plan import Handler, Handlers, Plan, either
-from forebay.store.postgres import changes, fifo, item_pages, items, log, messages, receive, timers
+from forebay.store.postgres import changes, fair, fifo, item_pages, items, log, messages, receive, timers
 from forebay.store.postgres.connection import Connection
 from forebay.store.postgres.session import Session
 
@@ -43,6 +45,7 @@ Asker = Callable[[Connection, Any], Any]
 
 QUERIES: Mapping[type[Command[Any]], Asker] = {
     PeekMessages: messages.peek,
+    CountGroup: messages.count_group,
     ReadLog: log.read,
     MeasureLog: log.measure,
     NextTimer: timers.next_due,
@@ -92,6 +95,7 @@ HANDLERS: Handlers[Session] = Handlers(
         ExpireMessages: messages.expire,
         ChangeRetention: changes.change_retention,
         ChangeDelay: changes.change_delay,
+        CallNoisy: fair.call_noisy,
         ForgetDuplicates: fifo.forget_duplicates,
         DropLog: log.drop,
         ExpireLog: log.expire,

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from forebay.store.commands import (
+    CallNoisy,
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
     Command,
+    CountGroup,
     CountMessages,
     DeleteMessages,
     ExpireMessages,
@@ -93,6 +95,15 @@ _COUNT_DUE = Statement(
     "int8",
     "int8",
 )
+_COUNT_GROUP = Statement(
+    "SELECT coalesce(sum(ready), 0)::int8, coalesce(sum(in_flight), 0)::int8, coalesce(sum(delayed), 0)::int8 FROM ("  # noqa: S608
+    " SELECT ready, in_flight, delayed FROM message_group"
+    f" WHERE queue = $1::int8 AND name = $2::text AND id > {_PURGED.format('$1::int8')}"
+    " UNION ALL SELECT ready, in_flight, delayed FROM tenant_count WHERE queue = $1::int8 AND name = $2::text"
+    ") AS counted",
+    "int8",
+    "text",
+)
 _PEEK = Statement(
     f"SELECT {MESSAGE_COLUMNS} FROM message WHERE queue = $1::int8"  # noqa: S608 constants
     f" AND position > greatest($2::int8, {_PURGED.format('$1::int8')}) ORDER BY position LIMIT $3::int8",
@@ -141,7 +152,15 @@ _SWEEP_GROUPS = Statement(
 _SWEPT = Statement("UPDATE queue SET is_swept = true WHERE number = $1::int8", "int8")
 
 
-_OF_ONE_QUEUE = (SendMessages, DeleteMessages, ChangeVisibility, ChangeRetention, ChangeDelay, CountMessages)
+_OF_ONE_QUEUE = (
+    SendMessages,
+    DeleteMessages,
+    ChangeVisibility,
+    ChangeRetention,
+    ChangeDelay,
+    CountMessages,
+    CallNoisy,
+)
 
 
 def queues_of(command: Command[Any]) -> tuple[int, ...]:
@@ -320,6 +339,12 @@ def peek(connection: Connection, query: PeekMessages) -> tuple[ReceivedMessage, 
     """Read messages in order of position."""
     rows = connection.fetch(_PEEK, query.queue, max(query.after, 0), query.limit)
     return tuple(ReceivedMessage(row[0], row[1], row[2].decode(), *row[3:]) for row in rows)
+
+
+def count_group(connection: Connection, query: CountGroup) -> MessageCounts:
+    """Count the messages of a group or tenant."""
+    ((visible, in_flight, delayed),) = connection.fetch(_COUNT_GROUP, query.queue, query.group)
+    return MessageCounts(visible, in_flight, delayed)
 
 
 def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 from forebay.store.commands import (
     AppendLog,
+    CallNoisy,
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
     ClaimTimers,
     Command,
+    CountGroup,
     CountMessages,
     CountTimers,
     DeleteMessages,
@@ -34,7 +36,7 @@ from forebay.store.commands import (
 )
 from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
 from forebay.store.plan import Handler, Handlers, Plan, either
-from forebay.store.sqlite import fifo, item_pages, items, log, messages, receive, timers
+from forebay.store.sqlite import fair, fifo, item_pages, items, log, messages, receive, timers
 from forebay.store.sqlite.session import Session
 
 R = TypeVar("R")
@@ -43,6 +45,7 @@ Asker = Callable[[sqlite3.Connection, Any], Any]
 
 QUERIES: Mapping[type[Command[Any]], Asker] = {
     PeekMessages: messages.peek,
+    CountGroup: messages.count_group,
     ReadLog: log.read,
     MeasureLog: log.measure,
     NextTimer: timers.next_due,
@@ -90,6 +93,7 @@ HANDLERS: Handlers[Session] = Handlers(
         ExpireMessages: messages.expire,
         ChangeRetention: messages.change_retention,
         ChangeDelay: messages.change_delay,
+        CallNoisy: fair.call_noisy,
         ForgetDuplicates: fifo.forget_duplicates,
         DropLog: log.drop,
         ExpireLog: log.expire,

@@ -12,6 +12,7 @@ from forebay.store.commands import (
     ChangeDelay,
     ChangeRetention,
     ChangeVisibility,
+    CountGroup,
     CountMessages,
     DeleteMessages,
     ExpireMessages,
@@ -48,6 +49,10 @@ _HIDE = Statements(
     "WITH change (id, visible_at) AS (VALUES {rows}) UPDATE message SET visible_at = change.visible_at"
     " FROM change WHERE message.id = change.id",
     "(?,?)",
+)
+_COUNT_GROUP = (
+    "SELECT ready, in_flight, delayed FROM message_group WHERE queue = ?1 AND name = ?2"  # noqa: S608 constants
+    f" AND id > (?1 << {QUEUE_SHIFT} | coalesce((SELECT purged_through FROM queue WHERE number = ?1), 0))"
 )
 _COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {IS_DUE}"
 
@@ -174,6 +179,12 @@ def peek(connection: sqlite3.Connection, query: PeekMessages) -> tuple[ReceivedM
         (shifted + after + 1, shifted | POSITION_MAX, query.limit),
     ).fetchall()
     return tuple(ReceivedMessage(row[0] & POSITION_MAX, *row[1:]) for row in rows)
+
+
+def count_group(connection: sqlite3.Connection, query: CountGroup) -> MessageCounts:
+    """Count the messages of a group or tenant."""
+    row = connection.execute(_COUNT_GROUP, (query.queue, query.group)).fetchone()
+    return MessageCounts(*row) if row else MessageCounts(0, 0, 0)
 
 
 def expire(session: Session, commands: Sequence[ExpireMessages]) -> list[int]:
