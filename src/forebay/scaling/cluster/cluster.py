@@ -4,8 +4,18 @@ from collections.abc import Sequence
 
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty
+from forebay.scaling.cluster.deployments import Deployments
+from forebay.scaling.cluster.garbage import GarbageCollector
+from forebay.scaling.cluster.images import load_images
+from forebay.scaling.cluster.jobs import Jobs
 from forebay.scaling.cluster.kinds import NAMESPACES, PRIORITY_CLASSES, Object, Resource
-from forebay.scaling.cluster.objects import Objects
+from forebay.scaling.cluster.local_node import LocalNode
+from forebay.scaling.cluster.objects import CHANGES, Objects
+from forebay.scaling.cluster.pods import Kubelet
+from forebay.scaling.cluster.replica_sets import ReplicaSets
+from forebay.scaling.cluster.scheduling import Scheduler
+from forebay.scaling.cluster.views import Views
+from forebay.scaling.cluster.world import Recorder, World
 
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 _PRIORITIES = (("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000))
@@ -14,30 +24,57 @@ _PRIORITIES = (("system-cluster-critical", 2_000_000_000), ("system-node-critica
 class Cluster:
     """The objects, and who makes them true."""
 
-    def __init__(self, platform: Platform, objects: Objects) -> None:
-        self.platform = platform
-        self.objects = objects
-        self.duties: Sequence[Duty] = ()
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.objects = world.objects
+        self.views = Views(world.index)
+        self.kubelet = Kubelet(world, load_images(world.platform.config.pod_images))
+        workers = (
+            Furnisher(world.objects),
+            GarbageCollector(world),
+            Deployments(world),
+            ReplicaSets(world),
+            Jobs(world),
+            LocalNode(world),
+            Scheduler(world, self.views),
+            self.kubelet,
+        )
+        # Every change wakes every controller: they look at what they need in memory, and mostly find nothing to do.
+        self.duties: Sequence[Duty] = [Duty(worker, [("log", CHANGES)]) for worker in workers]
+
+    def drain(self) -> None:
+        """Begin to stop: pods are told to end now, so that they have the time that the node has."""
+        self.kubelet.begin_close()
 
     async def close(self) -> None:
-        """Stop what runs."""
+        """Stop what still runs."""
+        await self.kubelet.close()
 
 
 async def open_cluster(platform: Platform) -> Cluster:
     """Load the objects, make those that every cluster has, and build the controllers."""
     objects = Objects(platform.store, platform.clock, platform.ids)
     await objects.open()
-    cluster = Cluster(platform, objects)
-    await furnish(objects)
-    return cluster
+    await Furnisher(objects).run_once()
+    return Cluster(World(platform, objects, Recorder(objects, platform.clock)))
 
 
-async def furnish(objects: Objects) -> None:
-    """Make the namespaces and priority classes that every cluster has."""
-    missing = [_namespace(name) for name in _NAMESPACES if objects.index.find(NAMESPACES, "", name) is None]
-    await objects.create(NAMESPACES, missing)
-    absent = [pair for pair in _PRIORITIES if objects.index.find(PRIORITY_CLASSES, "", pair[0]) is None]
-    await objects.create(PRIORITY_CLASSES, [_priority_class(name, value) for name, value in absent])
+class Furnisher:
+    """Makes the namespaces and priority classes that every cluster has, again after a wipe. A `Worker`."""
+
+    name = "kubernetes.furnisher"
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    async def run_once(self) -> float:
+        """Make what is missing."""
+        index = self._objects.index
+        missing = [_namespace(name) for name in _NAMESPACES if index.find(NAMESPACES, "", name) is None]
+        await self._objects.create(NAMESPACES, missing)
+        absent = [pair for pair in _PRIORITIES if index.find(PRIORITY_CLASSES, "", pair[0]) is None]
+        await self._objects.create(PRIORITY_CLASSES, [_priority_class(name, value) for name, value in absent])
+        return float("inf")
 
 
 def _head(resource: Resource, name: str) -> Object:

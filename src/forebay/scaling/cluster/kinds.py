@@ -11,6 +11,9 @@ from typing import Any
 Object = dict[str, Any]
 """An object as JSON has it. Whoever is handed one may read it; who changes it works on a copy."""
 
+EMPTY: Object = {}
+"""Stands for an object that is not there. Never changed."""
+
 _CORE = "io.k8s.api.core.v1."
 
 

@@ -29,7 +29,7 @@ async def build(platform: Platform) -> Parts:
     cluster = await open_cluster(platform)
     server = ApiServer(platform, cluster.objects, {}, {})
     return Parts(
-        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain,), close=(cluster.close,)
+        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain, cluster.drain), close=(cluster.close,)
     )
 
 

@@ -116,6 +116,7 @@ class Writes:
         def work(writer: Writer) -> Written:
             before = writer.find(ask.resource, ask.namespace, ask.name)
             made = apply(ask.resource, before, applied, manager, force=ask.flag("force"))
+            check_types(ask.resource, ask.name, inspect(ask.resource, made)[1])
             if before is None:
                 return self._create(writer, ask, made, warnings, None)
             made["metadata"].pop("resourceVersion", None)
@@ -254,6 +255,9 @@ class Writes:
         mode = ask.query.get("fieldValidation", "Warn")
         if findings.unknown and mode == "Strict":
             raise unknown_field_error(resource, findings.unknown)
+        if ask.request.headers.get("content-type", "").startswith(_APPLY_PATCH):
+            # What is applied need not be whole; its outcome must.
+            findings.missing.clear()
         check_types(resource, given["metadata"].get("name", ""), findings)
         if mode == "Ignore":
             return kept, []

@@ -1,0 +1,74 @@
+"""The scheduler: binds pending pods to nodes, or says why it cannot. The choice is the policy's."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
+from forebay.scaling.cluster.kinds import PODS, Object
+from forebay.scaling.cluster.objects import Writer, is_deleting, name_of, namespace_of
+from forebay.scaling.cluster.views import Views, is_pending, pod_key
+from forebay.scaling.cluster.world import World, condition_of, set_conditions
+from forebay.scaling.policies.outcome import Condition, Event
+from forebay.scaling.policies.placement import place
+
+_COMPONENT = "default-scheduler"
+
+
+class Scheduler:
+    """Places pods. A `Worker`."""
+
+    name = "kubernetes.scheduler"
+
+    def __init__(self, world: World, views: Views) -> None:
+        self._world = world
+        self._views = views
+
+    async def run_once(self) -> float:
+        """Place all pods that wait."""
+        now = self._world.now()
+        pending = self._views.pending(now)
+        if not pending:
+            return float("inf")
+        nodes = [node for node in self._views.nodes(now) if node.is_ready]
+        found = await asyncio.to_thread(place, pending, nodes) if len(pending) > 200 else place(pending, nodes)
+        pods = {pod_key(pod): pod for pod in self._world.index.all(PODS) if is_pending(pod)}
+        await self._bind({key: node for key, node in found.bound.items() if key in pods}, pods)
+        await self._refuse({key: text for key, text in found.unschedulable.items() if key in pods}, pods)
+        return float("inf")
+
+    async def _bind(self, bound: Mapping[str, str], pods: Mapping[str, Object]) -> None:
+        now = self._world.now()
+
+        def work(writer: Writer) -> list[str]:
+            done: list[str] = []
+            for key, node in bound.items():
+                before = writer.find(PODS, namespace_of(pods[key]), name_of(pods[key]))
+                if before is None or is_deleting(before) or before["spec"].get("nodeName"):
+                    continue
+                thing = {**before, "spec": {**before["spec"], "nodeName": node}}
+                thing["metadata"] = dict(before["metadata"])
+                thing["status"] = {**before.get("status", {})}
+                thing["status"]["conditions"] = [dict(each) for each in thing["status"].get("conditions") or []]
+                set_conditions(thing["status"], [Condition("PodScheduled", "True", "", "")], now)
+                writer.update(PODS, thing, before)
+                done.append(key)
+            return done
+
+        for key in await self._world.objects.write(work) if bound else ():
+            text = f"Successfully assigned {key} to {bound[key]}"
+            await self._world.recorder.record(PODS, pods[key], [Event("Normal", "Scheduled", text)], _COMPONENT)
+
+    async def _refuse(self, refused: Mapping[str, str], pods: Mapping[str, Object]) -> None:
+        now = self._world.now()
+        for key, text in refused.items():
+            pod = pods[key]
+            old = condition_of(pod, "PodScheduled")
+            if old.get("message") == text and old.get("status") == "False":
+                continue
+
+            def change(thing: Object, text: str = text) -> None:
+                status = cast("Object", thing.setdefault("status", {}))
+                set_conditions(status, [Condition("PodScheduled", "False", "Unschedulable", text)], now)
+
+            await self._world.objects.change(PODS, pod, change)
+            await self._world.recorder.record(PODS, pod, [Event("Warning", "FailedScheduling", text)], _COMPONENT)
