@@ -1,8 +1,7 @@
 """What nodes can be bought: capacity, overhead, and offerings with their prices.
 
-The built-in table is that of kwok's cloud provider, made by its own formula and written into the package by
-`scripts/generate-instance-types` for whoever wants to read or change it. Own tables have the format of kwok's
-`INSTANCE_TYPES_FILE_PATH`, so that one file serves both.
+The built-in table is that of kwok's cloud provider, made by its own formula; `forebay scale instance-types` prints it.
+Own tables have the format of kwok's `INSTANCE_TYPES_FILE_PATH`, so that one file serves both.
 """
 
 import math
@@ -67,17 +66,21 @@ class InstanceType(msgspec.Struct, frozen=True, dict=True):
 
     def cheapest(self, wanted: Requirements) -> Offering | None:
         """Return the cheapest available offering that requirements allow, or None."""
-        best: Offering | None = None
-        for offering in self.offerings:
-            if offering.is_available and (best is None or offering.price < best.price) and _allows(wanted, offering):
-                best = offering
-        return best
+        for offering in self._by_price:
+            if _allows(wanted, offering):
+                return offering
+        return None
+
+    @cached_property
+    def _by_price(self) -> tuple[Offering, ...]:
+        available = [offering for offering in self.offerings if offering.is_available]
+        return tuple(sorted(available, key=lambda offering: offering.price))
 
 
 def _allows(wanted: Requirements, offering: Offering) -> bool:
     for key, values in offering.requirements.items():
         asked = wanted.get(key)
-        if asked is not None and asked.intersect(values).is_empty:
+        if asked is not None and not asked.meets(values):
             return False
     return True
 

@@ -57,6 +57,12 @@ class NodeView(msgspec.Struct, frozen=True, dict=True):
         used = total_requests(self.pods) if self.used is None else self.used
         return self.allocatable.plus(used, -1)
 
+    @cached_property
+    def scored(self) -> tuple[int, int]:
+        """CPU and memory of its pods, as scores count them."""
+        scores = [pod.demand.scored for pod in self.pods]
+        return sum(score[0] for score in scores), sum(score[1] for score in scores)
+
     @property
     def free_pods(self) -> int:
         """How many more pods it takes."""

@@ -103,6 +103,6 @@ def sells(kind: InstanceType, requirements: Requirements) -> bool:
     """Tell whether a type can be had under requirements."""
     for key, wanted in requirements.items():
         has = kind.requirements.get(key)
-        if has is not None and has.intersect(wanted).is_empty and not (has.allows_absence and wanted.allows_absence):
+        if has is not None and not has.meets(wanted) and not (has.allows_absence and wanted.allows_absence):
             return False
     return kind.cheapest(requirements) is not None

@@ -40,8 +40,7 @@ class _Room:
         self.node = node
         self.free = node.free
         self.free_pods = node.free_pods
-        self.cpu_used = sum(pod.demand.scored[0] for pod in node.pods)
-        self.memory_used = sum(pod.demand.scored[1] for pod in node.pods)
+        self.cpu_used, self.memory_used = node.scored
 
     def fits(self, requests: Amounts) -> bool:
         """Tell whether one more pod fits."""
@@ -63,8 +62,8 @@ class _Room:
         return least + (1 - abs(cpu - memory) / 2) * 100 // 1
 
 
-def place(pods: Sequence[PodView], nodes: Sequence[NodeView]) -> Placements:
-    """Place pods by priority, then in the given order."""
+def place(pods: Sequence[PodView], nodes: Sequence[NodeView], *, explains: bool = True) -> Placements:
+    """Place pods by priority, then in the given order; without `explains` the messages are left empty."""
     rooms = [_Room(index, node) for index, node in enumerate(nodes)]
     topology = Topology(nodes)
     bound, unschedulable = dict[str, str](), dict[str, str]()
@@ -77,7 +76,7 @@ def place(pods: Sequence[PodView], nodes: Sequence[NodeView]) -> Placements:
         bound.update(placed)
         left = [pod.name for pod in run if pod.name not in placed]
         if left:
-            unschedulable.update(dict.fromkeys(left, _message(demand, rooms, reasons, topology)))
+            unschedulable.update(dict.fromkeys(left, _message(demand, rooms, reasons, topology) if explains else ""))
     return Placements(bound, unschedulable)
 
 

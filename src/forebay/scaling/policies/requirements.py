@@ -60,6 +60,9 @@ class ValueSet(msgspec.Struct, frozen=True):
 
     def intersect(self, other: "ValueSet") -> "ValueSet":
         """Return the values that are in both sets."""
+        if not self.is_complement and not other.is_complement:
+            # Both name their values: bounds have been applied to them already.
+            return ValueSet(self.values & other.values)
         above = max((bound for bound in (self.above, other.above) if bound is not None), default=None)
         below = min((bound for bound in (self.below, other.below) if bound is not None), default=None)
         if above is not None and below is not None and above + 1 >= below:
@@ -67,13 +70,14 @@ class ValueSet(msgspec.Struct, frozen=True):
         bounds = ValueSet(frozenset(), True, above, below)  # noqa: FBT003 - the field's name says it
         if self.is_complement and other.is_complement:
             return ValueSet(self.values | other.values, True, above, below)  # noqa: FBT003
-        if self.is_complement:
-            kept = other.values - self.values
-        elif other.is_complement:
-            kept = self.values - other.values
-        else:
-            kept = self.values & other.values
+        kept = other.values - self.values if self.is_complement else self.values - other.values
         return ValueSet(frozenset(value for value in kept if bounds.has(value)))
+
+    def meets(self, other: "ValueSet") -> bool:
+        """Tell whether some value is in both sets."""
+        if not self.is_complement and not other.is_complement:
+            return not self.values.isdisjoint(other.values)
+        return not self.intersect(other).is_empty
 
     @property
     def is_empty(self) -> bool:
@@ -147,7 +151,7 @@ def conflict(node: Requirements, pod: Requirements, *, well_known: bool = True) 
         if defined is None:
             if not wanted.allows_absence and not (well_known and is_well_known(key)):
                 return key
-        elif defined.intersect(wanted).is_empty and not (defined.allows_absence and wanted.allows_absence):
+        elif not defined.meets(wanted) and not (defined.allows_absence and wanted.allows_absence):
             return key
     return None
 
