@@ -12,11 +12,6 @@ ARN = f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/p"
 
 
 @pytest.fixture
-def pipes(node: RunningNode) -> Any:
-    return node.client("pipes")
-
-
-@pytest.fixture
 def inbox(node: RunningNode) -> Callable[[str], Inbox]:
     return lambda name: Inbox(node.client("sqs"), name)
 
@@ -61,11 +56,6 @@ def make_archive(code: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", code)
     return buffer.getvalue()
-
-
-@pytest.fixture
-def world(node: RunningNode, pipes: Any) -> World:
-    return World(node, pipes)
 
 
 def test_pipe_comes_to_run_and_is_described(world: World, pipes: Any) -> None:
@@ -263,14 +253,24 @@ def test_tags_of_a_pipe_are_set_and_taken(world: World, pipes: Any) -> None:
             "Pipes that read kinesis are not implemented by Forebay.",
         ),
         (
-            {"Target": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:m"},
+            {"Target": f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/s"},
             "NotImplemented",
-            "Pipes with targets of states are not implemented by Forebay.",
+            "Pipes with targets of kinesis are not implemented by Forebay.",
         ),
         (
-            {"Enrichment": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:m"},
+            {"Enrichment": f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"},
+            "ValidationException",
+            "sqs is not a supported enrichment.",
+        ),
+        (
+            {
+                "LogConfiguration": {
+                    "Level": "INFO",
+                    "S3LogDestination": {"BucketName": "logs", "BucketOwner": ACCOUNT},
+                }
+            },
             "NotImplemented",
-            "Pipes with enrichments of states are not implemented by Forebay.",
+            "Logs of pipes go to CloudWatch Logs only: other destinations are not implemented.",
         ),
         (
             {"SourceParameters": {"FilterCriteria": {"Filters": [{"Pattern": '{"a": 1}'}]}}},

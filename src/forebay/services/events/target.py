@@ -47,8 +47,8 @@ class BusTarget:
     """Puts deliveries on event buses. A `Target`.
 
     What a rule delivers is the event itself, which keeps its id, account and region. What another service delivers (a
-    destination, a pipe) becomes the detail of a new event, with the delivery's parameters `Source`, `DetailType` and
-    `Resources` (a JSON array).
+    destination, a pipe) becomes the detail of a new event, with the delivery's parameters `Source`, `DetailType`,
+    `Resources` (a JSON array) and `Time` (seconds since the epoch).
     """
 
     def __init__(self, store: Store, clock: Clock, ids: Ids, router: Router) -> None:
@@ -97,6 +97,7 @@ class BusTarget:
             detail=delivery.payload,
             resources=msgspec.json.decode(given.get("Resources") or "[]", type=list[str]),
             trace_header=delivery.trace_header,
+            time=float(given["Time"]) if "Time" in given else None,
         )
         origin = Origin(delivery.event_id or self._ids.uuid(), delivery.account(), delivery.region())
         return new_event(entry, detail, origin, now)

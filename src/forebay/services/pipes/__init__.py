@@ -2,11 +2,10 @@
 
 Reading order: `pipe` (what is kept, and what may be in one), `input_template` (the templates' language), `pipes` and
 `tags` (operations), `workers` (from a desired state to the current one), `running` (a poller for each pipe that runs),
-`batches` (what becomes of a batch).
+`batches` (what becomes of a batch), `asking` (functions, workflows and HTTP endpoints that are waited for), `pipe_log`.
 
-Left out, and answered with an error that says so: sources other than queues, enrichments other than functions, targets
-other than queues, topics, functions and event buses, and log configurations. Kept and shown, but without effect: roles
-(IAM is not enforced) and KMS keys.
+Left out, and answered with an error that says so: sources, targets and log destinations whose service this node has
+not, and global endpoints of buses. Kept and shown, but without effect: roles (IAM is not enforced) and KMS keys.
 """
 
 from forebay.api import pipes as api

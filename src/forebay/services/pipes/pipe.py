@@ -21,7 +21,8 @@ _TARGETS = frozenset({
     "redshift-serverless", "sagemaker", "sns", "sqs", "states", "timestream",
 })  # fmt: skip
 # What this node's pipes send to and ask.
-_TARGETS_HERE = frozenset({"events", "lambda", "sns", "sqs"})
+_TARGETS_HERE = frozenset({"events", "execute-api", "lambda", "logs", "sns", "sqs", "states"})
+_ENRICHMENTS = frozenset({"events", "execute-api", "lambda", "states"})
 
 
 class Pipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +100,7 @@ async def check_pipe(call: Call, pipe: Pipe) -> None:
     """
     _check_source(pipe)
     await _check_target(call, pipe)
-    if pipe.enrichment is not None and Arn.parse(pipe.enrichment).service != "lambda":
-        service = Arn.parse(pipe.enrichment).service
-        raise not_implemented(f"Pipes with enrichments of {service} are not implemented by Forebay.")
+    await _check_enrichment(call, pipe)
     for member, parameters in (
         ("EnrichmentParameters", pipe.enrichment_parameters),
         ("TargetParameters", pipe.target_parameters),
@@ -109,8 +108,8 @@ async def check_pipe(call: Call, pipe: Pipe) -> None:
         if parameters is not None and parameters.input_template:
             _check_template(f"{member}.InputTemplate", parameters.input_template)
     logs = pipe.log_configuration
-    if logs is not None and logs.level != "OFF":
-        raise not_implemented("LogConfiguration of pipes is not implemented by Forebay.")
+    if logs is not None and (logs.firehose_log_destination is not None or logs.s3_log_destination is not None):
+        raise not_implemented("Logs of pipes go to CloudWatch Logs only: other destinations are not implemented.")
 
 
 def _load(call: Call, key: str, name: str) -> Pipe:
@@ -146,7 +145,7 @@ async def _check_target(call: Call, pipe: Pipe) -> None:
     target = Arn.parse(pipe.target)
     if target.service not in _TARGETS:
         raise invalid("Target", f"{target.service} is not a supported target.")
-    is_other = target.service == "events" and not target.resource.startswith("event-bus/")
+    is_other = target.service == "events" and not target.resource.startswith(("event-bus/", "api-destination/"))
     if target.service not in _TARGETS_HERE or is_other or not await call.deliveries.has_target(target.service):
         kind = f"{target.service}:{target.resource.partition('/')[0]}" if is_other else target.service
         raise not_implemented(f"Pipes with targets of {kind} are not implemented by Forebay.")
@@ -155,8 +154,19 @@ async def _check_target(call: Call, pipe: Pipe) -> None:
     if target.service == "sqs" and target.resource.endswith(".fifo") and (queue is None or not queue.message_group_id):
         raise invalid("TargetParameters.SqsQueueParameters.MessageGroupId", "Missing required parameter.")
     bus = parameters.event_bridge_event_bus_parameters
-    if bus is not None and (bus.endpoint_id is not None or bus.time is not None):
-        raise not_implemented("EndpointId and Time of pipes' events are not implemented by Forebay.")
+    if bus is not None and bus.endpoint_id is not None:
+        raise not_implemented("EndpointId of pipes' events is not implemented by Forebay.")
+
+
+async def _check_enrichment(call: Call, pipe: Pipe) -> None:
+    if pipe.enrichment is None:
+        return
+    arn = Arn.parse(pipe.enrichment)
+    is_other = arn.service == "events" and not arn.resource.startswith("api-destination/")
+    if arn.service not in _ENRICHMENTS or is_other:
+        raise invalid("Enrichment", f"{arn.service} is not a supported enrichment.")
+    if not await call.deliveries.has_target(arn.service):
+        raise not_implemented(f"Pipes with enrichments of {arn.service} are not implemented by Forebay.")
 
 
 def _check_template(member: str, text: str) -> None:

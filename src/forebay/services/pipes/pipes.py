@@ -143,7 +143,7 @@ def describe_pipe(call: Call, request: api.DescribePipeRequest) -> api.DescribeP
         tags=pipe.tags or None,
         creation_time=pipe.created_at,
         last_modified_time=pipe.modified_at,
-        log_configuration=None if logs is None else api.PipeLogConfiguration(level=logs.level),
+        log_configuration=None if logs is None else _shown_logs(logs),
         kms_key_identifier=pipe.kms_key,
     )
 
@@ -212,6 +212,14 @@ def _source_parameters(pipe: Pipe) -> api.PipeSourceParameters:
         sqs_queue_parameters=api.PipeSourceSqsQueueParameters(
             batch_size=pipe.batch_size, maximum_batching_window_in_seconds=pipe.window_seconds
         ),
+    )
+
+
+def _shown_logs(logs: api.PipeLogConfigurationParameters) -> api.PipeLogConfiguration:
+    given = logs.cloudwatch_logs_log_destination
+    group = None if given is None else api.CloudwatchLogsLogDestination(log_group_arn=given.log_group_arn)
+    return api.PipeLogConfiguration(
+        level=logs.level, cloudwatch_logs_log_destination=group, include_execution_data=logs.include_execution_data
     )
 
 
