@@ -340,3 +340,24 @@ def test_a_noisy_tenant_lets_quiet_ones_go_first(sqs, make_queue):
     sqs.send_message(QueueUrl=url, MessageBody="alone")
     bodies = [message["Body"] for message in receive(sqs, url, MaxNumberOfMessages=10)]
     assert bodies == ["quiet"] * 3 + ["alone"] + ["noisy"] * 6
+
+
+def test_a_slow_tenant_is_passed_over_for_its_share_of_time(node, sqs, make_queue):
+    node.clock.freeze()
+    url = make_queue(VisibilityTimeout="600")
+
+    def send(group, count):
+        entries = [{"Id": str(n), "MessageBody": f"{group}{n}", "MessageGroupId": group} for n in range(count)]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    def receive():
+        (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+        return message
+
+    send("slow", 5)
+    message = receive()
+    # One message in flight, which is far from thirty; but it takes the consumers' time.
+    node.clock.advance(60)
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    send("quick", 2)
+    assert [receive()["Body"] for _ in range(4)] == ["quick0", "quick1", "slow1", "slow2"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.store.commands import QUIET_AFTER_MS, DeleteMessages, PurgeQueue, ReceiveMessages, SendMessages
+from forebay.store.commands import QUIET_AFTER_MS, CallNoisy, DeleteMessages, PurgeQueue, ReceiveMessages, SendMessages
 from tests.contract.store.samples import counts, message, receipt, receive, receive_ids, rule, run
 
 HOUR_MS = 3_600_000
@@ -108,3 +108,28 @@ async def test_concurrent_receives_in_one_commit_pass_over_the_noisy_one(store):
     await send(store, "a", 3)
     results = await store.submit([ReceiveMessages(1, 0, HOUR_MS, 1) for _ in range(4)])
     assert [one.message_id for result in results for one in result.messages] == ["a1", "a2", "a3", "n41"]
+
+
+async def test_tenant_that_is_called_noisy_is_passed_over(store):
+    await send(store, "n", 3)
+    await send(store, "a", 1)
+    await run(store, CallNoisy(1, ("n", "unknown")))
+    assert await receive_ids(store, 1, hidden=HOUR_MS, limit=2) == ["a1", "n1"]
+    # Like every noisy tenant, it is quiet again when it has sent nothing for long.
+    await send(store, "a", 1, first=2, sent_at=QUIET_AFTER_MS)
+    assert await receive_ids(store, 1, now=QUIET_AFTER_MS, limit=2) == ["n2", "n3"]
+
+
+async def test_tenant_of_whom_nothing_waits_cannot_be_called_noisy(store):
+    await send(store, "n")
+    await hold(store, 1)
+    await run(store, CallNoisy(1, ("n",)))
+    await send(store, "n", first=2)
+    await send(store, "a")
+    assert await receive_ids(store, 1, limit=2) == ["n2", "a1"]
+
+
+async def test_no_tenant_is_called_noisy_where_there_are_none(store):
+    await run(store, SendMessages(1, (message("plain"),)))
+    await run(store, CallNoisy(1, ("n",)))
+    assert await receive_ids(store, 1) == ["plain"]

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from forebay.store.commands import (
     AppendLog,
+    CallNoisy,
     ChangeVisibility,
     ClaimTimers,
     CountMessages,
@@ -362,6 +363,10 @@ class Fair(_Pair):
         pair = data.draw(st.sampled_from(self.known))
         changes = [(VisibilityChange(Receipt(pair[side], 1), self.now + span),) for side in (0, 1)]
         self.same(*(ChangeVisibility(1, self.now, one) for one in changes))
+
+    @rule(names=st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=2))
+    def call_noisy(self, names):
+        self.same(CallNoisy(1, tuple(names)))
 
     @rule()
     def let_five_minutes_pass(self):

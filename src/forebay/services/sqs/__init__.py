@@ -3,7 +3,7 @@
 Reading order: `queue`, `message` and `fifo` (what is kept, and the rules), `queues`, `messages` and `batches`
 (operations), `waiting` (long polling), `receiving` and `sending` (what operations, pollers and deliveries share),
 `target` and `source` (queues as ends of deliveries and pollers), `workers`, `retention` and `measures`. `move_task`,
-`move_tasks` and `mover` are one thing; `tags`, `permissions` and `controls` stand apart.
+`move_tasks` and `mover` are one thing; `tenants` is for fair queues; `tags`, `permissions` and `controls` stand apart.
 
 Kept and shown, but without effect: policies, KMS keys. The order of FIFO and of fair queues is the store's
 (`store/commands.py`).

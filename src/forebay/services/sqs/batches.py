@@ -11,7 +11,7 @@ from forebay.services.sqs.batch import check_entries, check_total, failed_entry
 from forebay.services.sqs.errors import empty_value, invalid_parameter
 from forebay.services.sqs.fifo import sequence_number
 from forebay.services.sqs.measures import QueueMeasures
-from forebay.services.sqs.messages import check_exists, check_gone, visibility_change
+from forebay.services.sqs.messages import check_exists, check_gone, count_time, visibility_change
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
 from forebay.services.sqs.sending import Draft, draft_message
@@ -83,6 +83,7 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
             handles = {entry.id: entry.receipt_handle for entry in request.entries}
             left = [one for one, is_deleted in zip(receipts, results, strict=True) if not is_deleted]
             failed += await _expired(call, queue, {one: (receipts.pop(one), handles[one]) for one in left}, receipts)
+    await count_time(call, queue, receipts.values())
     call.part(QueueMeasures).deleted(queue, len(receipts))
     deleted = [api.DeleteMessageBatchResultEntry(id=entry_id) for entry_id in receipts]
     return api.DeleteMessageBatchResult(successful=deleted or None, failed=failed or None)

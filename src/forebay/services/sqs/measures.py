@@ -15,6 +15,7 @@ from forebay.core.clock import Clock
 from forebay.operations.measures import METRIC, MINUTE_MS, Metric, MetricName, bundle_entry
 from forebay.services.sqs.address import arn_key
 from forebay.services.sqs.queue import QUEUE, Queue
+from forebay.services.sqs.tenants import TenantTimes
 from forebay.store.commands import AppendLog, CountMessages, MessageCounts, PeekMessages
 from forebay.store.contract import Store, Transaction, View
 
@@ -88,6 +89,7 @@ class QueueMeasures:
     name = "sqs.measures"
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        self.tenants = TenantTimes()
         self._store = store
         self._clock = clock
         self._counts: dict[int, _Counts] = {}

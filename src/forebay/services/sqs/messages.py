@@ -1,5 +1,7 @@
 """Operations on messages: send, receive, delete, change visibility. Their batches are in `batches`."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from forebay.api import sqs as api
@@ -77,6 +79,8 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
 
     received = await call.part(WaitingRoom).receive(queue.number, prepare, wait_seconds)
     call.part(QueueMeasures).received(queue, len(received.messages))
+    if not queue.is_fifo:
+        call.part(QueueMeasures).tenants.received(queue.number, received.messages, int(call.clock.now() * 1000))
     if received.is_over_limit:
         raise api.OverLimit(
             "Too many messages in flight: a standard queue can have "
@@ -107,6 +111,7 @@ async def delete_message(call: Call, request: api.DeleteMessageRequest) -> None:
     (is_deleted,) = await call.run(DeleteMessages(queue.number, (handle.receipt,), queue.is_fifo, call.now_ms))
     if queue.is_fifo and not is_deleted:
         await check_gone(call, queue, handle.receipt, request.receipt_handle)
+    await count_time(call, queue, (handle.receipt,))
     # AWS counts calls that succeed, whether or not the message was still there.
     call.part(QueueMeasures).deleted(queue, 1)
 
@@ -219,6 +224,15 @@ async def check_gone(call: Call, queue: Queue, receipt: Receipt, handle: str) ->
     """
     if await _is_there(call, queue, receipt):
         raise invalid_value(handle, "ReceiptHandle", _EXPIRED)
+
+
+async def count_time(call: Call, queue: Queue, receipts: Iterable[Receipt]) -> None:
+    """Count the consumers' time that deleted messages took, and call noisy whose they were if it is too much."""
+    if queue.is_fifo:
+        return
+    noisy = call.part(QueueMeasures).tenants.deleted(queue.number, receipts, call.now_ms)
+    if noisy is not None:
+        await call.run(noisy)
 
 
 async def _is_there(call: Call, queue: Queue, receipt: Receipt) -> bool:

@@ -67,6 +67,8 @@ class QueueSource:
         self._measures.received(self._queue, len(received.messages))
         sources = await find_sources(self._store, received.messages)
         now_ms = int(self._clock.now() * 1000)
+        if not self._queue.is_fifo:
+            self._measures.tenants.received(number, received.messages, now_ms)
         return [self._record(message, sources, now_ms) for message in received.messages]
 
     async def settle(self, succeeded: Sequence[SourceRecord], failed: Sequence[SourceRecord]) -> None:  # noqa: ARG002 failed ones are left to their timeout
@@ -76,6 +78,11 @@ class QueueSource:
             now_ms = int(self._clock.now() * 1000)
             await self._store.submit((DeleteMessages(self._queue.number, receipts, self._queue.is_fifo, now_ms),))
             self._measures.deleted(self._queue, len(receipts))
+            noisy = (
+                None if self._queue.is_fifo else self._measures.tenants.deleted(self._queue.number, receipts, now_ms)
+            )
+            if noisy is not None:
+                await self._store.submit((noisy,))
 
     def _record(self, message: ReceivedMessage, sources: dict[int, str], now_ms: int) -> SourceRecord:
         envelope = rules.decode_envelope(message.attributes)

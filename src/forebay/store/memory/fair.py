@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS
+from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS, CallNoisy
 from forebay.store.memory.state import State, StoredMessage
 
 
@@ -37,6 +37,13 @@ def judge(state: State, number: int, received: Iterable[str | None]) -> None:
         held = _in_flight(queue, tenant)
         if held >= NOISY_IN_FLIGHT_MIN and held * 100 > total * NOISY_SHARE_PERCENT:
             state.noisy[number] = state.noisy.get(number, frozenset()) | {tenant}
+
+
+def call_noisy(state: State, command: CallNoisy) -> None:
+    """Call tenants noisy, those of whom something waits."""
+    waiting = {message.new.group for message in state.queue(command.queue).values() if message.state != "in flight"}
+    named = {tenant for tenant in command.tenants if tenant in waiting}
+    state.noisy[command.queue] = state.noisy.get(command.queue, frozenset()) | named
 
 
 def calm(state: State, number: int) -> None:

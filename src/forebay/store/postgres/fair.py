@@ -4,9 +4,9 @@ Tenants are counted like queues, in slots, so nobody waits for anybody; only noi
 queue has none, which is nearly always, its messages come in their order and nothing here is asked but that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS
+from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS, CallNoisy
 from forebay.store.postgres.connection import Row, Statement
 from forebay.store.postgres.session import Session
 
@@ -90,6 +90,16 @@ class Fairness:
             self.noisy.update(noisy)
         return bool(noisy)
 
+    def call(self, tenants: Iterable[str]) -> None:
+        """Call tenants noisy, those of whom something waits."""
+        names = sorted(set(tenants))
+        self._stored.update(dict.fromkeys(names, (0, 0, 0, 0)))
+        self._stored.update({row[0]: row[1:] for row in self._session.fetch(_TENANTS, self._queue, names)})
+        numbers = {name: self._numbers(name) for name in names}
+        waiting = [name for name, (ready, delayed, *_) in numbers.items() if ready + delayed > 0]
+        if waiting:
+            self._session.change(_MARK, self._queue, waiting)
+
     def next_noisy(self, passed: set[str]) -> str | None:
         """Return the noisy tenant whose turn it is: of those that have ready messages, with the fewest in flight."""
         numbers = {name: self._numbers(name) for name in self.noisy - passed}
@@ -108,6 +118,13 @@ class Fairness:
         stored = self._stored[name]
         changes = self._session.counted_tenant(self._queue, name)
         return (stored[0] + changes[0], stored[1] + changes[1], stored[2] + changes[2], max(stored[3], changes[3]))
+
+
+def call_noisy(session: Session, commands: Sequence[CallNoisy]) -> list[None]:
+    """Call tenants noisy."""
+    for command in commands:
+        Fairness(session, command.queue).call(command.tenants)
+    return [None] * len(commands)
 
 
 def count_left(session: Session, left: Iterable[tuple[int, str | None, int]]) -> None:

@@ -8,7 +8,7 @@ over however many they are.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS
+from forebay.store.commands import NOISY_IN_FLIGHT_MIN, NOISY_SHARE_PERCENT, QUIET_AFTER_MS, CallNoisy
 from forebay.store.message_group import Group
 from forebay.store.sqlite.session import QUEUE_SHIFT, QueueState, Session
 
@@ -112,6 +112,22 @@ def judge(session: Session, queue: QueueState, tenants: Iterable[str | None]) ->
             and (group.ready or group.delayed)
         ):
             session.groups.set_noisy(group, is_noisy=True)
+
+
+def call_noisy(session: Session, commands: Sequence[CallNoisy]) -> list[None]:
+    """Call tenants noisy, those of whom something waits."""
+    for command in commands:
+        queue, groups = session.queue(command.queue), session.groups
+        if not queue.has_tenants:
+            continue
+        # The noisy ones are read before there are more, which only memory knows.
+        groups.noisy(queue.number, queue.first_id)
+        groups.load_named((queue.number, name) for name in command.tenants)
+        for name in command.tenants:
+            group = groups.change_named(queue.number, name, queue.first_id)
+            if group is not None and (group.ready or group.delayed):
+                groups.set_noisy(group, is_noisy=True)
+    return [None] * len(commands)
 
 
 def next_rows(session: Session, queue: QueueState, noisy: set[str], select: str, room: int) -> list[Any]:
