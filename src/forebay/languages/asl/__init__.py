@@ -32,7 +32,8 @@ from forebay.languages.asl.contract import (
     decode_state,
     encode_state,
 )
-from forebay.languages.asl.definition import Diagnostic, Parsed, parse
+from forebay.languages.asl.definition import Parsed, parse
+from forebay.languages.asl.diagnostics import Diagnostic
 from forebay.languages.asl.failures import ErrorName
 from forebay.languages.asl.interpreter import advance, record, redrive, start
 from forebay.languages.asl.machine import Machine

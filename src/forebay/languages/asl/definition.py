@@ -3,19 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from forebay.languages.asl.diagnostics import Diagnostic, invalid_definition_text
 from forebay.languages.asl.document import decode
 from forebay.languages.asl.machine import Machine
 from forebay.languages.asl.parser import compile_machine
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One finding, in the words of ValidateStateMachineDefinition."""
-
-    code: str
-    message: str
-    location: str | None = None
-    severity: str = "ERROR"
+from forebay.languages.asl.validation import TaskRules, validate
+from forebay.languages.json_tokens import InvalidJson, scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +21,30 @@ class Parsed:
     @property
     def invalid_definition_text(self) -> str:
         """What CreateStateMachine says of the errors."""
-        errors = [one for one in self.diagnostics if one.severity == "ERROR"]
-        return "Invalid State Machine Definition: '" + ", ".join(_described(one) for one in errors) + "'"
+        return invalid_definition_text(self.diagnostics)
 
 
-def _described(diagnostic: Diagnostic) -> str:
-    where = "" if diagnostic.location is None else f" at {diagnostic.location}"
-    return f"{diagnostic.code}: {diagnostic.message}{where}"
+def parse(text: str, *, express: bool = False, task_rules: TaskRules | None = None) -> Parsed:
+    """Read a definition.
 
-
-def parse(text: str, *, express: bool = False) -> Parsed:
-    """Read a definition. `express`: the rules for Express state machines apply."""
-    del express
+    `express`: the rules for Express state machines apply. `task_rules(resource, state's fields)` yields what the caller
+    knows to be wrong with a task: (message, name of the field below the state, or "").
+    """
     try:
         definition: Any = decode(text)
-    except ValueError as error:
-        return Parsed(None, (Diagnostic("INVALID_JSON_DESCRIPTION", str(error)),))
-    return Parsed(compile_machine(definition))
+    except ValueError:
+        return Parsed(None, (Diagnostic("INVALID_JSON_DESCRIPTION", _json_fault(text)),))
+    diagnostics = tuple(validate(definition, express=express, task_rules=task_rules))
+    if any(one.severity == "ERROR" for one in diagnostics):
+        return Parsed(None, diagnostics)
+    return Parsed(compile_machine(definition), diagnostics)
+
+
+def _json_fault(text: str) -> str:
+    """Return what the parser that AWS uses says of a text that is no JSON."""
+    try:
+        for _ in scan(text):
+            pass
+    except InvalidJson as error:
+        return str(error)
+    return "The definition is not valid JSON"

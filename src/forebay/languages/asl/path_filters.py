@@ -15,6 +15,7 @@ from forebay.languages.asl.paths import (
     Filter,
     InvalidPath,
     Members,
+    Nowhere,
     Path,
     Predicate,
     Slice,
@@ -210,6 +211,10 @@ class PathReader:
         if self._take("*"):
             return Every()
         name, self._at = name_at(self._text, self._at)
+        if self._take("("):
+            # Step Functions accepts Jayway's functions and finds nothing with them.
+            self._expect(")")
+            return Nowhere()
         return Members((name,))
 
     def _bracket(self) -> Step:

@@ -84,6 +84,16 @@ class Descend:
         del scope
 
 
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """A step that leads to nothing."""
+
+    def walk(self, node: object, scope: Scope) -> Iterable[object]:
+        """Return nothing."""
+        del node, scope
+        return ()
+
+
 class Predicate(Protocol):
     """A filter's test (path_filters.py)."""
 
@@ -144,7 +154,9 @@ class Path:
             for key in self.keys:
                 node = member(node, key)
             return node
-        return ABSENT if node is ABSENT else walk(node, self.steps, scope)
+        if node is ABSENT or any(isinstance(step, Nowhere) for step in self.steps):
+            return ABSENT
+        return walk(node, self.steps, scope)
 
     def _start(self, scope: Scope) -> object:
         if self.root == "$":

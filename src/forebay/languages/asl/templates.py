@@ -37,6 +37,8 @@ class PathField:
         """Return what the path leads to."""
         value = self.path.find(scope)
         if value is ABSENT:
+            if scope.document is None and self.path.root == "$":
+                raise StateFailure(ErrorName.RUNTIME, texts.NULL_INPUT)
             searched = scope.context if self.path.root == "$$" else scope.document
             raise StateFailure(ErrorName.RUNTIME, texts.path_not_found(self.path.text, self.field, encode(searched)))
         return value

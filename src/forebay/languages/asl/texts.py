@@ -19,6 +19,7 @@ def invalid_choice_path(path: str) -> str:
     return f"Invalid path '{path}': The choice state's condition path references an invalid value."
 
 
+NULL_INPUT = "Unable to apply Path transformation to null or empty input."
 NO_CHOICE_MATCHED = "Failed to transition out of the state. The state does not point to a next state."
 HISTORY_FULL = "The execution reached the maximum number of history events (25000)."
 

@@ -1,0 +1,93 @@
+"""Checks what is particular to Map states: processor, mode, reader, batcher and writer."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from forebay.languages.asl.diagnostics import Findings
+from forebay.languages.asl.value_rules import check_fields, check_required
+
+Fields = Mapping[str, Any]
+
+_READERS = re.compile(r"arn:[^:]+:states:::s3:(getObject|listObjectsV2)")
+_WRITERS = re.compile(r"arn:[^:]+:states:::s3:putObject")
+_DISTRIBUTED_ONLY = (
+    "ItemReader",
+    "ItemBatcher",
+    "ResultWriter",
+    "Label",
+    "ToleratedFailureCount",
+    "ToleratedFailureCountPath",
+    "ToleratedFailurePercentage",
+    "ToleratedFailurePercentagePath",
+)
+_INPUT_TYPES = ("CSV", "JSON", "MANIFEST", "JSONL", "PARQUET")
+
+
+def check_map(findings: Findings, fields: Fields, *, is_express: bool, here: str) -> None:
+    """Check a Map state."""
+    name = "ItemProcessor" if "ItemProcessor" in fields else "Iterator"
+    processor = fields.get(name)
+    if processor is None:
+        return
+    if not isinstance(processor, dict):
+        findings.schema("Expected value of type Object", f"{here}/{name}")
+        return
+    config = processor.get("ProcessorConfig", {})  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    if not isinstance(config, dict):
+        findings.schema("Expected value of type Object", f"{here}/{name}/ProcessorConfig")
+        return
+    is_distributed = _check_config(findings, config, f"{here}/{name}/ProcessorConfig", is_express=is_express)  # pyright: ignore[reportUnknownArgumentType]
+    if not is_distributed:
+        for field in _DISTRIBUTED_ONLY:
+            if field in fields:
+                findings.schema(f"Field '{field}' is not supported", f"{here}/{field}")
+    elif "ItemReader" in fields and isinstance(fields["ItemReader"], dict):
+        _check_reader(findings, fields["ItemReader"], f"{here}/ItemReader")
+    if is_distributed and isinstance(fields.get("ResultWriter"), dict):
+        _check_resource(findings, fields["ResultWriter"], _WRITERS, f"{here}/ResultWriter")
+
+
+def _check_config(findings: Findings, config: Fields, here: str, *, is_express: bool) -> bool:
+    mode = config.get("Mode", "INLINE")
+    if mode not in {"INLINE", "DISTRIBUTED"}:
+        findings.schema("Value should be one of the following: [INLINE, DISTRIBUTED]", f"{here}/Mode")
+        return False
+    if mode == "INLINE":
+        check_fields(findings, config, ("Mode",), here)
+        return False
+    check_fields(findings, config, ("Mode", "ExecutionType"), here)
+    if is_express:
+        message = "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS' state machines"
+        findings.schema(message, f"{here}/Mode")
+    check_required(findings, config, ("ExecutionType",), here)
+    if config.get("ExecutionType", "STANDARD") not in {"STANDARD", "EXPRESS"}:
+        findings.schema("Value should be one of the following: [STANDARD, EXPRESS]", f"{here}/ExecutionType")
+    return True
+
+
+def _check_resource(findings: Findings, fields: Fields, allowed: re.Pattern[str], here: str) -> None:
+    resource = fields.get("Resource")
+    if isinstance(resource, str) and allowed.fullmatch(resource) is None:
+        findings.schema("The field 'Resource' does not match any of the allowed values", f"{here}/Resource")
+
+
+def _check_reader(findings: Findings, reader: Fields, here: str) -> None:
+    check_fields(findings, reader, ("Resource", "ReaderConfig", "Parameters", "Arguments"), here)
+    check_required(findings, reader, ("Resource",), here)
+    _check_resource(findings, reader, _READERS, here)
+    config = reader.get("ReaderConfig")
+    if not isinstance(config, dict):
+        return
+    where = f"{here}/ReaderConfig"
+    settings: Fields = config  # pyright: ignore[reportUnknownVariableType]
+    kind = settings.get("InputType")
+    if kind is not None and kind not in _INPUT_TYPES:
+        message = "Value should be one of the following: [" + ", ".join(_INPUT_TYPES) + "]"
+        findings.schema(message, f"{where}/InputType")
+    if kind == "CSV" and "CSVHeaderLocation" not in settings:
+        findings.schema("The field 'CSVHeaderLocation' is required", where)
+    if kind == "JSON" and "CSVHeaderLocation" in settings:
+        findings.schema("Field 'CSVHeaderLocation' is not supported", f"{where}/CSVHeaderLocation")
+    if settings.get("CSVHeaderLocation") == "GIVEN":
+        check_required(findings, settings, ("CSVHeaders",), where)
