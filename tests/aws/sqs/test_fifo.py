@@ -275,3 +275,28 @@ def test_everything_survives_a_restart(node, make_fifo, send):
     assert bodies(sqs, url) == ["h1"]
     delete(sqs, url, g1)
     assert bodies(sqs, url) == ["g2"]
+
+
+def test_a_batch_with_an_old_and_a_new_handle_of_one_message(node, sqs, make_queue):
+    node.clock.freeze()
+    url = make_queue("q.fifo", FifoQueue="true", ContentBasedDeduplication="true", VisibilityTimeout="10")
+
+    def handles():
+        sqs.send_message(QueueUrl=url, MessageBody=str(node.clock.now()), MessageGroupId="g")
+        (first,) = sqs.receive_message(QueueUrl=url)["Messages"]
+        node.clock.advance(11)
+        (second,) = sqs.receive_message(QueueUrl=url)["Messages"]
+        return first["ReceiptHandle"], second["ReceiptHandle"]
+
+    old, new = handles()
+    entries = [{"Id": "old", "ReceiptHandle": old}, {"Id": "new", "ReceiptHandle": new}]
+    answer = sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+    assert [entry["Id"] for entry in answer["Successful"]] == ["new"]
+    ((failed),) = answer["Failed"]
+    assert (failed["Id"], failed["Code"]) == ("old", "InvalidParameterValue")
+    assert failed["Message"].endswith("Reason: The receipt handle has expired.")
+    # The other way round the message is gone when the old handle's turn comes.
+    old, new = handles()
+    entries = [{"Id": "new", "ReceiptHandle": new}, {"Id": "old", "ReceiptHandle": old}]
+    answer = sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+    assert {entry["Id"] for entry in answer["Successful"]} == {"old", "new"}

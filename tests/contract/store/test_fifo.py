@@ -240,6 +240,23 @@ async def test_deleting_the_last_one_in_flight_wakes_who_waits(store):
     stop()
 
 
+@pytest.mark.parametrize("old_first", [True, False])
+@pytest.mark.parametrize("is_together", [True, False])
+async def test_old_and_new_receipts_of_one_message_are_told_apart(store, old_first, is_together):
+    await send(store, 1, "g1", "g2")
+    (old,) = await take(store, 1, limit=1, hidden=10)
+    (new,) = await take(store, 1, limit=1, now=20, hidden=100)
+    receipts = [receipt(old), receipt(new)] if old_first else [receipt(new), receipt(old)]
+    if is_together:
+        commands = [DeleteMessages(1, tuple(receipts), True, 25)]
+    else:
+        commands = [DeleteMessages(1, (one,), True, 25) for one in receipts]
+    results = await store.submit(commands)
+    assert [deleted for result in results for deleted in result] == [not old_first, old_first]
+    assert await counts(store, 1, now=25) == (1, 0, 0)
+    assert await take_ids(store, 1, now=25) == ["g2"]
+
+
 async def test_receipts_of_nothing_delete_nothing(store):
     await send(store, 1, "g1")
     absurd = tuple(Receipt(position, 1) for position in (-1, 0, 1 << 42, (1 << 62) + 1))

@@ -11,7 +11,7 @@ from forebay.services.sqs.batch import check_entries, check_total, failed_entry
 from forebay.services.sqs.errors import empty_value, invalid_parameter
 from forebay.services.sqs.fifo import sequence_number
 from forebay.services.sqs.measures import QueueMeasures
-from forebay.services.sqs.messages import check_exists, check_gone, count_time, visibility_change
+from forebay.services.sqs.messages import check_exists, check_gone, count_time, expired_handle, visibility_change
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
 from forebay.services.sqs.sending import Draft, draft_message
@@ -81,8 +81,7 @@ async def delete_message_batch(call: Call, request: api.DeleteMessageBatchReques
         results = await call.run(command)
         if queue.is_fifo:
             handles = {entry.id: entry.receipt_handle for entry in request.entries}
-            left = [one for one, is_deleted in zip(receipts, results, strict=True) if not is_deleted]
-            failed += await _expired(call, queue, {one: (receipts.pop(one), handles[one]) for one in left}, receipts)
+            failed += await _expired(call, queue, receipts, handles, results)
     await count_time(call, queue, receipts.values())
     call.part(QueueMeasures).deleted(queue, len(receipts))
     deleted = [api.DeleteMessageBatchResultEntry(id=entry_id) for entry_id in receipts]
@@ -119,17 +118,23 @@ async def change_message_visibility_batch(
 
 
 async def _expired(
-    call: Call, queue: Queue, left: Mapping[str, tuple[Receipt, str]], gone: dict[str, Receipt]
+    call: Call, queue: Queue, receipts: dict[str, Receipt], handles: Mapping[str, str], results: Sequence[bool]
 ) -> Failures:
-    """Return failures for those of a FIFO queue's messages that are still there; add the others to `gone`."""
+    """Return failures for those of a FIFO queue's messages that were still there, and take them out of `receipts`."""
     failed: Failures = []
-    for entry_id, (receipt, handle) in left.items():
+    # What a later entry has deleted was there when its turn had come.
+    deleted_later: set[int] = set()
+    for (entry_id, receipt), is_deleted in reversed(list(zip(receipts.items(), results, strict=True))):
+        if is_deleted:
+            deleted_later.add(receipt.position)
+            continue
         try:
-            await check_gone(call, queue, receipt, handle)
+            if receipt.position in deleted_later:
+                raise expired_handle(handles[entry_id])
+            await check_gone(call, queue, receipt, handles[entry_id])
         except ServiceError as error:
-            failed.append(failed_entry(entry_id, error))
-        else:
-            gone[entry_id] = receipt
+            failed.insert(0, failed_entry(entry_id, error))
+            del receipts[entry_id]
     return failed
 
 

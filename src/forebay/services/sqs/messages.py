@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from forebay.api import sqs as api
+from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.sqs import fifo, limits
@@ -29,8 +30,6 @@ from forebay.store.commands import (
     SendMessages,
     VisibilityChange,
 )
-
-_EXPIRED = "The receipt handle has expired."
 
 
 @operation
@@ -213,7 +212,7 @@ async def check_exists(call: Call, queue: Queue, change: VisibilityChange, handl
         reason = "Message does not exist or is not available for visibility timeout change."
         raise invalid_value(handle, "ReceiptHandle", reason)
     if queue.is_fifo:
-        raise invalid_value(handle, "ReceiptHandle", _EXPIRED)
+        raise expired_handle(handle)
 
 
 async def check_gone(call: Call, queue: Queue, receipt: Receipt, handle: str) -> None:
@@ -223,7 +222,7 @@ async def check_gone(call: Call, queue: Queue, receipt: Receipt, handle: str) ->
         InvalidParameterValue: it is there, but visible again or received by someone else.
     """
     if await _is_there(call, queue, receipt):
-        raise invalid_value(handle, "ReceiptHandle", _EXPIRED)
+        raise expired_handle(handle)
 
 
 async def count_time(call: Call, queue: Queue, receipts: Iterable[Receipt]) -> None:
@@ -233,6 +232,11 @@ async def count_time(call: Call, queue: Queue, receipts: Iterable[Receipt]) -> N
     noisy = call.part(QueueMeasures).tenants.deleted(queue.number, receipts, call.now_ms)
     if noisy is not None:
         await call.run(noisy)
+
+
+def expired_handle(handle: str) -> ServiceError:
+    """Return the answer to a FIFO queue's handle whose message is visible again or was received by someone else."""
+    return invalid_value(handle, "ReceiptHandle", "The receipt handle has expired.")
 
 
 async def _is_there(call: Call, queue: Queue, receipt: Receipt) -> bool:
