@@ -7,6 +7,7 @@ types") gives the bounds.
 import re
 from collections.abc import Callable
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import lru_cache
 
 from forebay.languages.dynamodb.errors import invalid
 
@@ -94,6 +95,7 @@ def compare(one: str, other: str) -> int:
     return -1 if Decimal(one) < Decimal(other) else 1
 
 
+@lru_cache(maxsize=8192)
 def size_bytes(text: str) -> int:
     """Return what DynamoDB counts for a canonical number: a byte for two digits and one more, and one for a minus."""
     digits = text.removeprefix("-")
@@ -110,6 +112,7 @@ def size_bytes(text: str) -> int:
     return min(pairs + 1 + (text[0] == "-"), 21)
 
 
+@lru_cache(maxsize=8192)
 def encode(text: str) -> bytes:
     """Return bytes that order as the canonical numbers do, and none of which begins another."""
     if text == "0":
@@ -124,8 +127,8 @@ def encode(text: str) -> bytes:
         exponent = len(whole) - 1
     if len(digits) % 2:
         digits += "0"
-    pairs = bytes(int(digits[place : place + 2]) + 1 for place in range(0, len(digits), 2))
+    pairs = bytes([int(digits[place : place + 2]) + 1 for place in range(0, len(digits), 2)])
     coded = bytes((exponent - _EXPONENT_MIN,)) + pairs + b"\0"
     if not is_negative:
         return bytes((_POSITIVE,)) + coded
-    return bytes((_NEGATIVE,)) + bytes(255 - byte for byte in coded)
+    return bytes((_NEGATIVE,)) + bytes([255 - byte for byte in coded])

@@ -13,6 +13,7 @@ from forebay.services.dynamodb.address import Layouts
 from forebay.services.dynamodb.expiry import ItemExpiry
 from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
 from forebay.services.dynamodb.measures import TableMeasures
+from forebay.services.dynamodb.stream_source import TableStreams
 
 
 async def _build(platform: Platform) -> Parts:
@@ -25,6 +26,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(ItemExpiry(store, clock, platform.ids)),
             Duty(measures),
         ],
+        streams=TableStreams(store, clock),
         shared=[Layouts(store), measures],
         close=[measures.flush],
     )

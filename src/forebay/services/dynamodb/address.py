@@ -1,6 +1,7 @@
 """From the name or ARN in a request to the table."""
 
 import re
+from functools import lru_cache
 
 from forebay.core.arn import Arn
 from forebay.languages.dynamodb.errors import invalid
@@ -68,6 +69,7 @@ def parse_table_arn(text: str) -> Arn:
     return arn
 
 
+@lru_cache(maxsize=4096)
 def check_name(name: str, member: str = "tableName") -> None:
     """Refuse a text that is no table's name, in the words of the model as the service knows it."""
     violations: list[str] = []

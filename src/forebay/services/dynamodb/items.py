@@ -89,7 +89,7 @@ async def get_item(call: Call, request: api.GetItemInput) -> Encoded:
     projection = read_projection(request)
     layout = await find_layout(call, request.table_name)
     query = GetItems(layout.number, (layout.lookup_key(key),))
-    (found,) = await call.look(lambda inner: inner.ask(query))
+    (found,) = await call.platform.store.ask(query)
     call.part(TableMeasures).read(layout, found.size if found else 0, is_consistent=bool(request.consistent_read))
     if projection is None and not wants_capacity(request.return_consumed_capacity):
         return _EMPTY_GET if found is None else Encoded(of=api.GetItemOutput, body=b'{"Item":' + found.data + b"}")

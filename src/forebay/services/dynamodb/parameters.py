@@ -31,6 +31,8 @@ def check_parameters(
     names: object, values: object, legacy: Mapping[str, Any], expressions: Mapping[str, str | None]
 ) -> None:
     """Refuse expressions mixed with older parameters, and placeholders without an expression to use them."""
+    if names is None and values is None and not any(part is not None for part in legacy.values()):
+        return
     check_mixed(legacy, expressions)
     if names is not None and all(text is None for text in expressions.values()):
         raise invalid("ExpressionAttributeNames can only be specified when using expressions")

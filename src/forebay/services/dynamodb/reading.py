@@ -69,7 +69,7 @@ async def read_page(call: Call, reading: Reading) -> Found:
     limit = reading.limit or _UNLIMITED
     while True:
         query = _query(reading, start, limit - found.scanned, limits.PAGE_BYTES_MAX - found.size)
-        page: Page = await call.look(lambda inner, query=query: inner.ask(query))
+        page = await call.platform.store.ask(query)
         _take(reading, page, found)
         if page.is_last:
             return found

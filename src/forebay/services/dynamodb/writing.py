@@ -121,8 +121,14 @@ def decide_update(
         before = {} if old is None else decode_item(old.data)
         if guard is not None and not guard.test(before, guard.values):
             return _refusal(old, guard.failure(old))
+        item = dict(key_values) if old is None else decode_item(old.data)
         try:
-            new = _updated(layout, item_key, dict(key_values) if old is None else decode_item(old.data), before, change)
+            if change.update is not None:
+                change.update.apply(before, item, change.values)
+            size = item_size(item) if old is None else old.size + _grown(before, item, change)
+            if size > limits.ITEM_BYTES_MAX:
+                return _refusal(old, invalid("Item size to update has exceeded the maximum allowed size"))
+            new = Item(encode_item(item), size, layout.entries(item, item_key))
         except ServiceError as error:
             return _refusal(old, error)
         if old is not None and new.data == old.data:
@@ -132,13 +138,13 @@ def decide_update(
     return update
 
 
-def _updated(layout: Layout, key: ItemKey, item: Attributes, before: Attributes, change: Change) -> Item:
-    if change.update is not None:
-        change.update.apply(before, item, change.values)
-    size = item_size(item)
-    if size > limits.ITEM_BYTES_MAX:
-        raise invalid("Item size to update has exceeded the maximum allowed size")
-    return Item(encode_item(item), size, layout.entries(item, key))
+def _grown(before: Attributes, item: Attributes, change: Change) -> int:
+    """Return by how much an item has grown, looking only at the attributes that were changed."""
+    if change.update is None:
+        return 0
+    names = change.update.attributes
+    was = item_size({name: before[name] for name in names if name in before})
+    return item_size({name: item[name] for name in names if name in item}) - was
 
 
 def _refusal(old: Item | None, error: ServiceError | None) -> Decision:

@@ -23,7 +23,10 @@ from forebay.wire.codecs.errors import error_members, error_type, json_plain, qu
 
 # What msgspec raises for input it cannot take. Its own errors are ValueErrors, as is invalid UTF-8.
 UNREADABLE = (ValueError, RecursionError)
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_TEXT = re.compile(rb'"[^"]*"')
+_NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(b'{}[]"'))
+_ONE_KIND = bytes.maketrans(b"[]", b"{}")
 
 
 class JsonCodec:
@@ -82,15 +85,15 @@ def check_depth(body: bytes) -> None:
     # Most bodies have fewer brackets than the limit; counting those is far cheaper than matching them.
     if body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
         return
-    depth = 0
-    for token in _BRACKETS.finditer(body):
-        first = body[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise ServiceError.of("SerializationException", "The request is nested too deeply.")
-        elif first in b"]}":
-            depth -= 1
+    # What is left of texts after this has no quote but the two around it.
+    plain_texts = _ESCAPE.sub(b"", body) if b"\\" in body else body
+    brackets = _TEXT.sub(b"", plain_texts.translate(_ONE_KIND, _NEITHER_BRACKET_NOR_QUOTE))
+    # Each round takes away the innermost pairs, so there are as many rounds as levels.
+    for _ in range(DEPTH_MAX + 1):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"{}", b"")
+    raise ServiceError.of("SerializationException", "The request is nested too deeply.")
 
 
 @cache
