@@ -118,7 +118,9 @@ def test_a_failing_task_is_caught(states: States) -> None:
     execution = states.run({"StartAt": "T", "States": {"T": state, "Caught": {"Type": "Pass", "End": True}}})
     output = json.loads(execution["output"])
     assert output["Error"] == "Sqs.QueueDoesNotExistException"
-    assert output["Cause"].startswith("The specified queue does not exist. (Service: Sqs, Status Code: 400, Request ID:")
+    assert output["Cause"].startswith(
+        "The specified queue does not exist. (Service: Sqs, Status Code: 400, Request ID:"
+    )
 
 
 def test_an_unknown_parameter_fails_the_task(states: States) -> None:

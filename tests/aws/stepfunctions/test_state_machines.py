@@ -134,9 +134,10 @@ def test_an_alias_routes_executions_to_versions(states: States) -> None:
     code, text = states.refusal("delete_state_machine_version", stateMachineVersionArn=f"{arn}:1")
     assert code == "ConflictException"
     assert text.endswith("[live]")
-    states.client.update_state_machine_alias(stateMachineAliasArn=alias, routingConfiguration=routing[:1][:0] or [
-        {"stateMachineVersionArn": f"{arn}:2", "weight": 100}
-    ])
+    states.client.update_state_machine_alias(
+        stateMachineAliasArn=alias,
+        routingConfiguration=routing[:1][:0] or [{"stateMachineVersionArn": f"{arn}:2", "weight": 100}],
+    )
     states.client.delete_state_machine_version(stateMachineVersionArn=f"{arn}:1")
 
 

@@ -4,7 +4,7 @@ Reading order: `address` (names and ARNs), `state_machine`, `configuration`, `de
 of them), `state_machines`, `versions`, `aliases`, `activities`, `tags`, `definitions` (operations); then executions:
 `execution` and `rows` (what is kept, and where), `inbox` (what is handed to one), `transition` (what that leads to: the
 interpreter in `languages.asl` does the thinking), `engine` (one commit after the other), `calls` and `integrations`
-(calling tasks), `express` (without rows, in memory), `starting`, `executions`, `history`, `tasks` (operations),
+(calling tasks), `map_run` and `map_runner` (distributed Map states), `express` (without rows, in memory), `starting`, `executions`, `history`, `tasks` (operations),
 `notices`, `execution_log` and `measures` (who is told), `workers` (what is due), `target` (rules start executions).
 
 Left out, and answered with an error that says so: tasks of services that this node has not. Kept and shown, but without
@@ -20,6 +20,7 @@ from forebay.services.stepfunctions import (
     definitions,
     executions,
     history,
+    map_runs,
     state_machines,
     tags,
     tasks,
@@ -36,6 +37,8 @@ from forebay.services.stepfunctions.integrations.dispatch import Integrations
 from forebay.services.stepfunctions.integrations.executions import start_child
 from forebay.services.stepfunctions.integrations.http import HttpTasks
 from forebay.services.stepfunctions.machines import Machines
+from forebay.services.stepfunctions.map_run import MAP_RUN
+from forebay.services.stepfunctions.map_runner import MapRunner
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.notices import Notices
 from forebay.services.stepfunctions.rows import ExecutionRows, open_tables
@@ -53,7 +56,8 @@ async def _build(platform: Platform) -> Parts:
     integrations = Integrations(platform, http)
     express = ExpressRunner(platform, integrations, execution_log, measures)
     starter = Starter(platform, engine, machines, express)
-    calls = Calls(platform, engine, integrations)
+    runner = MapRunner(platform, engine, express)
+    calls = Calls(platform, engine, integrations, runner)
     room = ActivityRoom(store, clock, engine)
     integrations.start_child = lambda task: start_child(platform, starter, task)
     engine.outlets.call = calls.call
@@ -64,6 +68,7 @@ async def _build(platform: Platform) -> Parts:
         duties=[
             Duty(DueEvents(platform, engine), [("timers", TIMER)]),
             Duty(calls, [("timers", LEASE)]),
+            Duty(runner, [("timers", MAP_RUN)]),
             Duty(Deletion(platform, rows, engine), [("timers", DELETE)]),
             Duty(Expiry(platform, rows)),
             Duty(measures),
@@ -86,6 +91,7 @@ SERVICE = Service(
         definitions,
         executions,
         history,
+        map_runs,
         tasks,
     ],
     build=_build,

@@ -22,6 +22,7 @@ from forebay.services.stepfunctions.inbox import (
 )
 from forebay.services.stepfunctions.integrations.dispatch import Integrations
 from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Outcome, Task
+from forebay.services.stepfunctions.map_runner import MapRunner
 from forebay.services.stepfunctions.resource import parse_resource
 from forebay.services.stepfunctions.transition import Launch
 from forebay.services.stepfunctions.workers import claim, seconds_until_next
@@ -47,12 +48,13 @@ class Calls:
 
     name = "stepfunctions.calls"
 
-    def __init__(self, platform: Platform, engine: Engine, integrations: Integrations) -> None:
+    def __init__(self, platform: Platform, engine: Engine, integrations: Integrations, map_runs: MapRunner) -> None:
         self._platform = platform
         self._store = platform.store
         self._clock = platform.clock
         self._engine = engine
         self._integrations = integrations
+        self._map_runs = map_runs
         self._running: dict[str, _Running] = {}
         self._room = asyncio.Semaphore(limits.CALLS_MAX)
         self._has_looked = False
@@ -86,6 +88,8 @@ class Calls:
             running.caller.cancel()
         if pending.child is not None:
             await self._engine.hand(pending.child, asl.Stopped())
+        if pending.map_run is not None:
+            await self._map_runs.abort(pending.map_run.key())
 
     async def run_once(self) -> float:
         """Keep the leases of calls that take long, and take up those that have lapsed."""

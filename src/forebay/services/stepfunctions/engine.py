@@ -54,11 +54,10 @@ class Handed:
 
 
 class Outlets:
-    """What the engine begins after a commit: calls of tasks and map runs, and their ends. Set as the node is built."""
+    """What the engine begins after a commit: calls of tasks, and their ends. Set as the node is built."""
 
     def __init__(self) -> None:
         self.call: Callable[[Execution, Launch], Coroutine[Any, Any, None]] | None = None
-        self.start_map_run: Callable[[Execution, asl.StartMapRun], Coroutine[Any, Any, None]] | None = None
         self.cancel: Callable[[Execution, asl.TaskKey, Pending], Coroutine[Any, Any, None]] | None = None
 
 
@@ -197,9 +196,6 @@ class Engine:
         if outlets.call is not None:
             for launch in transition.launches:
                 spawn(outlets.call(execution, launch))
-        if outlets.start_map_run is not None:
-            for effect in transition.map_runs:
-                spawn(outlets.start_map_run(execution, effect))
 
     async def _proceed(self, key: str) -> None:
         await self.hand(key, asl.Proceeded())

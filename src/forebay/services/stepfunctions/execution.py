@@ -13,7 +13,7 @@ import msgspec
 from forebay.api import stepfunctions as api
 from forebay.languages.asl.contract import ExecutionState, TaskKey
 from forebay.services.stepfunctions import limits
-from forebay.services.stepfunctions.address import ExecutionName, MachineName
+from forebay.services.stepfunctions.address import ExecutionName, MachineName, MapRunName
 
 SUCCESS: api.ExecutionStatus = "SUCCEEDED"
 
@@ -26,7 +26,7 @@ class Parent(msgspec.Struct, frozen=True, array_like=True):
     attempt: int = 0
     # `.sync` and `.sync:2` differ in what the task's output says of the execution's input and output.
     pattern: str = ""
-    map_run: str | None = None
+    map_run: MapRunName | None = None
     index: int = 0
 
 
@@ -94,8 +94,9 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     heartbeat_seconds: int | None = None
     # Until when a sign of life is good; a timer that is due before that has been overtaken.
     heartbeat_due: float = 0.0
-    # What is to be stopped with it: an execution's key, or a map run's.
+    # What is to be stopped with it: an execution, by its key, or a map run.
     child: str | None = None
+    map_run: MapRunName | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +104,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
     state: ExecutionState
     tasks: dict[str, Pending]
+    # The last map run of each frame, for redrives.
+    map_runs: dict[int, MapRunName] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode

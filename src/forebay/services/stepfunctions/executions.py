@@ -213,7 +213,7 @@ def _listing(call: Call, rows: ExecutionRows, request: api.ListExecutionsInput) 
             reason="MISSING_REQUIRED_PARAMETER",
         )
     if run is not None:
-        if not call.part(ExecutionRows).has_map_run(call.ask, map_run_name(run)):
+        if rows.find_map_run(call.ask, map_run_name(run).key()) is None:
             raise no_resource(run)
         return rows.of_map_run(run)
     assert arn is not None

@@ -13,6 +13,7 @@ from forebay.operations.platform import Platform
 from forebay.services.stepfunctions.execution import Execution, Parent, redrive_refusal
 from forebay.services.stepfunctions.execution_log import ExecutionLog
 from forebay.services.stepfunctions.inbox import TIMER, Answered, Owed, Refused, encode, timer_key
+from forebay.services.stepfunctions.map_run import MAP_RUN, ChildEnded
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.state_machine import Revision
 from forebay.store.commands import Command, PutTimers, Timer
@@ -22,19 +23,6 @@ _DETAIL_TYPE = "Step Functions Execution Status Change"
 # "If the combined escaped input and output sizes exceed 248 KB, the input will be excluded" (developer guide,
 # "Automating Step Functions event delivery with EventBridge").
 _EVENT_BYTES_MAX = 248 * 1024
-MAP_RUN = "stepfunctions.map_run_event"
-"""Timers that tell a map run of a child's end."""
-
-
-class ChildEnded(msgspec.Struct, frozen=True, array_like=True):
-    """A child of a map run has ended: its key, place, status and what came of it."""
-
-    execution: str
-    index: int
-    status: str
-    output: str | None = None
-    error: str | None = None
-    cause: str | None = None
 
 
 class Notices:
@@ -47,7 +35,7 @@ class Notices:
 
     async def commands(self, before: Execution | None, after: Execution, revision: Revision) -> list[Command[Any]]:
         """Return what is committed with a change of an execution's status."""
-        statuses = ["RUNNING"] if before is None or before.status != "RUNNING" else []
+        statuses: list[api.ExecutionStatus] = ["RUNNING"] if before is None or before.status != "RUNNING" else []
         statuses += [after.status] if after.status != "RUNNING" else []
         commands: list[Command[Any]] = []
         deliveries = [self._delivery(after, status) for status in statuses]
@@ -85,11 +73,9 @@ class Notices:
     def _for_parent(self, execution: Execution, parent: Parent, at: float) -> list[Command[Any]]:
         at_ms = int(at * 1000)
         if parent.map_run is not None:
-            ended = ChildEnded(
-                execution.key, parent.index, execution.status, execution.output, execution.error, execution.cause
-            )
-            key = f"{parent.map_run}\x1f{parent.index:010d}"
-            return [PutTimers((Timer(MAP_RUN, key, at_ms, encode(ended)),))]
+            notice = ChildEnded(parent.map_run, execution.status, execution.item_count or 1)
+            key = f"{parent.map_run.key()}\x1f{execution.key}"
+            return [PutTimers((Timer(MAP_RUN, key, at_ms, encode(notice)),))]
         assert parent.execution is not None, "a parent is a task or a map run"
         key = TaskKey(parent.frame, parent.attempt)
         output = described(execution, parent.pattern, at)

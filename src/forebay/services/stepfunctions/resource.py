@@ -78,7 +78,7 @@ def scheduled(
             timeout_in_seconds=timeout_seconds,
             task_credentials=credentials,
         )
-        return _event(at, "LambdaFunctionScheduled", lambda_function_scheduled_event_details=details)
+        return event(at, "LambdaFunctionScheduled", lambda_function_scheduled_event_details=details)
     if resource.family == "activity":
         activity = api.ActivityScheduledEventDetails(
             resource=resource.text,
@@ -87,7 +87,7 @@ def scheduled(
             timeout_in_seconds=timeout_seconds,
             heartbeat_in_seconds=heartbeat_seconds,
         )
-        return _event(at, "ActivityScheduled", activity_scheduled_event_details=activity)
+        return event(at, "ActivityScheduled", activity_scheduled_event_details=activity)
     task = api.TaskScheduledEventDetails(
         resource_type=resource.type,
         resource=resource.name,
@@ -97,18 +97,18 @@ def scheduled(
         heartbeat_in_seconds=heartbeat_seconds,
         task_credentials=credentials,
     )
-    return _event(at, "TaskScheduled", task_scheduled_event_details=task)
+    return event(at, "TaskScheduled", task_scheduled_event_details=task)
 
 
 def started(resource: Resource, at: float, worker: str | None = None) -> api.HistoryEvent:
     """Return the event that a task is started."""
     if resource.family == "function":
-        return _event(at, "LambdaFunctionStarted")
+        return event(at, "LambdaFunctionStarted")
     if resource.family == "activity":
         details = api.ActivityStartedEventDetails(worker_name=worker)
-        return _event(at, "ActivityStarted", activity_started_event_details=details)
+        return event(at, "ActivityStarted", activity_started_event_details=details)
     task = api.TaskStartedEventDetails(resource_type=resource.type, resource=resource.name)
-    return _event(at, "TaskStarted", task_started_event_details=task)
+    return event(at, "TaskStarted", task_started_event_details=task)
 
 
 def submitted(resource: Resource, at: float, output: str) -> api.HistoryEvent:
@@ -116,33 +116,33 @@ def submitted(resource: Resource, at: float, output: str) -> api.HistoryEvent:
     details = api.TaskSubmittedEventDetails(
         resource_type=resource.type, resource=resource.name, output=output, output_details=WHOLE
     )
-    return _event(at, "TaskSubmitted", task_submitted_event_details=details)
+    return event(at, "TaskSubmitted", task_submitted_event_details=details)
 
 
 def succeeded(resource: Resource, at: float, output: str) -> api.HistoryEvent:
     """Return the event that a task has succeeded."""
     if resource.family == "function":
         function = api.LambdaFunctionSucceededEventDetails(output=output, output_details=WHOLE)
-        return _event(at, "LambdaFunctionSucceeded", lambda_function_succeeded_event_details=function)
+        return event(at, "LambdaFunctionSucceeded", lambda_function_succeeded_event_details=function)
     if resource.family == "activity":
         activity = api.ActivitySucceededEventDetails(output=output, output_details=WHOLE)
-        return _event(at, "ActivitySucceeded", activity_succeeded_event_details=activity)
+        return event(at, "ActivitySucceeded", activity_succeeded_event_details=activity)
     details = api.TaskSucceededEventDetails(
         resource_type=resource.type, resource=resource.name, output=output, output_details=WHOLE
     )
-    return _event(at, "TaskSucceeded", task_succeeded_event_details=details)
+    return event(at, "TaskSucceeded", task_succeeded_event_details=details)
 
 
 def failed(resource: Resource, at: float, error: str | None, cause: str | None) -> api.HistoryEvent:
     """Return the event that a task has failed."""
     if resource.family == "function":
         function = api.LambdaFunctionFailedEventDetails(error=error, cause=cause)
-        return _event(at, "LambdaFunctionFailed", lambda_function_failed_event_details=function)
+        return event(at, "LambdaFunctionFailed", lambda_function_failed_event_details=function)
     if resource.family == "activity":
         activity = api.ActivityFailedEventDetails(error=error, cause=cause)
-        return _event(at, "ActivityFailed", activity_failed_event_details=activity)
+        return event(at, "ActivityFailed", activity_failed_event_details=activity)
     details = api.TaskFailedEventDetails(resource_type=resource.type, resource=resource.name, error=error, cause=cause)
-    return _event(at, "TaskFailed", task_failed_event_details=details)
+    return event(at, "TaskFailed", task_failed_event_details=details)
 
 
 def submit_failed(resource: Resource, at: float, error: str | None, cause: str | None) -> api.HistoryEvent:
@@ -152,25 +152,26 @@ def submit_failed(resource: Resource, at: float, error: str | None, cause: str |
     details = api.TaskSubmitFailedEventDetails(
         resource_type=resource.type, resource=resource.name, error=error, cause=cause
     )
-    return _event(at, "TaskSubmitFailed", task_submit_failed_event_details=details)
+    return event(at, "TaskSubmitFailed", task_submit_failed_event_details=details)
 
 
 def timed_out(resource: Resource, at: float, error: str) -> api.HistoryEvent:
     """Return the event that a task has not ended, or given no sign of life, in time."""
     if resource.family == "function":
         function = api.LambdaFunctionTimedOutEventDetails(error=error)
-        return _event(at, "LambdaFunctionTimedOut", lambda_function_timed_out_event_details=function)
+        return event(at, "LambdaFunctionTimedOut", lambda_function_timed_out_event_details=function)
     if resource.family == "activity":
         activity = api.ActivityTimedOutEventDetails(error=error)
-        return _event(at, "ActivityTimedOut", activity_timed_out_event_details=activity)
+        return event(at, "ActivityTimedOut", activity_timed_out_event_details=activity)
     details = api.TaskTimedOutEventDetails(resource_type=resource.type, resource=resource.name, error=error)
-    return _event(at, "TaskTimedOut", task_timed_out_event_details=details)
+    return event(at, "TaskTimedOut", task_timed_out_event_details=details)
 
 
 WHOLE = api.HistoryEventExecutionDataDetails(truncated=False)
 """Says that an input or output is there as a whole, which here it always is."""
 
 
-def _event(at: float, type_: api.HistoryEventType, **details: object) -> api.HistoryEvent:
+def event(at: float, type_: api.HistoryEventType, **details: object) -> api.HistoryEvent:
+    """Return an event without its ids."""
     # Ids are the interpreter's to give.
     return api.HistoryEvent(timestamp=at, type=type_, id=0, **details)  # pyright: ignore[reportArgumentType]

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from forebay.services.stepfunctions.address import MachineName, MapRunName
+from forebay.services.stepfunctions.address import MachineName
 from forebay.services.stepfunctions.execution import Execution, decode_execution, encode_execution, version_of
+from forebay.services.stepfunctions.map_run import MapRun, decode_map_run, encode
 from forebay.store.commands import Command, Query
 from forebay.store.contract import Store, Transaction
 from forebay.store.items import (
@@ -24,10 +26,15 @@ from forebay.store.items import (
 from forebay.store.records import Kind
 
 _SIZE_MAX = 16 * 1024 * 1024
+_MAP_RUNS_MAX = 1_000
 _HEADER = b"h"
 _PROGRESS = b"p"
 _MILLISECONDS = 8
 _SEPARATOR = b"\x1f"
+
+
+AskItems = Callable[[Query[tuple[Item | None, ...]]], tuple[Item | None, ...]]
+AskPage = Callable[[Query[Page]], Page]
 
 
 class Tables(msgspec.Struct, frozen=True):
@@ -57,7 +64,8 @@ def _tables(transaction: Transaction) -> Tables:
     table = transaction.records.next_number
     executions, map_runs = table("items.table"), table("items.table")
     indexes = [table("items.index") for _ in range(5)]
-    tables = Tables(executions, *indexes[:4], map_runs, indexes[4])
+    machine, version, alias, end, execution = indexes
+    tables = Tables(executions, machine, version, alias, end, map_runs, execution)
     transaction.records.put(TABLES, "", tables)
     return tables
 
@@ -161,12 +169,36 @@ class ExecutionRows:
         index = self.tables.by_alias if machine.version is None else self.tables.by_version
         return Listing(index, machine.arn())
 
-    def has_map_run(
-        self, ask: Callable[[Query[tuple[Item | None, ...]]], tuple[Item | None, ...]], run: MapRunName
-    ) -> bool:
-        """Tell whether there is a map run."""
-        (item,) = ask(GetItems(self.tables.map_runs, (ItemKey(run.key().encode()),)))
-        return item is not None
+    def find_map_run(self, ask: AskItems, key: str) -> MapRun | None:
+        """Return a map run."""
+        (item,) = ask(GetItems(self.tables.map_runs, (ItemKey(key.encode()),)))
+        return None if item is None else decode_map_run(item.data)
+
+    def map_runs_of(self, ask: AskPage, execution: str) -> list[MapRun]:
+        """Return the map runs that an execution has started, the newest first."""
+        tables = self.tables
+        query = ReadItems(
+            tables.map_runs,
+            _MAP_RUNS_MAX,
+            _SIZE_MAX,
+            index=tables.by_execution,
+            partition=execution.encode(),
+            is_backward=True,
+        )
+        return [decode_map_run(item.data) for item in ask(query).items]
+
+    def write_map_run(self, run: MapRun, then: Sequence[Command[Any]]) -> WriteItems:
+        """Return the command that puts a map run; refused where another has changed it since."""
+        data = encode(replace(run, change=run.change + 1))
+        entry = IndexEntry(self.tables.by_execution, run.execution.encode(), _time(run.started_at))
+        item = Item(data, len(data), (entry,))
+
+        def decide(existing: Item | None) -> Decision:
+            seen = 0 if existing is None else decode_map_run(existing.data).change
+            return Decision(item) if seen == run.change else Decision(is_refused=True)
+
+        write = ItemWrite(self.tables.map_runs, ItemKey(run.name.key().encode()), decide)
+        return WriteItems((write,), tuple(then))
 
     def of_map_run(self, arn: str) -> Listing:
         """Return where the children of a map run are listed."""

@@ -3,7 +3,8 @@
 Pure but for the ids that the interpreter draws: the engine commits what this gathers, and acts on it afterwards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from forebay.languages.asl.machine import Machine
 from forebay.languages.asl.run import iso_time
 from forebay.services.stepfunctions import limits
 from forebay.services.stepfunctions import resource as resources
+from forebay.services.stepfunctions.address import MapRunName
 from forebay.services.stepfunctions.execution import Execution, Pending, Progress, task_text, task_token
 from forebay.services.stepfunctions.inbox import (
     LEASE,
@@ -36,6 +38,7 @@ from forebay.services.stepfunctions.inbox import (
     lease_key,
     timer_key,
 )
+from forebay.services.stepfunctions.map_run import MAP_RUN, Again, Begin
 from forebay.services.stepfunctions.resource import Resource, parse_resource
 from forebay.store.commands import AppendLog, Command, DeleteTimers, LogEntry, PutTimers, Timer
 
@@ -76,21 +79,21 @@ class Transition:
         self._around = around
         self._state = None if progress is None else progress.state
         self._tasks = {} if progress is None else dict(progress.tasks)
+        self._map_runs = {} if progress is None else progress.map_runs
         self.history: list[api.HistoryEvent] = []
         self.launches: list[Launch] = []
-        self.map_runs: list[asl.StartMapRun] = []
         self.timers: list[asl.SetTimer] = []
         self.cancelled: list[tuple[asl.TaskKey, Pending]] = []
         self.has_ended = False
         self.has_more = False
         self._commands: list[Command[Any]] = []
-        self._environment = self._make_environment()
+        self._environment = make_environment(self.execution, self._around.role, self._around.now, self._around.ids)
 
     @property
     def progress(self) -> Progress:
         """What the execution is doing after this."""
         assert self._state is not None
-        return Progress(self._state, self._tasks)
+        return Progress(self._state, self._tasks, self._map_runs)
 
     def start(self) -> None:
         """Begin the execution, with the event that says so."""
@@ -220,7 +223,7 @@ class Transition:
             redriven_at=self._around.now,
             redrive_token=event.token,
         )
-        self._environment = self._make_environment()
+        self._environment = make_environment(self.execution, self._around.role, self._around.now, self._around.ids)
         self._tasks = {}
         assert self._state is not None
         self._take(interpreter.redrive(self._around.machine, self._state, self._environment))
@@ -250,7 +253,7 @@ class Transition:
             case asl.StartTask():
                 self._start_task(effect)
             case asl.StartMapRun():
-                self.map_runs.append(effect)
+                self._start_map_run(effect)
             case asl.CancelTask(key):
                 pending = self._tasks.get(task_text(key))
                 if pending is not None:
@@ -294,6 +297,25 @@ class Transition:
         self._commands.append(PutTimers((timer,)))
         self._record(task.key, entries)
 
+    def _start_map_run(self, effect: asl.StartMapRun) -> None:
+        """Begin a map run, or let the one of before go on where the execution was redriven."""
+        name, now = self.execution.name, self._around.now
+        before = self._map_runs.get(effect.key.frame) if self.execution.redrive_count else None
+        run = before or MapRunName(name.account, name.region, name.machine, effect.label, self._around.ids.uuid())
+        self._tasks[task_text(effect.key)] = Pending("", effect.state_name, is_called=True, map_run=run)
+        self._map_runs = {**self._map_runs, effect.key.frame: run}
+        if before is None:
+            notice: Begin | Again = Begin(run, self.execution.key, effect)
+            started = api.MapRunStartedEventDetails(map_run_arn=run.arn())
+            event = resources.event(now, "MapRunStarted", map_run_started_event_details=started)
+        else:
+            notice = Again(run, effect.key)
+            redriven = api.MapRunRedrivenEventDetails(map_run_arn=run.arn(), redrive_count=self.execution.redrive_count)
+            event = resources.event(now, "MapRunRedriven", map_run_redriven_event_details=redriven)
+        timer = Timer(MAP_RUN, f"{run.key()}\x1fbegin", int(now * 1000), encode(notice))
+        self._commands.append(PutTimers((timer,)))
+        self._record(effect.key, (event,))
+
     def _set_timer(self, timer: asl.SetTimer) -> None:
         self.timers.append(timer)
         event = asl.TimerFired(timer.key, timer.kind)
@@ -305,7 +327,7 @@ class Transition:
         self._commands.append(PutTimers((Timer(TIMER, key, due_at_ms, encode(Owed(self.execution.key, event))),)))
 
     def _forget(self, key: asl.TaskKey, pending: Pending | None) -> bool:
-        if pending is not None and self._tasks.pop(task_text(key), None) is not None:
+        if pending is not None and self._tasks.pop(task_text(key), None) is not None and pending.resource:
             self._commands += forget_task(
                 self.execution.key, key, has_timeout=pending.has_timeout, resource=pending.resource
             )
@@ -324,26 +346,27 @@ class Transition:
             events=self._state.next_event_id - 1,
         )
 
-    def _make_environment(self) -> asl.Environment:
-        execution = self.execution
-        about = asl.ExecutionContext(
-            id=execution.name.arn(),
-            name=execution.name.name,
-            input=execution.input,
-            role_arn=self._around.role,
-            start_time=iso_time(execution.started_at),
-            state_machine_id=execution.machine.base().arn(),
-            state_machine_name=execution.machine.name,
-            redrive_count=execution.redrive_count,
-            redrive_time=None if execution.redriven_at is None else iso_time(execution.redriven_at),
-        )
-        token: Callable[[asl.TaskKey], str] = lambda key: task_token(execution, key)  # noqa: E731
-        return asl.Environment(
-            now=self._around.now,
-            execution=about,
-            ids=self._around.ids,
-            token=token,
-        )
+
+def make_environment(execution: Execution, role: str, now: float, ids: Ids) -> asl.Environment:
+    """Return what the interpreter may know of the world around an execution."""
+    about = asl.ExecutionContext(
+        id=execution.name.arn(),
+        name=execution.name.name,
+        input=execution.input,
+        role_arn=role,
+        start_time=iso_time(execution.started_at),
+        state_machine_id=execution.machine.base().arn(),
+        state_machine_name=execution.machine.name,
+        redrive_count=execution.redrive_count,
+        redrive_time=None if execution.redriven_at is None else iso_time(execution.redriven_at),
+    )
+    return asl.Environment(
+        now=now,
+        execution=about,
+        ids=ids,
+        token=partial(task_token, execution),
+        history_events_max=limits.HISTORY_EVENTS_MAX if execution.type == "STANDARD" else None,
+    )
 
 
 def _credentials(text: str | None) -> api.TaskCredentials | None:

@@ -1,0 +1,159 @@
+"""Reads the items of a distributed Map state from the node's S3: a listing, or an object with many items in it.
+
+Source: developer guide, "ItemReader (Map)".
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from forebay.core.errors import ServiceError
+from forebay.operations.call import Caller
+from forebay.operations.table import OperationTable
+
+_DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
+_ITEMS_MAX = 100_000_000
+
+
+class ReadFailed(Exception):
+    """The items cannot be read; the text says why."""
+
+
+async def read_items(table: OperationTable, caller: Caller, reader: str) -> list[Any]:
+    """Return the items that a reader, as the state has it, names.
+
+    Raises:
+        ReadFailed: they cannot be read.
+    """
+    asked: dict[str, Any] = msgspec.json.decode(reader)
+    place: dict[str, Any] = asked.get("Arguments") or asked.get("Parameters") or {}
+    config: dict[str, Any] = asked.get("ReaderConfig") or {}
+    resource = str(asked.get("Resource", ""))
+    most = int(config.get("MaxItems") or _ITEMS_MAX)
+    try:
+        if resource.endswith(":s3:listObjectsV2"):
+            return await _list_objects(table, caller, place, most)
+        if resource.endswith(":s3:getObject"):
+            text = await _object(table, caller, place)
+            return await _parsed(table, caller, text, config, most)
+    except ServiceError as error:
+        raise ReadFailed(f"{error.message} (Service: S3, Status Code: {error.status})") from None
+    raise ReadFailed(f"Forebay cannot read items from {resource}.")
+
+
+async def _list_objects(table: OperationTable, caller: Caller, place: Mapping[str, Any], most: int) -> list[Any]:
+    items: list[Any] = []
+    params = dict(place)
+    while True:
+        answer = await table.run_params(caller, "s3", "ListObjectsV2", params)
+        for found in answer.get("Contents") or ():
+            items.append(
+                {
+                    "Etag": found.get("ETag"),
+                    "Key": found["Key"],
+                    "LastModified": found.get("LastModified"),
+                    "Size": found.get("Size"),
+                    "StorageClass": found.get("StorageClass", "STANDARD"),
+                }
+            )
+            if len(items) == most:
+                return items
+        if not answer.get("IsTruncated"):
+            return items
+        params["ContinuationToken"] = answer["NextContinuationToken"]
+
+
+async def _object(table: OperationTable, caller: Caller, place: Mapping[str, Any]) -> str:
+    from forebay.api import s3 as s3_api  # noqa: PLC0415 - large; needed once a map run reads
+
+    request = s3_api.GetObjectRequest(
+        bucket=str(place.get("Bucket")), key=str(place.get("Key")), version_id=place.get("VersionId")
+    )
+    answer = await table.run(caller, "s3", "GetObject", request)
+    assert isinstance(answer, s3_api.GetObjectOutput)
+    try:
+        return (answer.body or b"").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ReadFailed("The object is not encoded in UTF-8.") from None
+
+
+async def _parsed(table: OperationTable, caller: Caller, text: str, config: Mapping[str, Any], most: int) -> list[Any]:
+    kind = str(config.get("InputType") or "JSON")
+    if kind == "CSV":
+        return list(_limited(_csv_items(text, config), most))
+    if kind == "JSONL":
+        lines = (line for line in text.splitlines() if line.strip())
+        return [_json(line) for line in _limited(lines, most)]
+    if kind == "JSON":
+        return _json_items(_json(text), config)[:most]
+    if kind == "MANIFEST":
+        return await _manifest(table, caller, text, most)
+    raise ReadFailed(f"Forebay cannot read items of InputType {kind}.")
+
+
+async def _manifest(table: OperationTable, caller: Caller, text: str, most: int) -> list[Any]:
+    """Read an S3 inventory: a manifest that names compressed CSV files of keys."""
+    import gzip  # noqa: PLC0415 - only inventories need it
+
+    manifest = _json(text)
+    bucket = str(manifest.get("destinationBucket", "")).rpartition(":")[2]
+    names = [name.strip() for name in str(manifest.get("fileSchema", "")).split(",")]
+    items: list[Any] = []
+    from forebay.api import s3 as s3_api  # noqa: PLC0415 - as above
+
+    for file in manifest.get("files") or ():
+        answer = await table.run(caller, "s3", "GetObject", s3_api.GetObjectRequest(bucket=bucket, key=file["key"]))
+        assert isinstance(answer, s3_api.GetObjectOutput)
+        body = answer.body or b""
+        rows = (gzip.decompress(body) if file["key"].endswith(".gz") else body).decode()
+        for row in csv.reader(io.StringIO(rows)):
+            items.append(dict(zip(names, row, strict=False)))
+            if len(items) == most:
+                return items
+    return items
+
+
+def _csv_items(text: str, config: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    rows = csv.reader(io.StringIO(text), delimiter=_DELIMITERS.get(str(config.get("CSVDelimiter") or "COMMA"), ","))
+    location = config.get("CSVHeaderLocation")
+    if location == "GIVEN":
+        names = [str(name) for name in cast("list[Any]", config.get("CSVHeaders") or [])]
+    else:
+        names = next(rows, [])
+    for row in rows:
+        if row:
+            padded = [*row, *[""] * (len(names) - len(row))]
+            yield dict(zip(names, padded, strict=False))
+
+
+def _json_items(value: Any, config: Mapping[str, Any]) -> list[Any]:
+    pointer = config.get("ItemsPointer")
+    if isinstance(pointer, str):
+        for part in pointer.split("/")[1:]:
+            name = part.replace("~1", "/").replace("~0", "~")
+            try:
+                value = value[int(name)] if isinstance(value, list) else value[name]
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise ReadFailed(f"The ItemsPointer {pointer} does not match the object.") from None
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    if isinstance(value, dict):
+        return [{"Key": key, "Value": item} for key, item in cast("dict[str, Any]", value).items()]
+    raise ReadFailed("Attempting to map over non-iterable node.")
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ReadFailed(f"The object is not valid JSON: {error}") from None
+
+
+def _limited(items: Iterator[Any], most: int) -> Iterator[Any]:
+    for number, item in enumerate(items):
+        if number == most:
+            return
+        yield item
