@@ -35,12 +35,14 @@ from forebay.languages.asl.contract import (
 from forebay.languages.asl.definition import Parsed, parse
 from forebay.languages.asl.diagnostics import Diagnostic
 from forebay.languages.asl.failures import ErrorName
+from forebay.languages.asl.inspection import Answer, Given, Inspection, inspect_state
 from forebay.languages.asl.interpreter import advance, record, redrive, start
 from forebay.languages.asl.machine import Machine
 from forebay.languages.asl.map_runs import batches, item_inputs
 
 __all__ = [
     "Aborted",
+    "Answer",
     "CancelTask",
     "Completed",
     "Diagnostic",
@@ -51,6 +53,8 @@ __all__ = [
     "ExecutionContext",
     "ExecutionState",
     "Failed",
+    "Given",
+    "Inspection",
     "Machine",
     "Parsed",
     "Proceed",
@@ -70,6 +74,7 @@ __all__ = [
     "batches",
     "decode_state",
     "encode_state",
+    "inspect_state",
     "item_inputs",
     "parse",
     "record",

@@ -284,6 +284,8 @@ class Environment(msgspec.Struct, frozen=True):
     # Standard executions end at 25,000 events (quota "Maximum execution history size"); None for Express.
     history_events_max: int | None = 25_000
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    # Filled with a state's data after each stage, for TestState; left None where nobody looks.
+    trace: dict[str, object] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -22,29 +22,42 @@ class Leaving:
 
 def effective_input(state: State, raw: Document, scope: Scope) -> Document:
     """Return the input after InputPath; in JSONata states the input itself."""
-    return raw if state.input_path is None else Document.of(state.input_path.evaluate(scope))
+    document = raw if state.input_path is None else Document.of(state.input_path.evaluate(scope))
+    if scope.trace is not None and state.query_language == "JSONPath":
+        scope.note("afterInputPath", document.value)
+    return document
 
 
 def arguments_of(state: State, raw: Document, scope: Scope) -> Document:
     """Return what a state's work gets: the input after Parameters, or Arguments."""
     document = effective_input(state, raw, scope)
-    if state.arguments is None:
-        return document
-    return Document.of(state.arguments.evaluate(_around(scope, raw, document)))
+    if state.arguments is not None:
+        document = Document.of(state.arguments.evaluate(scope if document is raw else scope.on(document.value)))
+    if scope.trace is not None:
+        scope.note("afterParameters" if state.query_language == "JSONPath" else "afterArguments", document.value)
+    return document
 
 
 def leave_with(state: State, raw: Document, result: Document, scope: Scope) -> Leaving:
     """Return how a state is left with the result of its work."""
+    if scope.trace is not None:
+        scope.note("result", result.value)
     if state.query_language == "JSONata":
         seeing = scope.with_states(result=result.value) if _reads_result(state) else scope
         output = result if state.output is None else Document.of(state.output.evaluate(seeing))
         return Leaving(output, assigned_by(state.assign, seeing), state.next)
     if state.result_selector is not None:
         result = Document.of(state.result_selector.evaluate(scope.on(result.value)))
-    assigned = None if state.assign is None else assigned_by(state.assign, scope.on(result.value))
+    if scope.trace is not None:
+        scope.note("afterResultSelector", result.value)
+    merged = result
     if state.result_path is not None:
-        result = Document.of(state.result_path.place(raw.value, result.value))
-    return Leaving(_output_path(state, result, scope), assigned, state.next)
+        merged = Document.of(state.result_path.place(raw.value, result.value))
+    if scope.trace is not None:
+        scope.note("afterResultPath", merged.value)
+    # The developer guide's example reads both the input ($.order) and the result ($.result) in one Assign.
+    assigned = None if state.assign is None else assigned_by(state.assign, scope.on(merged.value))
+    return Leaving(_output_path(state, merged, scope), assigned, state.next)
 
 
 def _reads_result(state: State) -> bool:
@@ -53,14 +66,16 @@ def _reads_result(state: State) -> bool:
 
 def pass_on(state: State, document: Document, scope: Scope, *, rule: Rule | None, next_state: str | None) -> Leaving:
     """Return how a state that does no work is left: Choice (by a rule or by default), Wait, Succeed."""
-    output, assign = state.output, state.assign
+    seeing = scope if state.query_language == "JSONata" else scope.on(document.value)
+    # A state's own Assign applies whichever rule matches ("Choice workflow state"); the rule's goes over it.
+    assigned = assigned_by(state.assign, seeing)
+    output = state.output
     if rule is not None:
-        # A rule's own Output and Assign stand in for the state's.
-        output, assign = rule.output or output, rule.assign if rule.assign is not None else None
+        output = rule.output or output
+        if rule.assign is not None:
+            assigned = {**(assigned or {}), **(assigned_by(rule.assign, seeing) or {})}
     if state.query_language == "JSONata":
-        made = document if output is None else Document.of(output.evaluate(scope))
-        return Leaving(made, assigned_by(assign, scope), next_state)
-    assigned = None if assign is None else assigned_by(assign, scope.on(document.value))
+        return Leaving(document if output is None else Document.of(output.evaluate(seeing)), assigned, next_state)
     return Leaving(_output_path(state, document, scope), assigned, next_state)
 
 
@@ -70,10 +85,9 @@ def caught(state: State, catcher: Catcher, raw: Document, error: Document, scope
         seeing = scope.with_states(errorOutput=error.value)
         output = error if catcher.output is None else Document.of(catcher.output.evaluate(seeing))
         return Leaving(output, assigned_by(catcher.assign, seeing), catcher.next)
-    assigned = assigned_by(catcher.assign, scope.on(error.value)) if catcher.assign is not None else None
     if catcher.result_path is not None:
         error = Document.of(catcher.result_path.place(raw.value, error.value))
-    return Leaving(error, assigned, catcher.next)
+    return Leaving(error, assigned_by(catcher.assign, scope.on(error.value)), catcher.next)
 
 
 def error_document(error: str, cause: str | None) -> Document:
@@ -94,7 +108,3 @@ def _output_path(state: State, document: Document, scope: Scope) -> Document:
     if state.output_path is None:
         return document
     return Document.of(state.output_path.evaluate(scope.on(document.value)))
-
-
-def _around(scope: Scope, raw: Document, document: Document) -> Scope:
-    return scope if document is raw else scope.on(document.value)

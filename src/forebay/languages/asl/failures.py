@@ -41,7 +41,7 @@ class StateFailure(Exception):
 
     def __init__(self, error: str, cause: str | None, *, location: str | None = None, is_own: bool = True) -> None:
         super().__init__(cause)
-        self.error = error
+        self.error = str(error)
         self.cause = cause
         self.location = location
         self.is_own = is_own

@@ -1,5 +1,7 @@
 """Runs state machines: `start` and `advance` turn a state and an event into the next state, history and effects."""
 
+from collections.abc import Mapping
+
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import texts
 from forebay.languages.asl.contract import (
@@ -52,13 +54,20 @@ from forebay.languages.asl.transitions import check_size, complete, enter, fail
 ROOT = 1
 
 
-def start(machine: Machine, input_text: str, environment: Environment, *, first_event_id: int = 2) -> Step:
+def start(
+    machine: Machine,
+    input_text: str,
+    environment: Environment,
+    *,
+    first_event_id: int = 2,
+    variables: Mapping[str, str] | None = None,
+) -> Step:
     """Begin an execution with an input, JSON, and run it until it waits.
 
     `first_event_id` leaves room for what the caller has recorded: ExecutionStarted. AWS's first state names event 0,
-    not that one, as its previous event.
+    not that one, as its previous event. `variables` (name to JSON) are there from the beginning.
     """
-    root = Frame(ROOT, 0, 0, machine.start_at, input_text)
+    root = Frame(ROOT, 0, 0, machine.start_at, input_text, variables=variables or {})
     state = ExecutionState({ROOT: root}, first_event_id, ROOT + 1, (ROOT,))
     run = Run(machine, state, environment)
     if machine.timeout_seconds is not None:
@@ -184,7 +193,7 @@ def _guarded(run: Run, frame: Frame) -> None:
 def _go_on(run: Run) -> None:
     """Run every frame that can, in turn, until all wait, the execution ends or the budget does."""
     left = run.environment.transitions_max
-    _settle(run)
+    settle(run)
     while run.ready and run.status == "RUNNING":
         if left == 0:
             run.owe(Proceed())
@@ -194,14 +203,19 @@ def _go_on(run: Run) -> None:
             return
         frame = run.frames[run.ready.popleft()]
         try:
-            _work(run, frame if frame.phase is Phase.STARTING else enter(run, frame))
+            work(run, frame if frame.phase is Phase.STARTING else enter(run, frame))
         except StateFailure as failure:
             fail(run, frame.id, failure)
         left -= 1
-        _settle(run)
+        settle(run)
 
 
-def _work(run: Run, frame: Frame) -> None:
+def work(run: Run, frame: Frame) -> None:
+    """Do what the state that a frame is in does.
+
+    Raises:
+        StateFailure: the state failed.
+    """
     state = run.definition(frame)
     match state.body:
         case PassBody() as body:
@@ -222,7 +236,7 @@ def _work(run: Run, frame: Frame) -> None:
             do_map(run, frame, state, body)
 
 
-def _settle(run: Run) -> None:
+def settle(run: Run) -> None:
     """Tell the chains above of those that ended."""
     while run.ended and run.status == "RUNNING":
         ended = run.ended.pop()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from forebay.api import stepfunctions as api
 from forebay.languages.asl.contract import Frame, Phase, StartMapRun
 from forebay.languages.asl.data_flow import effective_input
-from forebay.languages.asl.document import Document, encode
+from forebay.languages.asl.document import Document, decode, encode
 from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.jsonata_fields import JsonataValue, unexpected
 from forebay.languages.asl.machine import DistributedMode, Expression, MapBody, State
@@ -35,6 +35,7 @@ def work_items(state: State, body: MapBody, raw: Document, scope: Scope) -> Item
         pairs = [("", value) for value in found]  # pyright: ignore[reportUnknownVariableType]
     else:
         raise _no_items(state, body, found)
+    scope.note("afterItemsPath", found)
     keys = tuple(key for key, _ in pairs) if isinstance(found, dict) else ()
     values = [value for _, value in pairs]
     inputs: tuple[str, ...] = ()
@@ -42,6 +43,8 @@ def work_items(state: State, body: MapBody, raw: Document, scope: Scope) -> Item
         inputs = tuple(select(body.selector, seeing, values, keys=keys))
     elif keys:
         inputs = tuple(encode({"Key": key, "Value": value}) for key, value in pairs)
+    if scope.trace is not None and inputs:
+        scope.note("afterItemSelector", [decode(text) for text in inputs])
     return Items(tuple(encode(value) for value in values), keys, inputs)
 
 

@@ -127,6 +127,11 @@ class Run:
         frame = self.change(frame_id, attempt=self.frames[frame_id].attempt + 1)
         return TaskKey(frame_id, frame.attempt)
 
+    def note(self, stage: str, value: object) -> None:
+        """Keep something for TestState, where it looks on."""
+        if self.environment.trace is not None:
+            self.environment.trace[stage] = value
+
     def owe(self, effect: Effect) -> None:
         """Add an effect."""
         self.effects.append(effect)
@@ -178,6 +183,7 @@ class Run:
             self.environment.ids,
             states=states,
             now=self.environment.now,
+            trace=self.environment.trace,
         )
 
     def variables_of(self, frame: Frame) -> dict[str, object]:

@@ -22,7 +22,17 @@ ABSENT = Absent.ABSENT
 class Scope:
     """The data around one field of one state. `document` is `$`; `states` holds $states without its context."""
 
-    __slots__ = ("_context", "_read_context", "_read_variables", "_variables", "document", "ids", "now", "states")
+    __slots__ = (
+        "_context",
+        "_read_context",
+        "_read_variables",
+        "_variables",
+        "document",
+        "ids",
+        "now",
+        "states",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -33,11 +43,13 @@ class Scope:
         *,
         states: Mapping[str, object] | None = None,
         now: float = 0.0,
+        trace: dict[str, object] | None = None,
     ) -> None:
         self.document = document
         self.states: Mapping[str, object] = {} if states is None else states
         self.ids = ids
         self.now = now
+        self.trace = trace
         self._read_context = read_context
         self._read_variables = read_variables
         self._context: Mapping[str, object] | None = None
@@ -57,9 +69,15 @@ class Scope:
             self._variables = self._read_variables()
         return self._variables
 
+    def note(self, stage: str, value: object) -> None:
+        """Keep what a state's data were after a stage, where somebody wants to know (TestState)."""
+        if self.trace is not None:
+            self.trace[stage] = value
+
     def on(self, document: object) -> "Scope":
         """Return the same surroundings around another document."""
         other = Scope(document, self._read_context, self._read_variables, self.ids, states=self.states, now=self.now)
+        other.trace = self.trace
         other._context = self._context
         other._variables = self._variables
         return other

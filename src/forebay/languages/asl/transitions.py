@@ -40,7 +40,7 @@ def enter(run: Run, frame: Frame) -> Frame:
         phase=Phase.STARTING,
         entered_event_id=event_id,
         entered_at=run.environment.now,
-        retries=(0,) * len(state.retry),
+        retries=frame.retries if len(frame.retries) == len(state.retry) else (0,) * len(state.retry),
         fan_out=None,
         error="",
         cause="",
@@ -64,7 +64,7 @@ def leave(run: Run, frame: Frame, leaving: Leaving) -> None:
     if leaving.next is None:
         run.ended.append(Ended(frame.id, output=leaving.output))
         return
-    run.give_input(frame.id, leaving.output, state=leaving.next, phase=Phase.READY, fan_out=None)
+    run.give_input(frame.id, leaving.output, state=leaving.next, phase=Phase.READY, fan_out=None, retries=())
     run.ready.append(frame.id)
 
 
@@ -89,10 +89,14 @@ def fail(run: Run, frame_id: int, failure: StateFailure) -> None:
     frame = run.frames[frame_id]
     state = run.definition(frame)
     failure = _reported(run, frame, failure)
+    run.note("error", failure.error)
+    run.note("cause", failure.cause)
     if _retry(run, frame, state, failure):
         return
-    catcher = next((one for one in state.catch if does_match(one.errors, failure.error)), None)
-    if catcher is not None:
+    caught_by = next((at for at, one in enumerate(state.catch) if does_match(one.errors, failure.error)), None)
+    if caught_by is not None:
+        catcher = state.catch[caught_by]
+        run.note("catchIndex", caught_by)
         try:
             _catch(run, run.frames[frame_id], catcher, failure)
             return
@@ -125,7 +129,10 @@ def _retry(run: Run, frame: Frame, state: State, failure: StateFailure) -> bool:
         run.drop_below(frame.id)
         retries = (*frame.retries[:index], made + 1, *frame.retries[index + 1 :])
         run.change(frame.id, phase=Phase.RETRYING, retries=retries, fan_out=None)
-        run.set_timer(TaskKey(frame.id, frame.attempt), TimerKind.RETRY, _delay(run, retrier, made))
+        delay = _delay(run, retrier, made)
+        run.set_timer(TaskKey(frame.id, frame.attempt), TimerKind.RETRY, delay)
+        run.note("retryIndex", index)
+        run.note("retryBackoffIntervalSeconds", delay)
         return True
     return False
 
