@@ -67,3 +67,25 @@ def test_connection_and_api_destination_of_a_stack(node: RunningNode) -> None:
     assert delete(client, "one") == "DELETE_COMPLETE"
     with pytest.raises(ClientError, match="does not exist"):
         events.describe_connection(Name=names["C"])
+
+
+def test_global_endpoint_of_a_stack(node: RunningNode) -> None:
+    client, events = node.client("cloudformation"), node.client("events")
+    for region in ("us-east-1", "eu-west-1"):
+        node.client("events", region=region).create_event_bus(Name="claims")
+    arns = [f"arn:aws:events:{region}:{ACCOUNT}:event-bus/claims" for region in ("us-east-1", "eu-west-1")]
+    failover = {
+        "Primary": {"HealthCheck": "arn:aws:route53:::healthcheck/1"},
+        "Secondary": {"Route": "eu-west-1"},
+    }
+    properties = {
+        "Name": "both",
+        "EventBuses": [{"EventBusArn": arn} for arn in arns],
+        "RoutingConfig": {"FailoverConfig": failover},
+    }
+    sections = {"Outputs": {"Id": {"Value": {"Fn::GetAtt": ["E", "EndpointId"]}}}}
+    stack = create(client, "one", {"E": {"Type": "AWS::Events::Endpoint", "Properties": properties}}, **sections)
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert outputs(stack)["Id"] == events.describe_endpoint(Name="both")["EndpointId"]
+    assert delete(client, "one") == "DELETE_COMPLETE"
+    assert events.list_endpoints()["Endpoints"] == []

@@ -71,3 +71,41 @@ def test_fifo_topic_without_a_name_gets_one_that_fits(node: RunningNode) -> None
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     (found,) = node.client("sns").list_topics()["Topics"]
     assert found["TopicArn"].endswith(".fifo")
+
+
+def test_archive_replay_and_status_log_of_a_stack(node: RunningNode) -> None:
+    client, sns = node.client("cloudformation"), node.client("sns")
+    role = f"arn:aws:iam::{ACCOUNT}:role/r"
+    log = {"Protocol": "sqs", "SuccessFeedbackRoleArn": role, "SuccessFeedbackSampleRate": "100"}
+    replay = {"PointType": "Timestamp", "StartingPoint": "2024-01-31T12:00:00.000Z"}
+    stack = {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"FifoQueue": True}},
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {
+                "TopicName": "kept.fifo",
+                "FifoTopic": True,
+                "ArchivePolicy": {"MessageRetentionPeriod": "30"},
+                "DeliveryStatusLogging": [log],
+            },
+        },
+        "Subscription": {
+            "Type": "AWS::SNS::Subscription",
+            "Properties": {
+                "TopicArn": {"Ref": "Topic"},
+                "Protocol": "sqs",
+                "Endpoint": {"Fn::GetAtt": ["Queue", "Arn"]},
+                "ReplayPolicy": replay,
+            },
+        },
+    }
+    assert create(client, "one", stack)["StackStatus"] == "CREATE_COMPLETE"
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:kept.fifo"
+    attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+    assert json.loads(attributes["ArchivePolicy"]) == {"MessageRetentionPeriod": "30"}
+    assert (attributes["SQSSuccessFeedbackRoleArn"], attributes["SQSSuccessFeedbackSampleRate"]) == (role, "100")
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    shown = sns.get_subscription_attributes(SubscriptionArn=subscription["SubscriptionArn"])["Attributes"]
+    assert json.loads(shown["ReplayPolicy"]) == replay
+    assert delete(client, "one") == "DELETE_COMPLETE"
+    assert sns.list_topics()["Topics"] == []

@@ -89,3 +89,13 @@ def test_numbers_grow_over_a_restart(node: RunningNode, sns: Any, fifo: str) -> 
     sns = node.client("sns")
     assert sns.publish(TopicArn=fifo, Message="1", MessageGroupId="g")["SequenceNumber"] == before
     assert sns.publish(TopicArn=fifo, Message="2", MessageGroupId="g")["SequenceNumber"] > before
+
+
+def test_batch_with_an_entry_without_group_is_refused_as_a_whole(sns: Any, sqs: Any, fifo: str) -> None:
+    inbox = subscribe(sns, fifo, queue(sqs, "q.fifo"), RawMessageDelivery="true")
+    entries = [{"Id": "1", "Message": "a", "MessageGroupId": "g"}, {"Id": "2", "Message": "b"}]
+    assert refusal(lambda: sns.publish_batch(TopicArn=fifo, PublishBatchRequestEntries=entries)) == (
+        "InvalidParameter",
+        "Invalid parameter: The MessageGroupId parameter is required for FIFO topics",
+    )
+    assert inbox.bodies() == []

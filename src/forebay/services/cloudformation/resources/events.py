@@ -1,4 +1,4 @@
-"""AWS::Events::*: buses, rules with their targets, bus policies, archives, connections and API destinations."""
+"""AWS::Events::*: buses, rules with their targets, bus policies, archives, connections, API destinations, endpoints."""
 
 import json
 from typing import Any
@@ -225,7 +225,40 @@ async def _delete_destination(site: Site, existing: Existing) -> None:
     await run_if_there(site, "events", "DeleteApiDestination", {"Name": existing.physical_id})
 
 
+# --- AWS::Events::Endpoint ---
+
+
+async def _endpoint(site: Site, name: str) -> Made:
+    answer = await site.run("events", "DescribeEndpoint", {"Name": name})
+    return Made(name, pick(answer, "Arn", "EndpointId", "EndpointUrl", "State", "StateReason"))
+
+
+async def _create_endpoint(site: Site, properties: Properties) -> Made:
+    name = properties.get("Name") or site.place.name
+    await site.run("events", "CreateEndpoint", {**properties, "Name": name})
+    return await _endpoint(site, name)
+
+
+async def _update_endpoint(site: Site, existing: Existing, properties: Properties) -> Made:
+    name = existing.physical_id
+    removed = {"Description": ""} if "Description" in existing.properties and "Description" not in properties else {}
+    await site.run("events", "UpdateEndpoint", {**removed, **properties, "Name": name})
+    return await _endpoint(site, name)
+
+
+async def _delete_endpoint(site: Site, existing: Existing) -> None:
+    await run_if_there(site, "events", "DeleteEndpoint", {"Name": existing.physical_id})
+
+
 TYPES = (
+    ResourceType(
+        name="AWS::Events::Endpoint",
+        create=_create_endpoint,
+        update=_update_endpoint,
+        delete=_delete_endpoint,
+        naming=NameRule("Name", 64),
+        without_effect=frozenset({"RoleArn"}),
+    ),
     ResourceType(
         name="AWS::Events::EventBus",
         create=_create_bus,

@@ -8,6 +8,7 @@ from forebay.services.cloudformation.resources.names import NameRule
 from forebay.services.cloudformation.resources.schema import json_text
 
 _TOPIC_ATTRIBUTES = (
+    "ArchivePolicy",
     "ContentBasedDeduplication",
     "DisplayName",
     "FifoThroughputScope",
@@ -23,12 +24,28 @@ _SUBSCRIPTION_ATTRIBUTES = (
     "FilterPolicyScope",
     "RawMessageDelivery",
     "RedrivePolicy",
+    "ReplayPolicy",
     "SubscriptionRoleArn",
 )
 
 
+_LOG_PREFIXES = {
+    "application": "Application", "firehose": "Firehose", "http/s": "HTTP", "lambda": "Lambda", "sqs": "SQS",
+}  # fmt: skip
+
+
 def _attributes(properties: Properties, names: tuple[str, ...]) -> dict[str, str]:
     return {name: _text(properties[name]) for name in names if properties.get(name) is not None}
+
+
+def _topic_attributes(properties: Properties) -> dict[str, str]:
+    """Return a topic's attributes, those of its delivery status logs among them."""
+    attributes = _attributes(properties, _TOPIC_ATTRIBUTES)
+    for log in properties.get("DeliveryStatusLogging") or ():
+        prefix = _LOG_PREFIXES[log["Protocol"]]
+        given = pick(log, "SuccessFeedbackRoleArn", "SuccessFeedbackSampleRate", "FailureFeedbackRoleArn")
+        attributes |= {f"{prefix}{name}": _text(value) for name, value in given.items()}
+    return attributes
 
 
 def _text(value: Any) -> str:
@@ -41,7 +58,7 @@ def _text(value: Any) -> str:
 
 
 async def _create_topic(site: Site, properties: Properties) -> Made:
-    attributes = _attributes(properties, _TOPIC_ATTRIBUTES)
+    attributes = _topic_attributes(properties)
     # A standard topic has no such attribute; "false" is only said in templates.
     if attributes.get("FifoTopic") == "false":
         del attributes["FifoTopic"]
@@ -67,7 +84,7 @@ async def _subscribe_endpoint(site: Site, topic: str, endpoint: Properties) -> N
 
 async def _update_topic(site: Site, existing: Existing, properties: Properties) -> Made:
     arn = existing.physical_id
-    before, after = (_attributes(one, _TOPIC_ATTRIBUTES) for one in (existing.properties, properties))
+    before, after = (_topic_attributes(one) for one in (existing.properties, properties))
     for name in {**before, **after}:
         if before.get(name) != after.get(name) and name != "FifoTopic":
             await _set_topic_attribute(site, arn, name, after.get(name, ""))
@@ -118,7 +135,12 @@ async def _find_subscription_arn(site: Site, topic: str, endpoint: Properties) -
 
 
 async def _delete_topic(site: Site, existing: Existing) -> None:
-    await run_if_there(site, "sns", "DeleteTopic", {"TopicArn": existing.physical_id})
+    topic = {"TopicArn": existing.physical_id}
+    if existing.properties.get("ArchivePolicy"):
+        # A topic with an archive is not deleted.
+        change = {**topic, "AttributeName": "ArchivePolicy", "AttributeValue": "{}"}
+        await run_if_there(site, "sns", "SetTopicAttributes", change)
+    await run_if_there(site, "sns", "DeleteTopic", topic)
 
 
 async def _find_topic(site: Site, properties: Properties) -> Made | None:
@@ -210,8 +232,7 @@ TYPES = (
         find=_find_topic,
         naming=NameRule("TopicName", 256),
         attributes=frozenset({"TopicName"}),
-        without_effect=frozenset({"DataProtectionPolicy", "DeliveryStatusLogging", "KmsMasterKeyId", "TracingConfig"}),
-        unsupported=frozenset({"ArchivePolicy"}),
+        without_effect=frozenset({"DataProtectionPolicy", "KmsMasterKeyId", "TracingConfig"}),
     ),
     ResourceType(
         name="AWS::SNS::Subscription",
@@ -219,7 +240,6 @@ TYPES = (
         update=_update_subscription,
         delete=_delete_subscription,
         without_effect=frozenset({"Region", "SubscriptionRoleArn"}),
-        unsupported=frozenset({"ReplayPolicy"}),
     ),
     ResourceType(
         name="AWS::SNS::TopicPolicy",
