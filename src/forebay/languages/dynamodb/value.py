@@ -79,7 +79,7 @@ def check_item(item: Item) -> int:
     return size
 
 
-def check_value(value: Value, depth: int = 1) -> int:  # noqa: PLR0911  a table of types
+def check_value(value: Value, depth: int = 1) -> int:  # noqa: C901, PLR0911  a table of types
     """Check one value, bring its numbers into canonical form, and return what it counts in bytes."""
     if len(value) != 1:
         _refuse(value)

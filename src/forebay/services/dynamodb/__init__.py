@@ -8,7 +8,7 @@ decision), `items`, `parameters`, `capacity` (operations on one item), `tables`,
 from forebay.api import dynamodb as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.dynamodb import batches, items, queries, settings, table_updates, tables, transactions
+from forebay.services.dynamodb import batches, items, partiql, queries, settings, table_updates, tables, transactions
 from forebay.services.dynamodb.address import Layouts
 from forebay.services.dynamodb.expiry import ItemExpiry
 from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
@@ -35,6 +35,6 @@ async def _build(platform: Platform) -> Parts:
 SERVICE = Service(
     name="dynamodb",
     model=api.MODEL,
-    operations=[tables, table_updates, settings, items, queries, batches, transactions],
+    operations=[tables, table_updates, settings, items, queries, batches, transactions, partiql],
     build=_build,
 )

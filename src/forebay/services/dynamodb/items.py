@@ -130,7 +130,8 @@ async def update_item(call: Call, request: api.UpdateItemInput) -> Encoded:
     layout = await find_layout(call, request.table_name)
     outcome = await commit(call, prepare_update(call, layout, key, change, guard))
     call.part(TableMeasures).wrote(layout, outcome)
-    answer = _returned(request.return_values, change, outcome)
+    attributes = returned_attributes(request.return_values, change, outcome)
+    answer: dict[str, Any] = {"Attributes": attributes} if attributes else {}
     if not answer and request.return_consumed_capacity is None and request.return_item_collection_metrics is None:
         return _EMPTY_UPDATE
     return await _answer(call, request, layout, answer, outcome, api.UpdateItemOutput)
@@ -145,18 +146,17 @@ def prepare_update(call: Call, layout: Layout, key: Attributes, change: Change, 
     return Write(layout, item_key, key, decide_update(layout, (item_key, key), change, guard, effects))
 
 
-def _returned(wanted: str | None, change: Change, outcome: Outcome) -> dict[str, Any]:
-    """Return the answer's attributes as `ReturnValues` asks for them."""
+def returned_attributes(wanted: str | None, change: Change | None, outcome: Outcome) -> Attributes:
+    """Return a write's attributes as `ReturnValues` asks for them."""
     if wanted is None or wanted == "NONE":
         return {}
     source = outcome.old if wanted.endswith("OLD") else outcome.new
     if source is None:
         return {}
     item = decode_item(source.data)
-    if wanted.startswith("UPDATED"):
-        item = {} if change.update is None else change.update.touched.apply(item)
-        return {"Attributes": item} if item else {}
-    return {"Attributes": item}
+    if not wanted.startswith("UPDATED"):
+        return item
+    return {} if change is None or change.update is None else change.update.touched.apply(item)
 
 
 @operation
