@@ -118,7 +118,7 @@ def test_a_listing_is_batched_and_its_results_are_written(states: States) -> Non
     manifest = json.loads(s3.get_object(Bucket=place["Bucket"], Key=place["Key"])["Body"].read())
     (file,) = manifest["ResultFiles"]["SUCCEEDED"]
     written = json.loads(s3.get_object(Bucket=name, Key=file["Key"])["Body"].read())
-    assert json.loads(written[0]["Output"]) == {"k": 1, "Items": [{"key": "in-1"}, {"key": "in-2"}]}
+    assert json.loads(written[0]["Output"]) == {"BatchInput": {"k": 1}, "Items": [{"key": "in-1"}, {"key": "in-2"}]}
     assert [item["key"] for each in written for item in json.loads(each["Output"])["Items"]] == ["in-1", "in-2", "in-3"]
     counts = states.client.describe_map_run(mapRunArn=output["MapRunArn"])
     assert (counts["executionCounts"]["total"], counts["itemCounts"]["succeeded"]) == (2, 3)

@@ -24,6 +24,7 @@ from forebay.services.stepfunctions import (
     state_machines,
     tags,
     tasks,
+    test_states,
     versions,
 )
 from forebay.services.stepfunctions.activity_room import ActivityRoom
@@ -93,6 +94,7 @@ SERVICE = Service(
         history,
         map_runs,
         tasks,
+        test_states,
     ],
     build=_build,
 )

@@ -20,7 +20,7 @@ class Integrations:
 
     def __init__(self, platform: Platform, http: HttpTasks) -> None:
         self._platform = platform
-        self._http = http
+        self.http = http
         self.start_child: Callable[[Task], Awaitable[Outcome]] | None = None
 
     async def call(self, task: Task) -> Outcome:
@@ -44,8 +44,8 @@ class Integrations:
                 assert self.start_child is not None, "set before any task is called"
                 return await self.start_child(task)
             case "http":
-                return await self._http.call(task)
+                return await self.http.call(task)
             case "apigateway":
-                return await invoke_api(self._http, platform, task)
+                return await invoke_api(self.http, platform, task)
             case _:
                 return await call_optimised(platform, task)

@@ -63,6 +63,13 @@ class HttpResponse(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class HttpExchange(msgspec.Struct, frozen=True):
+    """A request and its answer, if it had one."""
+
+    request: HttpRequest
+    response: HttpResponse | None = None
+
+
 class NoAnswer(Exception):
     """A server did not answer; the text says why."""
 
@@ -80,17 +87,24 @@ class HttpTasks:
 
     async def call(self, task: Task) -> Outcome:
         """Send a task's request; its answer is the output, if its status says that it succeeded."""
+        outcome, _ = await self.exchange(task)
+        return outcome
+
+    async def exchange(self, task: Task) -> tuple[Outcome, HttpExchange | None]:
+        """Send a task's request; return also what was sent and answered."""
         try:
             request = await self.request_of(task)
         except Unusable as error:
-            return Failed(_RUNTIME, str(error))
+            return Failed(_RUNTIME, str(error)), None
         try:
             answer = await self.send(request)
         except NoAnswer as error:
-            return Failed("States.Http.Socket", str(error))
+            return Failed("States.Http.Socket", str(error)), HttpExchange(request)
+        exchange = HttpExchange(request, answer)
         if answer.status >= 300:
-            return Failed(f"States.Http.StatusCode.{answer.status}", answer.body.decode(errors="replace"))
-        return Done(answer_text(answer))
+            text = answer.body.decode(errors="replace")
+            return Failed(f"States.Http.StatusCode.{answer.status}", text), exchange
+        return Done(answer_text(answer)), exchange
 
     async def request_of(self, task: Task) -> HttpRequest:
         """Return the request that a task's arguments describe.

@@ -25,7 +25,7 @@ from forebay.services.stepfunctions.integrations.outcome import (
 )
 
 # Services whose name in resources is not that of their model.
-_MODELS = {"cloudwatchlogs": "logs", "eventbridge": "events", "sfn": "stepfunctions"}
+_MODELS = {"cloudwatchlogs": "logs", "eventbridge": "events", "sfn": "stepfunctions", "states": "stepfunctions"}
 # Service names as errors have them: those of the SDK for Java's clients.
 _CLIENTS = {
     "apigateway": "ApiGateway",
@@ -43,7 +43,7 @@ _RUNTIME = "States.Runtime"
 
 async def call_sdk(platform: Platform, task: Task) -> Outcome:
     """Run an operation for a task."""
-    service = _MODELS.get(task.resource.service, task.resource.service)
+    service = model_name(task.resource.service)
     try:
         model = await platform.table.load(service)
     except ServiceError as error:
@@ -162,6 +162,11 @@ def _refused(task: Task, error: ServiceError) -> Failed:
         name = code if code.endswith("Exception") else f"{code}Exception"
     cause = f"{error.message} (Service: {client}, Status Code: {error.status}, Request ID: {task.execution.name.name})"
     return Failed(f"{client}.{name}", cause, is_submit=bool(task.resource.pattern))
+
+
+def model_name(service: str) -> str:
+    """Return the model's name of a service as resources have it."""
+    return _MODELS.get(service, service)
 
 
 def client_name(service: str) -> str:

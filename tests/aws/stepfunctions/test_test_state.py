@@ -1,0 +1,138 @@
+"""TestState through boto3: one state, its data at each stage, mocks."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.aws.stepfunctions.conftest import ROLE, States
+
+
+def run(states: States, definition: dict[str, Any], **more: Any) -> dict[str, Any]:
+    given = {"definition": json.dumps(definition), "roleArn": ROLE, "inspectionLevel": "DEBUG", **more}
+    answer = states.client.test_state(**given)
+    del answer["ResponseMetadata"]
+    return answer
+
+
+def test_a_pass_state_shows_its_stages(states: States) -> None:
+    definition = {"Type": "Pass", "InputPath": "$.a", "Parameters": {"b.$": "$.x"}, "ResultPath": "$.r", "Next": "N"}
+    answer = run(states, definition, input='{"a":{"x":1}}')
+    assert answer["status"] == "SUCCEEDED"
+    assert answer["nextState"] == "N"
+    assert json.loads(answer["output"]) == {"a": {"x": 1}, "r": {"b": 1}}
+    data = answer["inspectionData"]
+    assert (data["input"], data["afterInputPath"], data["afterParameters"]) == ('{"a":{"x":1}}', '{"x":1}', '{"b":1}')
+
+
+def test_info_shows_no_data(states: States) -> None:
+    answer = run(states, {"Type": "Succeed"}, inspectionLevel="INFO", input="1")
+    assert answer == {"status": "SUCCEEDED", "output": "1"}
+
+
+def test_a_choice_tells_where_it_leads(states: States) -> None:
+    definition = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.x", "NumericGreaterThan": 5, "Next": "Big"}],
+        "Default": "Small",
+    }
+    assert run(states, definition, input='{"x":6}')["nextState"] == "Big"
+    assert run(states, definition, input='{"x":5}')["nextState"] == "Small"
+
+
+def test_a_task_is_called(states: States) -> None:
+    states.node.client("sqs").create_queue(QueueName="tested")
+    definition = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
+        "Parameters": {"QueueName": "tested"},
+        "End": True,
+    }
+    answer = run(states, definition)
+    assert json.loads(answer["output"])["QueueUrl"].endswith("/tested")
+
+
+def test_a_mocked_error_is_retried_then_caught(states: States) -> None:
+    definition = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": "f"},
+        "Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 2, "MaxAttempts": 2, "BackoffRate": 3}],
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}],
+        "End": True,
+    }
+    mock = {"errorOutput": {"error": "E", "cause": "C"}}
+    first = run(states, definition, mock=mock, stateConfiguration={"retrierRetryCount": 1})
+    assert (first["status"], first["error"], first["cause"]) == ("RETRIABLE", "E", "C")
+    assert first["inspectionData"]["errorDetails"] == {"retryIndex": 0, "retryBackoffIntervalSeconds": 6}
+    last = run(states, definition, mock=mock, stateConfiguration={"retrierRetryCount": 2})
+    assert (last["status"], last["nextState"]) == ("CAUGHT_ERROR", "Caught")
+    assert json.loads(last["output"]) == {"Error": "E", "Cause": "C"}
+    assert last["inspectionData"]["errorDetails"] == {"catchIndex": 0}
+
+
+def test_mocks_are_held_to_the_model(states: States) -> None:
+    definition = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
+        "Parameters": {"QueueName": "q"},
+        "End": True,
+    }
+    good = run(states, definition, mock={"result": '{"QueueUrl":"u"}'})
+    assert good["output"] == '{"QueueUrl":"u"}'
+    given = {"definition": json.dumps(definition), "mock": {"result": '{"Colour":1}'}}
+    code, text = states.refusal("test_state", **given)
+    assert (code, "Colour" in text) == ("ValidationException", True)
+    loose = {**given["mock"], "fieldValidationMode": "NONE"}
+    assert run(states, definition, mock=loose)["output"] == '{"Colour":1}'
+
+
+def test_a_state_of_a_machine_sees_variables_and_context(states: States) -> None:
+    choice = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Arguments": {
+            "StateMachineArn": "arn",
+            "Input": {"v": "{% $v %}", "e": "{% $states.context.Execution.Name %}"},
+        },
+        "Assign": {"w": "{% $states.result.Output %}"},
+        "End": True,
+    }
+    definition = {"QueryLanguage": "JSONata", "StartAt": "T", "States": {"T": choice}}
+    answer = run(
+        states,
+        definition,
+        stateName="T",
+        variables='{"v":7}',
+        context='{"Execution":{"Name":"me"}}',
+        mock={"result": '{"Output":{"o":1}}'},
+    )
+    assert json.loads(answer["inspectionData"]["afterArguments"])["Input"] == {"v": 7, "e": "me"}
+    assert json.loads(answer["inspectionData"]["variables"]) == {"v": 7, "w": {"o": 1}}
+
+
+@pytest.mark.parametrize(
+    ("definition", "more"),
+    [
+        ({"Type": "Pass", "End": True}, {"mock": {"result": "1"}}),
+        ({"Type": "Pass", "End": True}, {"context": "{}"}),
+        (
+            {
+                "Type": "Parallel",
+                "Branches": [{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}],
+                "End": True,
+            },
+            {},
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_mock_is_refused(
+    states: States, definition: dict[str, Any], more: dict[str, Any]
+) -> None:
+    code, _ = states.refusal("test_state", definition=json.dumps(definition), roleArn=ROLE, **more)
+    assert code == "ValidationException"
+
+
+def test_no_definition_is_refused(states: States) -> None:
+    code, _ = states.refusal("test_state", definition='{"Type":"Unknown"}', roleArn=ROLE)
+    assert code == "InvalidDefinition"
