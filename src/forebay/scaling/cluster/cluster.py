@@ -4,16 +4,21 @@ from collections.abc import Sequence
 
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty
+from forebay.scaling.cluster.autoscaling import Autoscalers
 from forebay.scaling.cluster.deployments import Deployments
+from forebay.scaling.cluster.evictions import DisruptionBudgets
 from forebay.scaling.cluster.garbage import GarbageCollector
 from forebay.scaling.cluster.images import load_images
 from forebay.scaling.cluster.jobs import Jobs
+from forebay.scaling.cluster.keda import Keda
 from forebay.scaling.cluster.kinds import NAMESPACES, PRIORITY_CLASSES, Object, Resource
 from forebay.scaling.cluster.local_node import LocalNode
+from forebay.scaling.cluster.meters import Meters
 from forebay.scaling.cluster.objects import CHANGES, Objects
 from forebay.scaling.cluster.pods import Kubelet
 from forebay.scaling.cluster.replica_sets import ReplicaSets
 from forebay.scaling.cluster.scheduling import Scheduler
+from forebay.scaling.cluster.triggers import Triggers
 from forebay.scaling.cluster.views import Views
 from forebay.scaling.cluster.world import Recorder, World
 
@@ -29,6 +34,9 @@ class Cluster:
         self.objects = world.objects
         self.views = Views(world.index)
         self.kubelet = Kubelet(world, load_images(world.platform.config.pod_images))
+        self.meters = Meters(world, self.kubelet)
+        self.triggers = Triggers(world.platform)
+        self.keda = Keda(world, self.triggers)
         workers = (
             Furnisher(world.objects),
             GarbageCollector(world),
@@ -37,10 +45,16 @@ class Cluster:
             Jobs(world),
             LocalNode(world),
             Scheduler(world, self.views),
-            self.kubelet,
+            DisruptionBudgets(world),
+            Autoscalers(world, self.keda, self.meters),
         )
         # Every change wakes every controller: they look at what they need in memory, and mostly find nothing to do.
         self.duties: Sequence[Duty] = [Duty(worker, [("log", CHANGES)]) for worker in workers]
+        self.duties = [*self.duties, Duty(self.meters)]
+        # These two are also woken by what no change of an object tells: a process that ended, a scaler that pushed.
+        for worker in (self.kubelet, self.keda):
+            worker.wake = world.platform.start_worker(worker).wake
+            world.platform.store.listen(("log", CHANGES), worker.wake)
 
     def drain(self) -> None:
         """Begin to stop: pods are told to end now, so that they have the time that the node has."""
@@ -49,6 +63,7 @@ class Cluster:
     async def close(self) -> None:
         """Stop what still runs."""
         await self.kubelet.close()
+        await self.triggers.close()
 
 
 async def open_cluster(platform: Platform) -> Cluster:

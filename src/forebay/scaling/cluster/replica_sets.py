@@ -17,7 +17,6 @@ from forebay.scaling.cluster.objects import (
     namespace_of,
     owner_reference,
     parse_instant,
-    uid_of,
 )
 from forebay.scaling.cluster.world import World, condition_of, is_condition_true
 from forebay.scaling.policies.outcome import Event

@@ -1,6 +1,7 @@
 """The scheduler: binds pending pods to nodes, or says why it cannot. The choice is the policy's."""
 
 import asyncio
+import copy
 from collections.abc import Mapping
 from typing import cast
 
@@ -48,7 +49,7 @@ class Scheduler:
                 thing = {**before, "spec": {**before["spec"], "nodeName": node}}
                 thing["metadata"] = dict(before["metadata"])
                 thing["status"] = {**before.get("status", {})}
-                thing["status"]["conditions"] = [dict(each) for each in thing["status"].get("conditions") or []]
+                thing["status"]["conditions"] = copy.deepcopy(thing["status"].get("conditions") or [])
                 set_conditions(thing["status"], [Condition("PodScheduled", "True", "", "")], now)
                 writer.update(PODS, thing, before)
                 done.append(key)

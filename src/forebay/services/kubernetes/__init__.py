@@ -11,7 +11,11 @@ from forebay.core.shapes import ServiceModel
 from forebay.operations.platform import Platform
 from forebay.operations.service import Parts, Service
 from forebay.scaling.cluster.cluster import open_cluster
-from forebay.services.kubernetes.server import ApiServer
+from forebay.scaling.cluster.kinds import NODE_METRICS, POD_METRICS
+from forebay.services.kubernetes.evictions import create_eviction
+from forebay.services.kubernetes.metrics import node_metrics, pod_metrics
+from forebay.services.kubernetes.pod_logs import LogReader
+from forebay.services.kubernetes.server import ApiServer, Subresource, Virtual
 
 MODEL = ServiceModel(
     name="kubernetes",
@@ -27,9 +31,18 @@ MODEL = ServiceModel(
 async def build(platform: Platform) -> Parts:
     """Open the cluster and its API."""
     cluster = await open_cluster(platform)
-    server = ApiServer(platform, cluster.objects, {}, {})
+    logs = LogReader(cluster.objects, platform.clock)
+    subresources: dict[str, Subresource] = {
+        "log": logs.read,
+        "eviction": lambda ask: create_eviction(cluster.world, ask),
+    }
+    virtual: dict[str, Virtual] = {
+        POD_METRICS.id: lambda namespace: pod_metrics(cluster, namespace),
+        NODE_METRICS.id: lambda _namespace: node_metrics(cluster),
+    }
+    server = ApiServer(platform, cluster.objects, subresources, virtual)
     return Parts(
-        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain, cluster.drain), close=(cluster.close,)
+        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain, logs.drain, cluster.drain), close=(cluster.close,)
     )
 
 
