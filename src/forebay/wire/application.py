@@ -148,7 +148,7 @@ class Application:
         operation = model.operations.get(route.operation)
         if operation is None or not _is_valid_at(request, model, route):
             raise _unknown_action(model, route)
-        plan = self._planned(model, operation, {}, route.protocol)
+        plan = self._planned(model, operation, {}, _answered_as(route.protocol, request))
         if route.protocol == "json":
             # One entry an operation of the models at most, so this is bounded.
             self._targets[request.headers["x-amz-target"]] = plan
@@ -186,7 +186,7 @@ class Application:
             service = next((name for name in find_route(request, scope).services if name in self._table.names), None)
             # The XML of errors is in the service's namespace.
             model = None if service is None else await self._table.load(service)
-        return codec_for(model, protocol).encode_error(None, error, request_id)
+        return codec_for(model, _answered_as(protocol, request)).encode_error(None, error, request_id)
 
     def _caller(self, request: Request, identity: Identity, request_id: str) -> Caller:
         scheme = "https" if request.secure else "http"
@@ -211,6 +211,11 @@ def _as_answer(failure: Exception, operation: str, request_id: str) -> ServiceEr
         return ServiceError.of("ServiceUnavailable", "The service is unavailable. Please try again shortly.", 503)
     log.error("request.failed", operation=operation, request_id=request_id, exc_info=failure)
     return ServiceError.of("InternalFailure", "An internal error occurred.", 500)
+
+
+def _answered_as(protocol: str, request: Request) -> str:
+    """Return the protocol in which a request is answered: Query also knows JSON, for those who accept nothing else."""
+    return "query-json" if protocol == "query" and request.headers.get("accept") == "application/json" else protocol
 
 
 def _likely_protocol(request: Request, scope: Scope) -> str:

@@ -16,10 +16,10 @@ NAMESPACE = 'xmlns="http://queue.amazonaws.com/doc/2012-11-05/"'
 def get(node):
     """Ask by GET, as with a queue's URL in a browser; return the status and the XML."""
 
-    def call(path):
+    def call(path, **more):
         scope = "Credential=000000000000/20261124/us-east-1/sqs/aws4_request"
         headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
-        request = urllib.request.Request(f"{node.url}{path}", headers=headers)
+        request = urllib.request.Request(f"{node.url}{path}", headers={**headers, **more})
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, response.read().decode()
@@ -157,3 +157,24 @@ def test_handles_of_move_tasks_that_are_none(sqs, make_queue, refused):
         "The resource that you specified for the SourceArn parameter doesn't exist.",
     )
     assert refused(cancel, TaskHandle=handle(f"{arn}q")) == ("ResourceNotFoundException", "Task does not exist.")
+
+
+def test_errors_of_the_query_protocol_in_json(get, make_queue):
+    make_queue()
+    status, text = get("/000000000000/q?Action=ListQueues", Accept="application/json")
+    answer = json.loads(text)
+    assert answer.pop("RequestId")
+    message = "The action ListQueues is not valid for this endpoint."
+    error = {"Code": "InvalidAction", "Detail": None, "Message": message, "Type": "Sender"}
+    assert (status, answer) == (400, {"Error": error})
+    status, text = get("/000000000000/none?Action=ListQueueTags", Accept="application/json")
+    assert (status, json.loads(text)["Error"]["Code"]) == (400, "AWS.SimpleQueueService.NonExistentQueue")
+
+
+def test_a_dead_letter_arn_that_is_none(sqs, make_queue, refused):
+    policy = json.dumps({"deadLetterTargetArn": "dummy", "maxReceiveCount": 42})
+    # UNVERIFIED text, after the one of maxReceiveCount.
+    assert refused(sqs.set_queue_attributes, QueueUrl=make_queue(), Attributes={"RedrivePolicy": policy}) == (
+        "InvalidParameterValue",
+        f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Invalid value for deadLetterTargetArn.",
+    )

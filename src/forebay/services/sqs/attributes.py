@@ -197,7 +197,13 @@ def _redrive_policy(text: str) -> Changes:
         given = members["maxReceiveCount"]
         reason = f"Invalid value for maxReceiveCount: {given}, valid values are from 1 to 1000 both inclusive."
         raise invalid_value(text, "RedrivePolicy", reason)
-    return {"redrive": RedrivePolicy(str(members["deadLetterTargetArn"]), count)}
+    return {"redrive": RedrivePolicy(_target(members["deadLetterTargetArn"], text), count)}
+
+
+def _target(value: object, policy: str) -> str:
+    if not isinstance(value, str) or not value.startswith("arn:"):
+        raise invalid_value(policy, "RedrivePolicy", "Invalid value for deadLetterTargetArn.")
+    return value
 
 
 def _redrive_allow_policy(text: str) -> Changes:

@@ -13,6 +13,7 @@ from forebay.wire.codecs.contract import Codec
 _CODECS = {
     "json": ("json", "JsonCodec"),
     "query": ("query", "QueryCodec"),
+    "query-json": ("query", "QueryJsonCodec"),
     "rest-json": ("rest_json", "RestJsonCodec"),
     "rest-xml": ("rest_xml", "RestXmlCodec"),
     "smithy-rpc-v2-cbor": ("cbor", "CborCodec"),

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from forebay.core.convert import DEPTH_MAX, is_object, read_shape
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request, Response
 from forebay.core.schema import ListOf, MapOf, Member, Node, Structure, schema_of
 from forebay.core.shapes import Empty, Operation, ServiceModel, Shape
-from forebay.wire.codecs.errors import error_headers
+from forebay.wire.codecs.errors import error_headers, json_plain
 from forebay.wire.codecs.xml import element, escape, members_xml
 from forebay.wire.routing import QUEUE_PATH
 
@@ -79,6 +81,37 @@ class QueryCodec:
     def _response(self, status: int, body: str, request_id: str) -> Response:
         headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
         return Response(status, headers, (self._declaration + body).encode("utf-8"))
+
+
+class QueryJsonCodec:
+    """The Query protocol as it answers those who accept only JSON: the same members, without XML.
+
+    AWS documents no form of it; errors are as SQS answers them.
+    """
+
+    def __init__(self, model: ServiceModel | None) -> None:
+        self.decode = QueryCodec(model).decode
+
+    def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
+        """Write the answer as an object of the same names as the elements."""
+        result = None if output is None else json_plain(output)
+        answer = {f"{operation.name}Result": result, "ResponseMetadata": {"RequestId": request_id}}
+        return self._response(200, {f"{operation.name}Response": answer}, request_id)
+
+    def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
+        """Write the error's parts."""
+        parts = {
+            "Code": error.query_code or error.code,
+            "Detail": None,
+            "Message": error.query_message or error.message,
+            "Type": error.fault,
+        }
+        return self._response(error.query_status or error.status, {"Error": parts, "RequestId": request_id}, request_id)
+
+    @staticmethod
+    def _response(status: int, body: object, request_id: str) -> Response:
+        headers = (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id))
+        return Response(status, headers, msgspec.json.encode(body))
 
 
 def parameter_tree(request: Request) -> Tree:
