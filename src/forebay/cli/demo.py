@@ -12,7 +12,7 @@ import click
 import msgspec
 import yaml
 
-from forebay.cli.client import Endpoint
+from forebay.cli.client import Endpoint, answer
 from forebay.cli.events import path_lines
 
 Report = Callable[[str], None]
@@ -24,11 +24,17 @@ _ENDS = frozenset({"delivered", "rejected", "exhausted"})
 
 
 class DemoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One request: `to` is an output of the stack and a path behind it, `json` the body."""
+    """One request: `to` is an output of the stack and a path behind it, `json` the body.
 
-    to: str
+    Instead of `to`, `publish` is an output that is a topic's ARN, with `attributes` (texts) and a message `group`.
+    """
+
     json: Any
+    to: str = ""
     method: str = "POST"
+    publish: str = ""
+    attributes: Mapping[str, str] = {}
+    group: str | None = None
 
 
 class Demo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,19 +66,35 @@ def run_demo(node: Endpoint, demo: Demo, outputs: Mapping[str, str], report: Rep
     """
     for request in demo.requests:
         body = json.dumps(request.json)
+        what = f"publish on {request.publish}" if request.publish else f"{request.method} {request.to}"
         report("")
-        report(f"{click.style(f'{request.method} {request.to}', bold=True)}  {body}")
-        answered = _send(request, _address(request.to, outputs), body.encode())
-        for event_id in _ids(answered):
+        report(f"{click.style(what, bold=True)}  {body}")
+        if request.publish:
+            event_ids = [_publish(node, request, _output(request.publish, outputs), body)]
+        else:
+            event_ids = _ids(_send(request, _address(request.to, outputs), body.encode()))
+        for event_id in event_ids:
             for line in path_lines(_path(node, event_id)):
                 report(f"  {line}")
 
 
 def _address(to: str, outputs: Mapping[str, str]) -> str:
     name, _, path = to.partition("/")
+    return f"{_output(name, outputs).rstrip('/')}/{path}"
+
+
+def _output(name: str, outputs: Mapping[str, str]) -> str:
     if name not in outputs:
         raise click.ClickException(f"demo.yaml sends to {name}, which is no output of the stack.")
-    return f"{outputs[name].rstrip('/')}/{path}"
+    return outputs[name]
+
+
+def _publish(node: Endpoint, request: DemoRequest, topic: str, message: str) -> str:
+    values = {name: {"DataType": "String", "StringValue": value} for name, value in request.attributes.items()}
+    group = {} if request.group is None else {"MessageGroupId": request.group}
+    client = node.client("sns")
+    published = answer(lambda: client.publish(TopicArn=topic, Message=message, MessageAttributes=values, **group))
+    return str(published["MessageId"])
 
 
 def _send(request: DemoRequest, url: str, body: bytes) -> str:
