@@ -5,27 +5,26 @@ How many batches run at once is `pace`'s to say.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import msgspec
 import structlog
 
-from forebay.background.supervisor import Spawn
+from forebay.background.supervisor import Duty, Spawn
 from forebay.background.worker import IDLE
 from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Source, SourceRecord
 from forebay.delivery.pace import Pace
+from forebay.delivery.stopping import unless_stopped
 from forebay.delivery.trace import Step, Trace
 from forebay.languages.event_pattern import Pattern, matches
 from forebay.store.commands import AppendLog
 from forebay.store.contract import Store
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 # Around the records of a batch and between them.
@@ -46,16 +45,25 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """The target has taken the batch, but for the records with the ids in `failed`."""
+    """The target has taken the batch, but for the records with the ids in `failed`.
+
+    `answer` is what it said; `context` is for those who are told of records that are given up: request id, version.
+    """
 
     failed: frozenset[str] = frozenset()
+    answer: bytes = b""
+    context: Mapping[str, str] = {}
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The target has failed on the batch as a whole; `code` and `message` say how, without payloads."""
+    """The target has failed on the batch as a whole; `code` and `message` say how, without payloads.
+
+    `context` is as in `Taken`, with the function's error.
+    """
 
     code: str
     message: str = ""
+    context: Mapping[str, str] = {}
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -142,6 +150,10 @@ class Poller:
         """How many batches are with the target."""
         return self._in_flight
 
+    def begin(self, duty: Duty) -> None:
+        """Learn from a duty when to stop."""
+        self.stopping = duty.stopping
+
     async def run_once(self) -> float:
         """Read one batch and start it; return at once while there may be more."""
         if self.stopping.is_set():
@@ -151,7 +163,7 @@ class Poller:
             return _PROBLEM_SECONDS
         if self._in_flight >= self._pace.allowed:
             self._has_room.clear()
-            await self._unless_stopped(self._has_room.wait())
+            await unless_stopped(self.stopping, self._has_room.wait())
             return 0.0
         try:
             records, is_full = await self._gather(source)
@@ -207,7 +219,7 @@ class Poller:
         return records, len(records) >= limit
 
     async def _receive(self, source: Source, limit: int, wait_seconds: float) -> Sequence[SourceRecord]:
-        return await self._unless_stopped(source.receive(limit, wait_seconds)) or ()
+        return await unless_stopped(self.stopping, source.receive(limit, wait_seconds)) or ()
 
     async def _sift(self, source: Source, received: Sequence[SourceRecord]) -> Sequence[SourceRecord]:
         """Return the records that match the filters; the others are finished, as AWS deletes them."""
@@ -251,7 +263,7 @@ class Poller:
             due_at = self._clock.now() + pause_seconds * self._ids.uniform(0.5, 1.0)
             if due_at >= give_up_at or self.stopping.is_set():
                 return outcome
-            await self._unless_stopped(self._clock.sleep_until(due_at))
+            await unless_stopped(self.stopping, self._clock.sleep_until(due_at))
             pause_seconds = min(pause_seconds * 2, _BUSY_SECONDS_MAX)
 
     async def _settle(self, source: Source, records: Sequence[SourceRecord], outcome: BatchOutcome) -> None:
@@ -281,31 +293,6 @@ class Poller:
             step = Step(now, what, settings.source, settings.target, _receive_count(record), code, message)
             commands += self._trace.record(record.record_id, [step])
         return self._store.submit(commands) if commands else _nothing()
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what `work` returns, or None where it had to be cut short because the poller stops."""
-        if self.stopping.is_set():
-            work.close()
-            return None
-        failure: ServiceError | None = None
-        result: T | None = None
-        try:
-            async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as group:
-                watch = group.create_task(self._cut_short(scope))
-                try:
-                    result = await work
-                except ServiceError as error:
-                    failure = error
-                watch.cancel()
-        except TimeoutError:
-            return None
-        if failure is not None:
-            raise failure
-        return result
-
-    async def _cut_short(self, scope: asyncio.Timeout) -> None:
-        await self.stopping.wait()
-        scope.reschedule(0)
 
 
 def is_wanted(record: SourceRecord, patterns: Sequence[Pattern], json_fields: Collection[str]) -> bool:

@@ -10,6 +10,7 @@ from forebay.background.worker import Worker
 from forebay.core.http import Request, Response
 from forebay.core.shapes import ServiceModel
 from forebay.delivery.contract import Sender, SourceOpener, Target
+from forebay.delivery.stream import StreamOpener
 from forebay.store.contract import Topic
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Parts:
     target: Target | None = None
     sender: Sender | None = None
     sources: SourceOpener | None = None
+    streams: StreamOpener | None = None
     ingress: Ingress | None = None
     duties: Sequence[Duty] = ()
     # Objects that operations take by their type: `call.part(RuleIndex)`.

@@ -10,6 +10,7 @@ from forebay.api import lambda_ as api
 from forebay.api import sqs as sqs_api
 from forebay.core.arn import Arn
 from forebay.core.errors import ServiceError
+from forebay.delivery.stream import forgetting
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.lambda_ import limits
@@ -17,6 +18,7 @@ from forebay.services.lambda_.address import FunctionAddress, parse_address
 from forebay.services.lambda_.errors import conflict, invalid, not_found
 from forebay.services.lambda_.function import FUNCTION, Version
 from forebay.services.lambda_.mapping import MAPPING, Mapping, changed, check_source
+from forebay.services.lambda_.mapping_stream import first_settings
 from forebay.services.lambda_.mappings import Mappings
 from forebay.services.lambda_.pages import page
 from forebay.services.lambda_.resolution import load_version
@@ -30,11 +32,11 @@ _VISIBILITY = "VisibilityTimeout"
 async def create_event_source_mapping(
     call: Call, request: api.CreateEventSourceMappingRequest
 ) -> api.EventSourceMappingConfiguration:
-    """Let a function drain a queue.
+    """Let a function drain a queue, or read a stream.
 
     Raises:
-        ResourceConflictException: the function has a mapping to this queue already.
-        InvalidParameterValueException: a setting does not do, or queue or function are not there.
+        ResourceConflictException: the function has a mapping to this source already.
+        InvalidParameterValueException: a setting does not do, or source or function are not there.
     """
     address = parse_address(call, request.function_name)
     source = check_source(request.event_source_arn)
@@ -48,18 +50,16 @@ async def create_event_source_mapping(
         modified_at=call.now,
         tags=request.tags or {},
     )
+    if source.service == "dynamodb":
+        blank = await _of_stream(call, blank, request)
     mapping = changed(blank, request)
-    visibility_seconds = await _visibility_seconds(call, source)
+    visibility_seconds = await _visibility_seconds(call, source) if mapping.stream is None else None
 
     def create(inner: Call) -> None:
         _check_function(inner, address, visibility_seconds)
         for _, other in inner.records.list(MAPPING, key_prefix(call.account, call.region)):
             if (other.source_arn, other.function_arn) == (mapping.source_arn, mapping.function_arn):
-                raise conflict(
-                    f'An event source mapping with SQS arn (" {mapping.source_arn} ") and function '
-                    f'(" {address.name} ") already exists. Please update or delete the existing mapping with '
-                    f"UUID {other.uuid}"
-                )
+                raise _already_there(other, address)
         inner.records.put(MAPPING, mapping.key, mapping)
 
     await call.transact(create)
@@ -101,7 +101,9 @@ async def update_event_source_mapping(
 ) -> api.EventSourceMappingConfiguration:
     """Change a mapping; what is not given keeps its value. Batches that are under way end as they began."""
     mapping = await call.look(lambda inner: _load(inner, request.uuid))
-    visibility_seconds = await _visibility_seconds(call, Arn.parse(mapping.source_arn)) if request.function_name else 0
+    visibility_seconds = None
+    if request.function_name and mapping.stream is None:
+        visibility_seconds = await _visibility_seconds(call, Arn.parse(mapping.source_arn))
 
     def update(inner: Call) -> Mapping:
         mapping = changed(_load(inner, request.uuid), request)
@@ -123,6 +125,8 @@ def delete_event_source_mapping(
     """Stop reading a source for a function. Batches that are under way end as they began."""
     mapping = _load(call, request.uuid)
     call.records.delete(MAPPING, mapping.key)
+    if mapping.stream is not None:
+        call.apply(forgetting(mapping.uuid, mapping.stream.lanes))
     return mapping.show("Deleting")
 
 
@@ -135,11 +139,39 @@ def _load(call: Call, uuid: str) -> Mapping:
 
 def _show(call: Call, mapping: Mapping) -> api.EventSourceMappingConfiguration:
     state = "Enabled" if mapping.is_enabled else "Disabled"
-    return mapping.show(state, call.part(Mappings).problem_of(mapping))
+    return mapping.show(state, *call.part(Mappings).status_of(mapping))
 
 
-def _check_function(call: Call, address: FunctionAddress, visibility_seconds: int) -> None:
-    """Check that a mapping's function is there and ends before its messages come back.
+async def _of_stream(call: Call, blank: Mapping, request: api.CreateEventSourceMappingRequest) -> Mapping:
+    """Return a new mapping of a stream, with the place at which it begins to read.
+
+    Raises:
+        InvalidParameterValueException: there is no such stream, or the place is not right.
+    """
+    settings = first_settings(request, call.now)
+    stream = await call.platform.open_stream(Arn.parse(blank.source_arn))
+    if stream is None:
+        raise invalid(f"Stream not found: {blank.source_arn}")
+    if settings.starting_position == "LATEST":
+        settings = msgspec.structs.replace(settings, starts_after=await stream.last_position())
+    return msgspec.structs.replace(blank, stream=settings, batch_size=limits.MAPPING_STREAM_BATCH)
+
+
+def _already_there(other: Mapping, address: FunctionAddress) -> api.ResourceConflictException:
+    existing = f"Please update or delete the existing mapping with UUID {other.uuid}"
+    if other.stream is not None:
+        return conflict(
+            f'The event source arn (" {other.source_arn} ") and function (" {address.name} ") provided mapping '
+            f"already exists. {existing}"
+        )
+    return conflict(
+        f'An event source mapping with SQS arn (" {other.source_arn} ") and function (" {address.name} ") already '
+        f"exists. {existing}"
+    )
+
+
+def _check_function(call: Call, address: FunctionAddress, visibility_seconds: int | None) -> None:
+    """Check that a mapping's function is there and, where it drains a queue, ends before its messages come back.
 
     Raises:
         InvalidParameterValueException: it is not, or does not.
@@ -148,7 +180,7 @@ def _check_function(call: Call, address: FunctionAddress, visibility_seconds: in
     if function is None:
         raise invalid("Function does not exist")
     version: Version = load_version(call, address, function)
-    if visibility_seconds < version.timeout_seconds:
+    if visibility_seconds is not None and visibility_seconds < version.timeout_seconds:
         raise invalid(
             f"Queue visibility timeout: {visibility_seconds} seconds is less than "
             f"Function timeout: {version.timeout_seconds} seconds"

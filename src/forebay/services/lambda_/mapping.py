@@ -6,9 +6,11 @@ import msgspec
 
 from forebay.api import lambda_ as api
 from forebay.core.arn import Arn, partition_of
+from forebay.delivery.stream import StreamSettings
 from forebay.languages.event_pattern import LAMBDA, InvalidPattern, Pattern, parse_pattern
 from forebay.services.lambda_ import limits
 from forebay.services.lambda_.errors import broken_constraint, invalid, not_implemented
+from forebay.services.lambda_.mapping_stream import Request, changed_settings, shown
 from forebay.store.records import Kind, record_key
 
 
@@ -27,6 +29,8 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[str, ...] = ()
     concurrency_max: int | None = None
     reports_failures: bool = False
+    # Of a stream's mapping: how it is read.
+    stream: StreamSettings | None = None
     tags: dict[str, str] = {}
     # Kept and shown; they have no effect here.
     kms_key: str | None = None
@@ -47,8 +51,11 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
         """Return the filters, ready to match."""
         return tuple(parse_pattern(text, LAMBDA) for text in self.filters)
 
-    def show(self, state: str, problem: str = "") -> api.EventSourceMappingConfiguration:
+    def show(self, state: str, problem: str = "", last_result: str = "") -> api.EventSourceMappingConfiguration:
         """Return the mapping as GetEventSourceMapping shows it."""
+        result = f"PROBLEM: {problem}" if problem else None
+        if self.stream is not None:
+            result = result or last_result or "No records processed"
         criteria = api.FilterCriteria(filters=[api.Filter(pattern=text) for text in self.filters])
         return api.EventSourceMappingConfiguration(
             uuid=self.uuid,
@@ -59,9 +66,9 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
             filter_criteria=criteria if self.filters else None,
             function_arn=self.function_arn,
             last_modified=self.modified_at,
-            last_processing_result=f"PROBLEM: {problem}" if problem else None,
+            last_processing_result=result,
             state=state,
-            state_transition_reason="USER_INITIATED",
+            state_transition_reason="USER_INITIATED" if self.stream is None else "User action",
             function_response_types=["ReportBatchItemFailures"] if self.reports_failures else [],
             scaling_config=None
             if self.concurrency_max is None
@@ -73,12 +80,11 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
             logging_config=None
             if self.log_level is None
             else api.EventSourceMappingLoggingConfig(system_log_level=cast("Any", self.log_level)),
+            **({} if self.stream is None else shown(self.stream)),
         )
 
 
 MAPPING = Kind("lambda.mapping", Mapping)
-
-Request = api.CreateEventSourceMappingRequest | api.UpdateEventSourceMappingRequest
 
 # What mappings of other sources have and those of queues have not.
 _STREAMS_ONLY = {
@@ -99,7 +105,6 @@ _STREAMS_ONLY = {
     "document_db_event_source_config": "DocumentDBEventSourceConfig",
 }
 _SOURCES = {
-    "dynamodb": "DynamoDB streams",
     "kafka": "Amazon MSK",
     "kinesis": "Kinesis streams",
     "mq": "Amazon MQ",
@@ -108,7 +113,7 @@ _SOURCES = {
 
 
 def check_source(source: str | None) -> Arn:
-    """Return the queue that a mapping is to read.
+    """Return the queue or stream that a mapping is to read.
 
     Raises:
         InvalidParameterValueException: there is no source, or it is none that Lambda reads.
@@ -117,7 +122,7 @@ def check_source(source: str | None) -> Arn:
     if source is None:
         raise invalid("Event source ARN is required.")
     arn = Arn.parse(source)
-    if arn.service == "sqs":
+    if arn.service == "sqs" or (arn.service == "dynamodb" and "/stream/" in arn.resource):
         return arn
     if arn.service in _SOURCES:
         raise not_implemented(f"Event source mappings for {_SOURCES[arn.service]} are not implemented by Forebay yet.")
@@ -128,9 +133,13 @@ def changed(mapping: Mapping, request: Request) -> Mapping:
     """Return the mapping with what a request gives.
 
     Raises:
-        InvalidParameterValueException: a setting breaks a rule of mappings that read queues.
+        InvalidParameterValueException: a setting breaks a rule of mappings that read such a source.
     """
-    _check_members(request)
+    if mapping.stream is None:
+        _check_members(request)
+    else:
+        mapping = msgspec.structs.replace(mapping, stream=changed_settings(mapping.stream, request))
+    _check_pollers(request)
     given: dict[str, Any] = {
         "is_enabled": request.enabled,
         "batch_size": request.batch_size,
@@ -159,6 +168,9 @@ def _check_members(request: Request) -> None:
         given = getattr(request, field, None)
         if given is not None and given not in ([], False) and msgspec.to_builtins(given) != {}:
             raise invalid(f"{name} is not valid for SQS event sources.")
+
+
+def _check_pollers(request: Request) -> None:
     pollers = request.provisioned_poller_config
     if pollers is not None and (pollers.minimum_pollers or pollers.maximum_pollers):
         raise not_implemented("ProvisionedPollerConfig is not implemented by Forebay.")
@@ -168,6 +180,8 @@ def _check_batch(mapping: Mapping) -> None:
     if mapping.batch_size > limits.MAPPING_BATCH_MAX:
         most = f"Member must have value less than or equal to {limits.MAPPING_BATCH_MAX}"
         raise broken_constraint(mapping.batch_size, "batchSize", most)
+    if mapping.stream is not None:
+        return
     if mapping.source_arn.endswith(".fifo") and mapping.window_seconds > 0:
         raise invalid("Batching window is not supported for FIFO queues")
     if mapping.batch_size > limits.MAPPING_WINDOWLESS_BATCH_MAX and mapping.window_seconds == 0:

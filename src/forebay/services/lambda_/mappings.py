@@ -1,12 +1,12 @@
 """The pollers behind event source mappings: one for each that is enabled, following the records."""
 
+from collections.abc import Mapping as ContextMapping
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
-from forebay.background.supervisor import Duty
 from forebay.core.arn import Arn
+from forebay.delivery.kept_pollers import KeptPollers
 from forebay.delivery.poller import (
     Batch,
     BatchOutcome,
@@ -17,46 +17,59 @@ from forebay.delivery.poller import (
     Taken,
     parse_failures,
 )
+from forebay.delivery.stream import Discarded, Reading, WindowCall
+from forebay.delivery.stream_reader import StreamReader
 from forebay.operations.platform import Platform
+from forebay.runtimes.contract import InvocationResult
 from forebay.services.lambda_.address import FunctionAddress, address_of
 from forebay.services.lambda_.mapping import MAPPING, Mapping
+from forebay.services.lambda_.mapping_stream import failure_record, window_members
 from forebay.services.lambda_.runner import Broken, Missing, Order, Ran, Runner, Throttled
 
 
 class Mappings:
-    """Starts and stops pollers as mappings come, change and go."""
+    """The pollers of mappings, as these come, change and go."""
 
     def __init__(self, platform: Platform, runner: Runner) -> None:
         self._platform = platform
         self._runner = runner
-        self._running: dict[str, _Running] = {}
+        self._pollers = KeptPollers(platform.store, MAPPING, platform.start_worker, state_of=_state_of, make=self._make)
 
     async def open(self) -> None:
         """Start the pollers of all enabled mappings, and follow the records from now on."""
-        store = self._platform.store
-        store.watch(MAPPING, self._on_change)
-        found = await store.view(lambda view: view.records.list(MAPPING))
-        for key, mapping in found:
-            if key not in self._running:
-                self._on_change(key, mapping)
+        await self._pollers.open()
 
-    def problem_of(self, mapping: Mapping) -> str:
-        """Return why a mapping reads nothing at present; empty when all is well."""
-        running = self._running.get(mapping.key)
-        return "" if running is None else running.poller.problem
+    def status_of(self, mapping: Mapping) -> tuple[str, str]:
+        """Return why a mapping reads nothing at present (empty when all is well), and what became of the last batch."""
+        poller = self._pollers.find(mapping.key)
+        if poller is None:
+            return "", ""
+        return poller.problem, poller.last_result if isinstance(poller, StreamReader) else ""
 
-    def _on_change(self, key: str, mapping: Mapping | None) -> None:
-        running = self._running.get(key)
-        if running is not None:
-            if mapping is not None and _is_same(running.mapping, mapping):
-                return
-            running.duty.stop()
-            del self._running[key]
-        if mapping is not None and mapping.is_enabled:
-            self._running[key] = self._start(mapping)
-
-    def _start(self, mapping: Mapping) -> "_Running":
+    def _make(self, mapping: Mapping) -> Poller | StreamReader:
         platform = self._platform
+        target = FunctionBatches(mapping, self._runner, platform)
+        source = Arn.parse(mapping.source_arn)
+        if mapping.stream is not None:
+            reading = Reading(
+                id=mapping.uuid,
+                source=mapping.source_arn,
+                target=mapping.function_arn,
+                stream=mapping.stream,
+                batch_size=mapping.batch_size,
+                window_seconds=mapping.window_seconds,
+                patterns=mapping.patterns(),
+            )
+            return StreamReader(
+                reading,
+                partial(platform.open_stream, source),
+                target,
+                store=platform.store,
+                clock=platform.clock,
+                ids=platform.ids,
+                spawn=platform.spawn,
+                deliveries=platform.deliveries,
+            )
         settings = PollerSettings(
             name=f"lambda.mapping.{mapping.uuid}",
             source=mapping.source_arn,
@@ -66,57 +79,50 @@ class Mappings:
             patterns=mapping.patterns(),
             concurrency_max=mapping.concurrency_max,
         )
-        source = Arn.parse(mapping.source_arn)
-        poller = Poller(
+        return Poller(
             settings,
             partial(platform.open_source, source),
-            FunctionBatches(mapping, self._runner, platform),
+            target,
             store=platform.store,
             clock=platform.clock,
             ids=platform.ids,
             spawn=platform.spawn,
             trace=platform.trace,
         )
-        duty = platform.start_worker(poller)
-        poller.stopping = duty.stopping
-        return _Running(mapping, poller, duty)
-
-
-class _Running(NamedTuple):
-    """A mapping whose poller runs."""
-
-    mapping: Mapping
-    poller: Poller
-    duty: Duty
 
 
 class FunctionBatches:
-    """Hands batches to a function. A `BatchTarget`."""
+    """Hands batches to a function. A `BatchTarget`, and a `StreamTarget`."""
 
     def __init__(self, mapping: Mapping, runner: Runner, platform: Platform) -> None:
         address = address_of(mapping.function_arn)
         assert address is not None, "mappings are made with the ARN of a function"
         self._address: FunctionAddress = address
         self._reports_failures = mapping.reports_failures
+        self._source = mapping.source_arn
+        self._clock = platform.clock
         self._runner = runner
         self._ids = platform.ids
+
+    @property
+    def arn(self) -> str:
+        """The function, which sends what is told of discarded records."""
+        return self._address.arn
 
     async def find_problem(self) -> str | None:
         """Return that the function is gone, if it is."""
         return None if await self._runner.find(self._address) else f"Function not found: {self._address.arn}"
 
-    async def take(self, batch: Batch) -> BatchOutcome:
+    async def take(self, batch: Batch, window: WindowCall | None = None) -> BatchOutcome:
         """Invoke the function with the records."""
-        payload = msgspec.json.encode({"Records": batch.texts})
-        run = await self._runner.run(Order(address=self._address, payload=payload, request_id=self._ids.uuid()))
-        match run:
-            case Ran(result):
-                if result.function_error is not None:
-                    return Failed(result.error_type or result.function_error)
-                if not self._reports_failures:
-                    return Taken()
-                failed = parse_failures(result.payload, {record.record_id for record in batch.records})
-                return Failed("InvalidBatchResponse") if failed is None else Taken(failed)
+        event: dict[str, object] = {"Records": batch.texts}
+        if window is not None:
+            event |= window_members(window, self._source)
+        order = Order(address=self._address, payload=msgspec.json.encode(event), request_id=self._ids.uuid())
+        match await self._runner.run(order):
+            case Ran(result, version):
+                context = {"requestId": order.request_id, "executedVersion": version}
+                return self._judged(result, batch, context)
             case Throttled(reason):
                 return Busy(reason)
             case Missing():
@@ -124,9 +130,26 @@ class FunctionBatches:
             case Broken(message):
                 return Failed("InvalidRuntimeException", message)
 
+    def _judged(self, result: InvocationResult, batch: Batch, context: ContextMapping[str, str]) -> BatchOutcome:
+        """Return what a function's answer means for its batch."""
+        error = result.function_error
+        if error is not None:
+            return Failed(result.error_type or error, context={**context, "functionError": error})
+        if not self._reports_failures:
+            return Taken(answer=result.payload, context=context)
+        failed = parse_failures(result.payload, {record.record_id for record in batch.records})
+        if failed is None:
+            return Failed("InvalidBatchResponse", context=context)
+        return Taken(failed, result.payload, context)
 
-def _is_same(one: Mapping, other: Mapping) -> bool:
-    """Tell whether the difference between two states of a mapping is none of its poller's."""
-    return msgspec.structs.replace(one, tags={}, modified_at=0.0) == msgspec.structs.replace(
-        other, tags={}, modified_at=0.0
-    )
+    def tell(self, discarded: Discarded) -> str:
+        """Return what a destination is told of discarded records."""
+        record = failure_record(
+            discarded, self._address.arn, self._source, now=self._clock.now(), request_id=self._ids.uuid()
+        )
+        return msgspec.json.encode(record).decode()
+
+
+def _state_of(mapping: Mapping) -> Mapping | None:
+    """Return what of a mapping its poller depends on."""
+    return msgspec.structs.replace(mapping, tags={}, modified_at=0.0) if mapping.is_enabled else None

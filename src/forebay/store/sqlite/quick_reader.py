@@ -1,7 +1,7 @@
 """Answers small queries on the loop's own thread.
 
 A key's item comes out of memory in ten microseconds; handing the query to another thread and back costs four times as
-much. So that a slow disk does not hold up the loop, queries go to the readers' threads for a while once one took long.
+much. So that a slow disk does not hold up the loop, queries go to the readers' threads for a while once they take long.
 """
 
 import sqlite3
@@ -24,9 +24,14 @@ _KEYS_MAX = 25
 _PAGE_ITEMS_MAX = 100
 _PAGE_BYTES_MAX = 64 * 1024
 
-# What took longer than this was not in memory; then other threads read, for so long.
-_SLOW_SECONDS = 0.002
+# When answers take longer than this on average, they are not in memory; then other threads read, for so long. A single
+# one says nothing: the writer may have had the interpreter's lock meanwhile.
+_SLOW_SECONDS = 0.001
 _PAUSE_SECONDS = 1.0
+_AVERAGED = 10
+
+# In KiB, as SQLite takes them: the upper levels of large tables' trees.
+_CACHE_KIB = 32_768
 
 
 def _is_few(query: GetItems) -> bool:
@@ -47,6 +52,7 @@ class QuickReader:
         self._connection: sqlite3.Connection | None = None
         self._database = database
         self._resumes_at = 0.0
+        self._average_seconds = 0.0
 
     def ask(self, query: Query[R]) -> R | None:
         """Return a query's answer, or None where it is for another thread."""
@@ -58,7 +64,9 @@ class QuickReader:
         except sqlite3.Error:
             # Whatever it is, the readers meet it too, and know what to say.
             return None
-        if monotonic() - begin > _SLOW_SECONDS:
+        self._average_seconds += (monotonic() - begin - self._average_seconds) / _AVERAGED
+        if self._average_seconds > _SLOW_SECONDS:
+            self._average_seconds = 0.0
             self._resumes_at = begin + _PAUSE_SECONDS
         return answer
 
@@ -90,5 +98,5 @@ class QuickReader:
             self._connection = open_reader(self._database)
             # Nothing is waited for here.
             self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA cache_size = -16384")
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         return self._connection
