@@ -6,6 +6,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.service import Duty
 from forebay.scaling.cluster.autoscaling import Autoscalers
 from forebay.scaling.cluster.deployments import Deployments
+from forebay.scaling.cluster.disruptions import Disruptions
 from forebay.scaling.cluster.evictions import DisruptionBudgets
 from forebay.scaling.cluster.garbage import GarbageCollector
 from forebay.scaling.cluster.images import load_images
@@ -14,8 +15,10 @@ from forebay.scaling.cluster.keda import Keda
 from forebay.scaling.cluster.kinds import NAMESPACES, PRIORITY_CLASSES, Object, Resource
 from forebay.scaling.cluster.local_node import LocalNode
 from forebay.scaling.cluster.meters import Meters
+from forebay.scaling.cluster.node_claims import NodeClaims
 from forebay.scaling.cluster.objects import CHANGES, Objects
 from forebay.scaling.cluster.pods import Kubelet
+from forebay.scaling.cluster.provisioning import Nominations, Provisioner
 from forebay.scaling.cluster.replica_sets import ReplicaSets
 from forebay.scaling.cluster.scheduling import Scheduler
 from forebay.scaling.cluster.triggers import Triggers
@@ -37,6 +40,7 @@ class Cluster:
         self.meters = Meters(world, self.kubelet)
         self.triggers = Triggers(world.platform)
         self.keda = Keda(world, self.triggers)
+        nominations = Nominations()
         workers = (
             Furnisher(world.objects),
             GarbageCollector(world),
@@ -46,6 +50,9 @@ class Cluster:
             LocalNode(world),
             Scheduler(world, self.views),
             DisruptionBudgets(world),
+            NodeClaims(world),
+            Provisioner(world, self.views, nominations),
+            Disruptions(world, self.views, nominations),
             Autoscalers(world, self.keda, self.meters),
         )
         # Every change wakes every controller: they look at what they need in memory, and mostly find nothing to do.
