@@ -8,12 +8,25 @@ decision), `items`, `parameters`, `capacity` (operations on one item), `tables`,
 from forebay.api import dynamodb as api
 from forebay.operations.platform import Platform
 from forebay.operations.service import Duty, Parts, Service
-from forebay.services.dynamodb import batches, items, partiql, queries, settings, table_updates, tables, transactions
+from forebay.services.dynamodb import (
+    backups,
+    batches,
+    items,
+    partiql,
+    queries,
+    settings,
+    table_updates,
+    tables,
+    transactions,
+    transfers,
+)
 from forebay.services.dynamodb.address import Layouts
+from forebay.services.dynamodb.copying import COPY_TIMER, EXPORT_TIMER, CopyWorker
 from forebay.services.dynamodb.expiry import ItemExpiry
 from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
 from forebay.services.dynamodb.measures import TableMeasures
 from forebay.services.dynamodb.stream_source import TableStreams
+from forebay.services.dynamodb.transfer_workers import IMPORT_TIMER, ExportWorker, ImportWorker
 
 
 async def _build(platform: Platform) -> Parts:
@@ -23,6 +36,9 @@ async def _build(platform: Platform) -> Parts:
         duties=[
             Duty(IndexWorker(store, clock), [("timers", INDEX_TIMER)]),
             Duty(TableJanitor(store, clock), [("timers", DROP_TIMER)]),
+            Duty(CopyWorker(store, clock), [("timers", COPY_TIMER)]),
+            Duty(ExportWorker(platform), [("timers", EXPORT_TIMER)]),
+            Duty(ImportWorker(platform), [("timers", IMPORT_TIMER)]),
             Duty(ItemExpiry(store, clock, platform.ids)),
             Duty(measures),
         ],
@@ -35,6 +51,6 @@ async def _build(platform: Platform) -> Parts:
 SERVICE = Service(
     name="dynamodb",
     model=api.MODEL,
-    operations=[tables, table_updates, settings, items, queries, batches, transactions, partiql],
+    operations=[tables, table_updates, settings, items, queries, batches, transactions, partiql, backups, transfers],
     build=_build,
 )
