@@ -20,6 +20,7 @@ from forebay.scaling.cluster.objects import CHANGES, Objects
 from forebay.scaling.cluster.pods import Kubelet
 from forebay.scaling.cluster.provisioning import Nominations, Provisioner
 from forebay.scaling.cluster.replica_sets import ReplicaSets
+from forebay.scaling.cluster.scaled_jobs import ScaledJobs
 from forebay.scaling.cluster.scheduling import Scheduler
 from forebay.scaling.cluster.triggers import Triggers
 from forebay.scaling.cluster.views import Views
@@ -53,6 +54,7 @@ class Cluster:
             NodeClaims(world),
             Provisioner(world, self.views, nominations),
             Disruptions(world, self.views, nominations),
+            ScaledJobs(world, self.triggers),
             Autoscalers(world, self.keda, self.meters),
         )
         # Every change wakes every controller: they look at what they need in memory, and mostly find nothing to do.
