@@ -1,8 +1,9 @@
 """JSONata as Step Functions evaluates it: the language's own functions, plus AWS's, minus `$eval`, within bounds.
 
-The engine is jlens (docs/decisions says why). This module adds what Step Functions adds (developer guide, "Transforming
-data with JSONata in Step Functions"), gives an expression only the bindings it reads, so that an expression that wants one
-member of a large input costs one member, and holds every evaluation to a time, so that no expression holds a node up.
+The engine is jlens (docs/decisions says why). This module adds what Step Functions adds (developer guide,
+"Transforming data with JSONata in Step Functions"), gives an expression only the bindings it reads, so that one that
+wants one member of a large input costs one member, and holds every evaluation to a time, so that no expression holds a
+node up.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import jlens
 
 from forebay.core.ids import Ids
 from forebay.languages.java_random import JavaRandom
+from forebay.languages.json_kinds import is_array, is_object
 
 TIMEOUT_SECONDS = 1.0
 STRING_BYTES_MAX = 16 * 1024 * 1024
@@ -98,9 +100,9 @@ def compile_jsonata(text: str) -> Expression:
 
 def pick(value: object, read: object) -> object:
     """Return a value cut down to the members that are read; arrays are kept whole."""
-    if not isinstance(read, Mapping) or not isinstance(value, Mapping):
+    if not is_object(read) or not is_object(value):
         return value
-    return {name: pick(value[name], inner) for name, inner in read.items() if name in value}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return {name: pick(value[name], inner) for name, inner in read.items() if name in value}
 
 
 def _functions(ids: Ids) -> Mapping[str, Callable[..., object]]:
@@ -130,8 +132,8 @@ def partition(array: object, size: object) -> object:
     length = _whole(size, "The partition size")
     if length <= 0:
         raise _Refused("The partition size must be a positive integer")
-    items = array if isinstance(array, list) else [array]  # pyright: ignore[reportUnknownVariableType]
-    return [items[at : at + length] for at in range(0, len(items), length)]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    items = array if is_array(array) else [array]
+    return [items[at : at + length] for at in range(0, len(items), length)]
 
 
 def number_range(first: object, last: object, step: object) -> object:

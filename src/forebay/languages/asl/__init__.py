@@ -1,9 +1,10 @@
 """The Amazon States Language: definitions, their validation, and the pure interpreter that runs them.
 
-Reading order: `contract.py` (what goes in and comes out), `machine.py` (a compiled definition), `parser.py` and
-`validation.py` (text to machine, or diagnostics), `interpreter.py`, `transitions.py`, `simple_states.py` and `fan_out.py`
-(running it), `data_flow.py` (a state's fields in order), then the expressions: `templates.py`, `paths.py`,
-`path_filters.py`, `intrinsics.py`, `choice_rules.py` for JSONPath, `jsonata_fields.py` for JSONata.
+Reading order: `contract.py` (what goes in and comes out), `machine.py` (a compiled definition), `definition.py`,
+`validation.py` and `parser.py` (text to diagnostics or machine), `interpreter.py`, `transitions.py`,
+`simple_states.py`, `fan_out.py` and `map_items.py` (running it), `data_flow.py` (a state's fields in order), then the
+expressions: `templates.py`, `paths.py`, `path_filters.py`, `intrinsics.py`, `choice_rules.py` for JSONPath,
+`jsonata_fields.py` for JSONata. `inspection.py` runs one state for TestState, `map_runs.py` serves map runs.
 """
 
 from forebay.languages.asl.contract import (

@@ -13,6 +13,7 @@ from forebay.languages.asl.machine import Condition
 from forebay.languages.asl.paths import Path, parse_path
 from forebay.languages.asl.scope import ABSENT, Scope
 from forebay.languages.asl.timestamps import parse_timestamp
+from forebay.languages.json_kinds import is_array, is_object
 
 _PATH = "Path"
 
@@ -183,11 +184,11 @@ def compile_rule(rule: Mapping[str, object]) -> Condition:
     """
     for combined, of in (("And", All), ("Or", AnyOf)):
         parts = rule.get(combined)
-        if isinstance(parts, list):
-            return of(tuple(compile_rule(part) for part in parts if isinstance(part, dict)))  # pyright: ignore[reportUnknownArgumentType]
+        if is_array(parts):
+            return of(tuple(compile_rule(part) for part in parts if is_object(part)))
     inverted = rule.get("Not")
-    if isinstance(inverted, dict):
-        return Not(compile_rule(inverted))  # pyright: ignore[reportUnknownArgumentType]
+    if is_object(inverted):
+        return Not(compile_rule(inverted))
     variable = parse_path(str(rule["Variable"]))
     operator = next(name for name in rule if name in OPERATORS)
     operand = rule[operator]

@@ -15,7 +15,9 @@ from forebay.languages.asl.value_rules import (
     check_type,
     check_variables,
     listed,
+    wrong_language,
 )
+from forebay.languages.json_kinds import is_array, is_object
 
 Fields = Mapping[str, Any]
 
@@ -26,17 +28,17 @@ _RULE_FIELDS = ("Next", "Output", "Assign", "Comment")
 def check_rules(findings: Findings, fields: Fields, language: str, here: str) -> None:
     """Check a Choice state's rules."""
     rules = fields.get("Choices")
-    for at, rule in enumerate(rules if isinstance(rules, list) else ()):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for at, rule in enumerate(rules if is_array(rules) else ()):
         where = f"{here}/Choices[{at}]"
-        if not isinstance(rule, dict):
+        if not is_object(rule):
             findings.schema("Expected value of type Object", where)
             continue
-        entry: Fields = rule  # pyright: ignore[reportUnknownVariableType]
+        entry: Fields = rule
         check_required(findings, entry, ("Next",), where)
         check_type(findings, entry, "Next", str, where)
         check_fields(findings, entry, (*_SELECTORS, *OPERATORS, *_RULE_FIELDS), where)
-        if check_type(findings, entry, "Assign", dict, where) and "Assign" in entry:
-            check_variables(findings, entry["Assign"], f"{where}/Assign")
+        check_type(findings, entry, "Assign", dict, where)
+        check_variables(findings, entry.get("Assign"), f"{where}/Assign")
         _check_condition(findings, entry, language, where)
         for name in ("Output", "Assign"):
             if language == "JSONata":
@@ -50,7 +52,7 @@ def _check_condition(findings: Findings, rule: Fields, language: str, where: str
     foreign = "Variable" if language == "JSONata" else "Condition"
     if foreign in rule:
         other = "JSONPath" if language == "JSONata" else "JSONata"
-        message = f"The QueryLanguage is set to '{language}', but field '{foreign}' is only supported for the '{other}' QueryLanguage"
+        message = wrong_language(language, foreign, other)
         findings.schema(message, f"{where}/{foreign}")
         return
     if len(chosen) != 1:
@@ -77,21 +79,21 @@ def _check_jsonata_condition(findings: Findings, condition: object, where: str) 
 
 
 def _check_combined(findings: Findings, parts: object, language: str, where: str) -> None:
-    if not isinstance(parts, list):
+    if not is_array(parts):
         findings.schema("Expected value of type Array", where)
     elif not parts:
         findings.schema("Value cannot be empty", where)
     else:
-        elements: list[object] = parts  # pyright: ignore[reportUnknownVariableType]
+        elements: list[object] = parts
         for at, part in enumerate(elements):
             _check_inner(findings, part, language, f"{where}[{at}]")
 
 
 def _check_inner(findings: Findings, part: object, language: str, where: str) -> None:
-    if not isinstance(part, dict):
+    if not is_object(part):
         findings.schema("Expected value of type Object", where)
         return
-    rule: Fields = part  # pyright: ignore[reportUnknownVariableType]
+    rule: Fields = part
     check_fields(findings, rule, (*_SELECTORS, *OPERATORS, "Comment"), where)
     _check_condition(findings, rule, language, where)
 

@@ -1,19 +1,20 @@
 """The values that pass between the interpreter of the Amazon States Language and whoever runs executions.
 
-The interpreter is pure. `start` and `advance` (interpreter.py) take an execution's state, one event and an environment
-and return a `Step`: the next state, the history events in AWS's words and order, and the effects that the caller owes.
-Nothing in here waits, reads a clock or keeps anything alive; a state stored with `encode_state` and read back on another
-machine goes on exactly as it would have.
+The interpreter is pure. `start` and `advance` (interpreter.py) take an execution's state, one event and an
+environment and return a `Step`: the next state, the history events in AWS's words and order, and the effects that the
+caller owes. Nothing in here waits, reads a clock or keeps anything alive; a state stored with `encode_state` and read
+back on another machine goes on exactly as it would have.
 
 How a caller uses it:
 
 1. `start(machine, input, environment)` after it recorded ExecutionStarted (event 1), then `advance` for every event.
    Commit `step.state`, `step.history` and the effects together; only then act on the effects.
-2. `StartTask` is one attempt of a Task state: record TaskScheduled and the like with `record(...)`, then hand the answer
-   back as `TaskSucceeded` or `TaskFailed` with the event (TaskSucceeded, LambdaFunctionFailed ...) in `entries`.
-   The interpreter numbers entries and sets their previous ids; give them id 0.
-3. `SetTimer` is a timer row; when due, hand `TimerFired(key, kind)` back. Timers of what no longer waits change nothing,
-   so cancelling them is a courtesy (`CancelTask` says when), not a need. A heartbeat is a new `SetTimer` by the caller.
+2. `StartTask` is one attempt of a Task state: record TaskScheduled and the like with `record(...)`, then hand the
+   answer back as `TaskSucceeded` or `TaskFailed` with the event (TaskSucceeded, LambdaFunctionFailed ...) in
+   `entries`. The interpreter numbers entries and sets their previous ids; give them id 0.
+3. `SetTimer` is a timer row; when due, hand `TimerFired(key, kind)` back. Timers of what no longer waits change
+   nothing, so cancelling them is a courtesy (`CancelTask` says when), not a need. A heartbeat is a new `SetTimer` by
+   the caller.
 4. `Proceed` in the effects means the budget ended between two transitions: commit and call `advance(..., Proceeded())`.
 5. `Completed`, `Failed`, `Aborted` and `TimedOut` end the execution; the state then only serves `redrive`.
 """
@@ -134,10 +135,10 @@ class StartTask(msgspec.Struct, frozen=True, tag=True):
 
 
 class StartMapRun(msgspec.Struct, frozen=True, tag=True):
-    """Start a distributed map run; its end comes back as `TaskSucceeded` (output: array or writer's answer) or `TaskFailed`.
+    """Start a distributed map run; its end comes back as `TaskSucceeded` (output: array or writer's answer) or failed.
 
-    The children's machine is `machine.processor_of(state_name)`. `item_inputs` applies the ItemSelector to the items read,
-    `batches` the ItemBatcher to what that gave (map_runs.py). All texts are JSON, already evaluated.
+    The children's machine is `machine.processor_of(state_name)`. `item_inputs` applies the ItemSelector to the items
+    read, `batches` the ItemBatcher to what that gave (map_runs.py). All texts are JSON, already evaluated.
     """
 
     key: TaskKey
@@ -147,8 +148,9 @@ class StartMapRun(msgspec.Struct, frozen=True, tag=True):
     # The items, or None where `reader` has to be read: {"Resource", "ReaderConfig", "Parameters" | "Arguments"}.
     items: str | None
     reader: str | None
-    # {"Resource", "WriterConfig", "Parameters" | "Arguments"}, and {"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"}.
+    # {"Resource", "WriterConfig", "Parameters" | "Arguments"}.
     writer: str | None
+    # {"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"}.
     batcher: str | None
     # 0: as many as the service allows.
     max_concurrency: int
@@ -222,7 +224,7 @@ class TaskFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class TimerFired(msgspec.Struct, frozen=True, tag=True):
-    """A timer is due. For TIMEOUT and HEARTBEAT of a task, `entries` holds the event that says so (TaskTimedOut ...)."""
+    """A timer is due. For TIMEOUT and HEARTBEAT of a task, `entries` holds the event that says so (TaskTimedOut)."""
 
     key: TaskKey
     kind: TimerKind

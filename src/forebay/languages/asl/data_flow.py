@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from forebay.languages.asl.document import Document, encode
 from forebay.languages.asl.machine import Catcher, Expression, Rule, State
 from forebay.languages.asl.scope import Scope
+from forebay.languages.json_kinds import is_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ def assigned_by(assign: Expression | None, scope: Scope) -> dict[str, str] | Non
     if assign is None:
         return None
     values = assign.evaluate(scope)
-    assert isinstance(values, dict)
-    return {name: encode(value) for name, value in values.items()}  # pyright: ignore[reportUnknownVariableType]
+    assert is_object(values)
+    return {name: encode(value) for name, value in values.items()}
 
 
 def _output_path(state: State, document: Document, scope: Scope) -> Document:

@@ -20,6 +20,7 @@ class ErrorName(StrEnum):
     PARAMETER_PATH_FAILURE = "States.ParameterPathFailure"
     PERMISSIONS = "States.Permissions"
     QUERY_EVALUATION_ERROR = "States.QueryEvaluationError"
+    REFERENCE_PATH_CONFLICT = "States.ReferencePathConflict"
     RESULT_PATH_MATCH_FAILURE = "States.ResultPathMatchFailure"
     RESULT_WRITER_FAILED = "States.ResultWriterFailed"
     RUNTIME = "States.Runtime"

@@ -6,9 +6,10 @@ from forebay.languages.asl.data_flow import arguments_of
 from forebay.languages.asl.document import Document, decode
 from forebay.languages.asl.failures import StateFailure
 from forebay.languages.asl.machine import MapBody, ParallelBody, Processor, State
-from forebay.languages.asl.map_items import do_distributed_map, whole_number, work_items
+from forebay.languages.asl.map_items import do_distributed_map, work_items
 from forebay.languages.asl.run import Ended, Run
 from forebay.languages.asl.transitions import complete, fail
+from forebay.languages.asl.typed_values import whole_number
 
 # Inline iterations that run at once where MaxConcurrency sets no limit (quota of inline mode).
 INLINE_CONCURRENCY_MAX = 40

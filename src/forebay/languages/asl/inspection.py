@@ -1,7 +1,8 @@
 """Runs one state by itself and says what became of its data at each stage, for TestState.
 
 The state runs in the interpreter that runs executions, so a test shows what an execution would do. A Task that was
-given no result is reported as pending with its `StartTask`; the caller does the work and inspects again with the answer.
+given no result is reported as pending with its `StartTask`; the caller does the work and inspects again with the
+answer.
 """
 
 from dataclasses import dataclass, replace

@@ -210,7 +210,7 @@ def _go_on(run: Run) -> None:
         settle(run)
 
 
-def work(run: Run, frame: Frame) -> None:
+def work(run: Run, frame: Frame) -> None:  # noqa: C901  # a table of the state types
     """Do what the state that a frame is in does.
 
     Raises:

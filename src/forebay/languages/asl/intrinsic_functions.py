@@ -14,6 +14,7 @@ from typing import Any
 from forebay.core.ids import Ids
 from forebay.languages.asl.document import byte_count, decode, encode
 from forebay.languages.java_random import JavaRandom
+from forebay.languages.json_kinds import is_array, is_object
 
 # Limits that the developer guide states.
 RANGE_ITEMS_MAX = 1_000
@@ -58,7 +59,7 @@ def _text(value: object, what: str = "argument") -> str:
 
 
 def _array(value: object) -> list[Any]:
-    if not isinstance(value, list):
+    if not is_array(value):
         raise FunctionFailure(f"The argument must be an array, but was: {encode(value)}")
     return value
 
@@ -198,7 +199,7 @@ def _merge(values: list[Any], ids: Ids) -> object:
     del ids
     first, second, is_deep = values
     for one in (first, second):
-        if not isinstance(one, dict):
+        if not is_object(one):
             raise FunctionFailure(f"The argument must be a JSON object, but was: {encode(one)}")
     if is_deep is not False:
         # "Currently, Step Functions only supports the shallow merging mode."
@@ -242,17 +243,17 @@ FUNCTIONS: dict[str, Signature] = {
     "ArrayContains": Signature(2, 2, _contains),
     "ArrayRange": Signature(3, 3, _range),
     "ArrayGetItem": Signature(2, 2, _get_item),
-    "ArrayLength": Signature(1, 1, lambda values, ids: len(_array(values[0]))),
+    "ArrayLength": Signature(1, 1, lambda values, _: len(_array(values[0]))),
     "ArrayUnique": Signature(1, 1, _unique),
     "Base64Encode": Signature(1, 1, _base64_encode),
     "Base64Decode": Signature(1, 1, _base64_decode),
     "Hash": Signature(2, 2, _hash),
     "JsonMerge": Signature(3, 3, _merge),
-    "JsonToString": Signature(1, 1, lambda values, ids: encode(values[0])),
+    "JsonToString": Signature(1, 1, lambda values, _: encode(values[0])),
     "StringToJson": Signature(1, 1, _string_to_json),
     "MathRandom": Signature(2, 3, _random),
     "MathAdd": Signature(2, 2, _add),
     "StringSplit": Signature(2, 2, _split),
-    "UUID": Signature(0, 0, lambda values, ids: ids.uuid()),
+    "UUID": Signature(0, 0, lambda _, ids: ids.uuid()),
     "Format": Signature(1, None, _format),
 }

@@ -19,6 +19,7 @@ NESTING_MAX = 10
 _PREFIX = "States."
 _NAME = re.compile(r"States\.([A-Za-z0-9]+)\s*\(")
 _STRING = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _CONSTANT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.])|true\b|false\b|null\b")
 _ESCAPED = re.compile(r"\\(['\\])")
 _SPACE = re.compile(r"\s*")
@@ -131,11 +132,11 @@ class _Reader:
             self._skip_space()
             arguments.append(self._argument(depth, call))
             self._skip_space()
-            token = self._text[self._at : self._at + 1]
+            mark = self._text[self._at : self._at + 1]
             self._at += 1
-            if token == ")":
+            if mark == ")":
                 return tuple(arguments)
-            if token != ",":
+            if mark != ",":
                 raise self._fail()
 
     def _argument(self, depth: int, call: str) -> Expression:
@@ -165,22 +166,16 @@ def _constant(match: re.Match[str]) -> Expression:
 
 def _end_of_path(text: str, at: int) -> int:
     """Return where a path argument ends: at a comma or parenthesis outside brackets, quotes and filters."""
-    depth, quote = 0, ""
+    depth = 0
     while at < len(text):
+        quoted = _QUOTED.match(text, at)
+        if quoted is not None:
+            at = quoted.end()
+            continue
         character = text[at]
-        if quote:
-            if character == "\\":
-                at += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif character in "[(":
-            depth += 1
-        elif depth and character in "])":
-            depth -= 1
-        elif not depth and character in ",)":
+        if not depth and character in ",)":
             break
+        depth += (character in "[(") - (character in "])")
         at += 1
     return at
 

@@ -1,6 +1,5 @@
 """Fields of JSONata states: strings of the form `{% expression %}`, alone or anywhere inside an object or array."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forebay.languages.asl.document import decode, encode
@@ -8,11 +7,19 @@ from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.machine import Expression
 from forebay.languages.asl.scope import ABSENT, Scope
 from forebay.languages.asl.templates import ArrayTemplate, ObjectTemplate, Static
-from forebay.languages.jsonata import JsonataError, compile_jsonata
+from forebay.languages.json_kinds import is_array, is_object
 from forebay.languages.jsonata import Expression as Jsonata
+from forebay.languages.jsonata import JsonataError, compile_jsonata
 
 _OPEN, _CLOSE = "{%", "%}"
-_KINDS = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+_KINDS: dict[type, str] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 
 def is_expression(value: object) -> bool:
@@ -64,7 +71,7 @@ class _Bindings:
             value = self._scope.variables.get(name, ABSENT)
             return None if value is ABSENT else value
         read = self._reads["states"]
-        wants_context = not isinstance(read, Mapping) or "context" in read
+        wants_context = not is_object(read) or "context" in read
         return {**self._scope.states, "context": self._scope.context} if wants_context else self._scope.states
 
 
@@ -78,10 +85,10 @@ def compile_jsonata_value(value: object, field: str) -> Expression:
         if is_expression(value):
             return JsonataValue(compile_jsonata(expression_text(value)), field)
         return Static(value)
-    if isinstance(value, Mapping):
-        members = tuple((str(name), compile_jsonata_value(one, f"{field}/{name}")) for name, one in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return Static(value) if all(isinstance(one, Static) for _, one in members) else ObjectTemplate(members)  # pyright: ignore[reportUnknownArgumentType]
-    if isinstance(value, Sequence):
+    if is_object(value):
+        members = tuple((str(name), compile_jsonata_value(one, f"{field}/{name}")) for name, one in value.items())
+        return Static(value) if all(isinstance(one, Static) for _, one in members) else ObjectTemplate(members)
+    if is_array(value):
         elements = tuple(compile_jsonata_value(one, f"{field}[{at}]") for at, one in enumerate(value))
         return Static(value) if all(isinstance(one, Static) for one in elements) else ArrayTemplate(elements)
     return Static(value)
@@ -103,7 +110,7 @@ class JsonataCondition:
 
 def unexpected(expression: Expression, result: object, wanted: str) -> StateFailure:
     """Return the failure of a field whose value is of the wrong kind."""
-    kind = "null" if result is None else _KINDS[type(result)]
+    kind = "null" if result is None else _KINDS.get(type(result), "object")
     sentence = f"returned an unexpected result type. Expected '{wanted}', but was '{kind}' for value: {encode(result)}"
     if isinstance(expression, JsonataValue):
         return expression.failed(sentence)

@@ -8,10 +8,12 @@ from forebay.languages.asl.contract import Frame, Phase, StartMapRun
 from forebay.languages.asl.data_flow import effective_input
 from forebay.languages.asl.document import Document, decode, encode
 from forebay.languages.asl.failures import ErrorName, StateFailure
-from forebay.languages.asl.jsonata_fields import JsonataValue, unexpected
+from forebay.languages.asl.jsonata_fields import unexpected
 from forebay.languages.asl.machine import DistributedMode, Expression, MapBody, State
 from forebay.languages.asl.run import Run
 from forebay.languages.asl.scope import Scope
+from forebay.languages.asl.typed_values import percentage, whole_number
+from forebay.languages.json_kinds import is_array, is_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,14 @@ def work_items(state: State, body: MapBody, raw: Document, scope: Scope) -> Item
     document = effective_input(state, raw, scope)
     seeing = scope if document is raw else scope.on(document.value)
     found = document.value if body.items is None else body.items.evaluate(seeing)
-    if isinstance(found, dict) and (state.query_language == "JSONata" or body.distributed is not None):
-        pairs = [(str(key), value) for key, value in found.items()]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    elif isinstance(found, list):
-        pairs = [("", value) for value in found]  # pyright: ignore[reportUnknownVariableType]
+    if is_object(found) and (state.query_language == "JSONata" or body.distributed is not None):
+        pairs = [(str(key), value) for key, value in found.items()]
+    elif is_array(found):
+        pairs = [("", value) for value in found]
     else:
         raise _no_items(state, body, found)
     scope.note("afterItemsPath", found)
-    keys = tuple(key for key, _ in pairs) if isinstance(found, dict) else ()
+    keys = tuple(key for key, _ in pairs) if is_object(found) else ()
     values = [value for _, value in pairs]
     inputs: tuple[str, ...] = ()
     if body.selector is not None:
@@ -80,36 +82,6 @@ def _with_item(scope: Scope, index: int, value: object, key: str | None) -> Scop
     return scope.in_context({"Map": {"Item": item}})
 
 
-def whole_number(expression: Expression, scope: Scope, field: str) -> int:
-    """Return a count that a field gives.
-
-    Raises:
-        StateFailure: it is no whole number, or below zero.
-    """
-    value = expression.evaluate(scope)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(expression, JsonataValue):
-        raise unexpected(expression, value, "number")
-    raise StateFailure(
-        ErrorName.RUNTIME, f"The {field} parameter does not reference a non-negative integer: {encode(value)}"
-    )
-
-
-def _percentage(expression: Expression, scope: Scope) -> float:
-    value = expression.evaluate(scope)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
-        return float(value)
-    if isinstance(expression, JsonataValue):
-        raise unexpected(expression, value, "number")
-    raise StateFailure(
-        ErrorName.RUNTIME,
-        f"The ToleratedFailurePercentage parameter does not reference a number from 0 to 100: {encode(value)}",
-    )
-
-
 def _evaluated(expression: Expression | None, scope: Scope) -> str | None:
     return None if expression is None else encode(expression.evaluate(scope))
 
@@ -125,7 +97,7 @@ def do_distributed_map(run: Run, frame: Frame, state: State, body: MapBody, mode
     # The selector is applied by `item_inputs`, in portions.
     bare = MapBody(body.processor, body.items, distributed=mode)
     items = None if mode.reader is not None else work_items(state, bare, raw, scope)
-    count, percentage = body.tolerated_failure_count, body.tolerated_failure_percentage
+    count, tolerated = body.tolerated_failure_count, body.tolerated_failure_percentage
     effect = StartMapRun(
         key,
         state.name,
@@ -137,7 +109,7 @@ def do_distributed_map(run: Run, frame: Frame, state: State, body: MapBody, mode
         _evaluated(mode.batcher, seeing),
         0 if body.max_concurrency is None else whole_number(body.max_concurrency, seeing, "MaxConcurrency"),
         None if count is None else whole_number(count, seeing, "ToleratedFailureCount"),
-        None if percentage is None else _percentage(percentage, seeing),
+        None if tolerated is None else percentage(tolerated, seeing, "ToleratedFailurePercentage"),
     )
     length = 0 if items is None else len(items.values)
     details = api.MapStateStartedEventDetails(length=length)

@@ -23,7 +23,7 @@ def item_inputs(
     *,
     first_index: int = 0,
 ) -> list[str]:
-    """Return the children's inputs, JSON, for a portion of the items: the items, or what the ItemSelector makes of them.
+    """Return the children's inputs, JSON, for some of the items: themselves, or what the ItemSelector makes of them.
 
     Raises:
         StateFailure: the ItemSelector does not fit an item.

@@ -6,6 +6,7 @@ from typing import Any
 
 from forebay.languages.asl.diagnostics import Findings
 from forebay.languages.asl.value_rules import check_fields, check_required
+from forebay.languages.json_kinds import is_object
 
 Fields = Mapping[str, Any]
 
@@ -30,22 +31,28 @@ def check_map(findings: Findings, fields: Fields, *, is_express: bool, here: str
     processor = fields.get(name)
     if processor is None:
         return
-    if not isinstance(processor, dict):
+    if not is_object(processor):
         findings.schema("Expected value of type Object", f"{here}/{name}")
         return
-    config = processor.get("ProcessorConfig", {})  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    if not isinstance(config, dict):
+    config = processor.get("ProcessorConfig", {})
+    if not is_object(config):
         findings.schema("Expected value of type Object", f"{here}/{name}/ProcessorConfig")
         return
-    is_distributed = _check_config(findings, config, f"{here}/{name}/ProcessorConfig", is_express=is_express)  # pyright: ignore[reportUnknownArgumentType]
+    is_distributed = _check_config(findings, config, f"{here}/{name}/ProcessorConfig", is_express=is_express)
     if not is_distributed:
         for field in _DISTRIBUTED_ONLY:
             if field in fields:
                 findings.schema(f"Field '{field}' is not supported", f"{here}/{field}")
-    elif "ItemReader" in fields and isinstance(fields["ItemReader"], dict):
-        _check_reader(findings, fields["ItemReader"], f"{here}/ItemReader")
-    if is_distributed and isinstance(fields.get("ResultWriter"), dict):
-        _check_resource(findings, fields["ResultWriter"], _WRITERS, f"{here}/ResultWriter")
+        return
+    _check_settings(findings, fields, here)
+
+
+def _check_settings(findings: Findings, fields: Fields, here: str) -> None:
+    reader, writer = fields.get("ItemReader"), fields.get("ResultWriter")
+    if is_object(reader):
+        _check_reader(findings, reader, f"{here}/ItemReader")
+    if is_object(writer):
+        _check_resource(findings, writer, _WRITERS, f"{here}/ResultWriter")
 
 
 def _check_config(findings: Findings, config: Fields, here: str, *, is_express: bool) -> bool:
@@ -77,10 +84,10 @@ def _check_reader(findings: Findings, reader: Fields, here: str) -> None:
     check_required(findings, reader, ("Resource",), here)
     _check_resource(findings, reader, _READERS, here)
     config = reader.get("ReaderConfig")
-    if not isinstance(config, dict):
+    if not is_object(config):
         return
     where = f"{here}/ReaderConfig"
-    settings: Fields = config  # pyright: ignore[reportUnknownVariableType]
+    settings: Fields = config
     kind = settings.get("InputType")
     if kind is not None and kind not in _INPUT_TYPES:
         message = "Value should be one of the following: [" + ", ".join(_INPUT_TYPES) + "]"

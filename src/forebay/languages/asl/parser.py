@@ -31,11 +31,13 @@ from forebay.languages.asl.paths import parse_path
 from forebay.languages.asl.templates import (
     Discard,
     EmptyObject,
+    PlaceField,
     ReferenceResultPath,
     Static,
     compile_path,
     compile_template,
 )
+from forebay.languages.json_kinds import is_object
 
 Fields = Mapping[str, Any]
 
@@ -66,10 +68,10 @@ def inner_chains(fields: Fields) -> list[Fields]:
     """Return the chains of states inside a state: branches, or the item processor."""
     match fields.get("Type"):
         case "Parallel":
-            return [branch for branch in fields.get("Branches", ()) if isinstance(branch, Mapping)]
+            return [branch for branch in fields.get("Branches", ()) if is_object(branch)]
         case "Map":
             processor = fields.get("ItemProcessor", fields.get("Iterator"))
-            return [processor] if isinstance(processor, Mapping) else []
+            return [processor] if is_object(processor) else []
         case _:
             return []
 
@@ -147,7 +149,7 @@ def _catcher(fields: Fields, language: QueryLanguage, where: str) -> Catcher:
     )
 
 
-def _body(name: str, fields: Fields, language: QueryLanguage) -> Body:
+def _body(name: str, fields: Fields, language: QueryLanguage) -> Body:  # noqa: PLR0911  # a table of the state types
     match fields["Type"]:
         case "Pass":
             return PassBody(Static(fields["Result"]) if "Result" in fields else None)
@@ -186,16 +188,23 @@ def _map_body(name: str, fields: Fields, language: QueryLanguage) -> MapBody:
     processor = fields.get("ItemProcessor", fields.get("Iterator"))
     assert processor is not None
     selector = "ItemSelector" if "ItemSelector" in fields else "Parameters"
-    items = _field_or_path(fields, "Items", language)
+    items = _items(fields, language)
     return MapBody(
         processor=Processor(processor["StartAt"]),
-        items=None if fields.get("ItemsPath") == "$" else items,
+        items=items,
         selector=_dynamic(fields, selector, language),
         max_concurrency=_field_or_path(fields, "MaxConcurrency", language),
         tolerated_failure_count=_field_or_path(fields, "ToleratedFailureCount", language),
         tolerated_failure_percentage=_field_or_path(fields, "ToleratedFailurePercentage", language),
         distributed=_distributed(name, fields, processor.get("ProcessorConfig", {}), language),
     )
+
+
+def _items(fields: Fields, language: QueryLanguage) -> Expression | None:
+    if language == "JSONata":
+        return _dynamic(fields, "Items", language)
+    path = fields.get("ItemsPath", "$")
+    return None if path == "$" else PlaceField(parse_path(path))
 
 
 def _distributed(name: str, fields: Fields, config: Fields, language: QueryLanguage) -> DistributedMode | None:
@@ -220,7 +229,7 @@ def _settings(fields: Fields, name: str, language: QueryLanguage) -> Expression 
 
 
 def _paths_as_templates(value: Any) -> Any:
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         return value
     return {
         (key.removesuffix("Path") + ".$" if key.startswith("Max") and key.endswith("Path") else key): (

@@ -28,6 +28,7 @@ from forebay.languages.asl.paths import (
     walk,
 )
 from forebay.languages.asl.scope import ABSENT, Scope
+from forebay.languages.json_kinds import is_array
 
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(
@@ -105,11 +106,11 @@ def _ordered(test: Callable[[int], bool]) -> Callable[[object, object], bool]:
 
 
 def _among(left: object, right: object) -> bool:
-    return isinstance(right, list) and any(_equal(left, one) for one in right)
+    return is_array(right) and any(_equal(left, one) for one in right)
 
 
 def _each_among(left: object, right: object) -> list[bool]:
-    return [_among(one, right) for one in left] if isinstance(left, list) and isinstance(right, list) else []
+    return [_among(one, right) for one in left] if is_array(left) and is_array(right) else []
 
 
 def _contains(left: object, right: object) -> bool:
@@ -119,7 +120,7 @@ def _contains(left: object, right: object) -> bool:
 
 
 def _has_size(left: object, right: object) -> bool:
-    return isinstance(left, str | list) and _equal(len(left), right)
+    return (isinstance(left, str) or is_array(left)) and _equal(len(left), right)
 
 
 def _is_empty(left: object, right: object) -> bool:
@@ -127,7 +128,8 @@ def _is_empty(left: object, right: object) -> bool:
 
 
 def _fits(left: object, right: object) -> bool:
-    return isinstance(left, str) and isinstance(right, re.Pattern) and right.fullmatch(left) is not None
+    pattern = right if isinstance(right, re.Pattern) else None  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(left, str) and pattern is not None and pattern.fullmatch(left) is not None  # pyright: ignore[reportUnknownMemberType]
 
 
 _TESTS: dict[str, Callable[[object, object], bool]] = {
@@ -141,14 +143,10 @@ _TESTS: dict[str, Callable[[object, object], bool]] = {
     ">=": _ordered(lambda order: order >= 0),
     "=~": _fits,
     "in": _among,
-    "nin": lambda left, right: isinstance(right, list) and not _among(left, right),
-    "subsetof": lambda left, right: (
-        isinstance(left, list) and isinstance(right, list) and all(_each_among(left, right))
-    ),
+    "nin": lambda left, right: is_array(right) and not _among(left, right),
+    "subsetof": lambda left, right: is_array(left) and is_array(right) and all(_each_among(left, right)),
     "anyof": lambda left, right: any(_each_among(left, right)),
-    "noneof": lambda left, right: (
-        isinstance(left, list) and isinstance(right, list) and not any(_each_among(left, right))
-    ),
+    "noneof": lambda left, right: is_array(left) and is_array(right) and not any(_each_among(left, right)),
     "contains": _contains,
     "size": _has_size,
     "empty": _is_empty,
@@ -319,7 +317,7 @@ class PathReader:
             root, self._at = self._root()
             steps = self._steps()
             path = Path(self._text, root, steps, definite_keys(steps))
-            return lambda node, scope: path.find(scope)
+            return lambda _, scope: path.find(scope)
         return self._constant()
 
     def _root(self) -> tuple[str, int]:
@@ -340,7 +338,7 @@ class PathReader:
                 raise InvalidPath(f"Could not parse token at position {self._at}: {self._text}")
             self._at = match.end()
             value = decode(match[0])
-        return lambda node, scope: value
+        return lambda _node, _scope: value
 
     def _array(self) -> object:
         end = self._text.find("]", self._at)

@@ -7,11 +7,12 @@ may use names and indices only.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from forebay.languages.asl.scope import ABSENT, Scope
+from forebay.languages.json_kinds import is_array, is_object
 
 _ROOT = re.compile(r"\$\$|\$(?P<variable>[^\W\d][\w]*)?")
 _NAME = re.compile(r"[^.\[\]()*\s'\"?@:,!=<>&|]+")
@@ -56,7 +57,7 @@ class Slice:
     def walk(self, node: object, scope: Scope) -> Iterable[object]:
         """Return the elements."""
         del scope
-        return node[self.start : self.stop : self.stride] if isinstance(node, list) else ()
+        return node[self.start : self.stop : self.stride] if is_array(node) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Descend:
         pending = [node]
         while pending:
             at = pending.pop()
-            if isinstance(at, dict | list):
+            if is_object(at) or is_array(at):
                 yield at
                 pending.extend(reversed([*children(at)]))
         del scope
@@ -110,7 +111,7 @@ class Filter:
 
     def walk(self, node: object, scope: Scope) -> Iterator[object]:
         """Yield what passes; of an object that is no array, the object itself, as Jayway does."""
-        candidates = node if isinstance(node, list) else [node]
+        candidates = node if is_array(node) else [node]
         for candidate in candidates:
             if self.predicate.accepts(candidate, scope):
                 yield candidate
@@ -119,17 +120,17 @@ class Filter:
 def member(node: object, key: str | int) -> object:
     """Return a member or element, or ABSENT."""
     if isinstance(key, str):
-        return node.get(key, ABSENT) if isinstance(node, dict) else ABSENT
-    if isinstance(node, list) and -len(node) <= key < len(node):
+        return node.get(key, ABSENT) if is_object(node) else ABSENT
+    if is_array(node) and -len(node) <= key < len(node):
         return node[key]
     return ABSENT
 
 
 def children(node: object) -> Iterable[object]:
     """Return the members' values or the elements of a container, and nothing of anything else."""
-    if isinstance(node, dict):
+    if is_object(node):
         return node.values()
-    return node if isinstance(node, list) else ()
+    return node if is_array(node) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Path:
 
     def find(self, scope: Scope) -> object:
         """Return what the path leads to, or ABSENT; an array, maybe empty, where it can lead to several values."""
-        node = self._start(scope)
+        node = self.start(scope)
         if self.keys is not None:
             for key in self.keys:
                 node = member(node, key)
@@ -158,7 +159,8 @@ class Path:
             return ABSENT
         return walk(node, self.steps, scope)
 
-    def _start(self, scope: Scope) -> object:
+    def start(self, scope: Scope) -> object:
+        """Return what the path's steps start from, or ABSENT where it is a variable that does not exist."""
         if self.root == "$":
             return scope.document
         if self.root == "$$":
@@ -235,12 +237,12 @@ def place(document: object, keys: tuple[str | int, ...], result: object) -> obje
         return result
     key, rest = keys[0], keys[1:]
     if isinstance(key, int):
-        if not isinstance(document, list) or not 0 <= key < len(document):
+        if not is_array(document) or not 0 <= key < len(document):
             raise LookupError(key)
         copy: list[object] = list(document)
         copy[key] = place(copy[key], rest, result)
         return copy
-    if document is not None and not isinstance(document, Mapping):
+    if document is not None and not is_object(document):
         raise LookupError(key)
     members: dict[str, object] = dict(document or {})
     members[key] = place(members.get(key), rest, result)

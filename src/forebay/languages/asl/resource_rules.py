@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from forebay.languages.asl import schema
 from forebay.languages.asl.diagnostics import Findings
 from forebay.languages.asl.jsonata_fields import is_expression
+from forebay.languages.json_kinds import is_object
 
 Fields = Mapping[str, Any]
 
@@ -36,9 +37,9 @@ def check_task(rules: Rules, fields: Fields, language: str, here: str) -> None:
         _check_activity(rules, fields, here)
     elif (integration := _INTEGRATION.fullmatch(resource)) is not None:
         _check_integration(rules, fields, language, integration, here)
-    if "Credentials" in fields and isinstance(fields["Credentials"], dict):
-        if "RoleArn" not in fields["Credentials"] and "RoleArn.$" not in fields["Credentials"]:
-            findings.schema("The field 'RoleArn' is required but was missing", f"{here}/Credentials")
+    credentials = fields.get("Credentials")
+    if is_object(credentials) and not {"RoleArn", "RoleArn.$"} & credentials.keys():
+        findings.schema("The field 'RoleArn' is required but was missing", f"{here}/Credentials")
     if rules.task_rules is not None and not findings.has_errors:
         for message, field in rules.task_rules(resource, fields):
             findings.schema(message, f"{here}/{field}" if field else here)
@@ -72,7 +73,7 @@ def _check_integration(rules: Rules, fields: Fields, language: str, found: re.Ma
         findings.schema(f"{name} field is required for resource ARN: {resource}", here)
         return
     request = fields[name]
-    if is_expression(request) or not isinstance(request, dict):
+    if is_expression(request) or not is_object(request):
         return
     for field in schema.INTEGRATION_REQUIRED.get(f"{service}:{found['action']}", ()):
         if field not in request and f"{field}.$" not in request:

@@ -34,8 +34,8 @@ from forebay.languages.asl.scope import Scope
 
 WHOLE = api.HistoryEventExecutionDataDetails(truncated=False)
 ALL_ASSIGNED = api.AssignedVariablesDetails(truncated=False)
-WAIT_FOR_TOKEN = ".waitForTaskToken"
-ACTIVITY = ":activity:"
+# What a resource says when its task gets a token.
+WITH_TOKEN = (".waitForTaskToken", ":activity:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Run:
         self.effects: list[Effect] = []
         self.ready = deque(state.ready)
         self.ended: list[Ended] = []
-        self.status = state.status
+        self.status: api.ExecutionStatus = state.status
         self.redrives = state.redrives
         self.next_event_id = state.next_event_id
         self.next_frame_id = state.next_frame_id
@@ -204,9 +204,7 @@ class Run:
             "Name": frame.state,
             "RetryCount": sum(frame.retries),
         }
-        if isinstance(state.body, TaskBody) and (
-            WAIT_FOR_TOKEN in state.body.resource or ACTIVITY in state.body.resource
-        ):
+        if isinstance(state.body, TaskBody) and any(mark in state.body.resource for mark in WITH_TOKEN):
             context["Task"] = {"Token": self.environment.token(TaskKey(frame.id, frame.attempt))}
         item = self._map_item(frame)
         if item is not None:

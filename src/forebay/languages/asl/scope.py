@@ -34,7 +34,7 @@ class Scope:
         "trace",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one thing each that a field can see
         self,
         document: object,
         read_context: Callable[[], Mapping[str, object]],
@@ -86,8 +86,8 @@ class Scope:
         """Return the same surroundings with other top-level members of the context object."""
         other = self.on(self.document)
         read = self._read_context
-        other._context = None
-        other._read_context = lambda: {**read(), **members}
+        other._context = None  # noqa: SLF001  # of the same class
+        other._read_context = lambda: {**read(), **members}  # noqa: SLF001
         return other
 
     def with_states(self, **members: object) -> "Scope":

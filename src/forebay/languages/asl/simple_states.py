@@ -17,10 +17,8 @@ from forebay.languages.asl.machine import (
 )
 from forebay.languages.asl.run import Run
 from forebay.languages.asl.scope import Scope
-from forebay.languages.asl.timestamps import parse_timestamp
 from forebay.languages.asl.transitions import check_size, leave
-
-SECONDS_MAX = 99_999_999
+from forebay.languages.asl.typed_values import SECONDS_MAX, instant, text, whole_number
 
 
 def do_pass(run: Run, frame: Frame, state: State, body: PassBody) -> None:
@@ -41,17 +39,11 @@ def do_succeed(run: Run, frame: Frame, state: State, body: SucceedBody) -> None:
 
 def do_fail(run: Run, frame: Frame, state: State, body: FailBody) -> None:
     """Fail the chain with the state's error and cause."""
+    del state
     scope = run.scope(frame)
-    error = None if body.error is None else _text(body.error.evaluate(scope), "Error", state)
-    cause = None if body.cause is None else _text(body.cause.evaluate(scope), "Cause", state)
+    error = None if body.error is None else text(body.error, scope, "Error")
+    cause = None if body.cause is None else text(body.cause, scope, "Cause")
     raise StateFailure(error or "", cause, is_own=False)
-
-
-def _text(value: object, field: str, state: State) -> str:
-    if isinstance(value, str):
-        return value
-    error = ErrorName.QUERY_EVALUATION_ERROR if state.query_language == "JSONata" else ErrorName.RUNTIME
-    raise StateFailure(error, f"The {field} field of the Fail state must be a string.")
 
 
 def do_choice(run: Run, frame: Frame, state: State, body: ChoiceBody) -> None:
@@ -62,7 +54,7 @@ def do_choice(run: Run, frame: Frame, state: State, body: ChoiceBody) -> None:
     rule = next((one for one in body.rules if one.condition.holds(seeing)), None)
     following = rule.next if rule is not None else body.default
     if following is None:
-        raise StateFailure(ErrorName.NO_CHOICE_MATCHED, texts.NO_CHOICE_MATCHED)
+        raise StateFailure(ErrorName.RUNTIME, texts.NO_CHOICE_MATCHED)
     leave(run, frame, pass_on(state, document, scope, rule=rule, next_state=following))
 
 
@@ -89,30 +81,9 @@ def finish_wait(run: Run, frame: Frame) -> None:
 
 def _wait_seconds(run: Run, body: WaitBody, scope: Scope) -> float:
     if body.seconds is not None:
-        return whole_seconds(body.seconds, scope, "Seconds")
+        return whole_number(body.seconds, scope, "Seconds", most=SECONDS_MAX)
     assert body.timestamp is not None
-    value = body.timestamp.evaluate(scope)
-    at = parse_timestamp(value) if isinstance(value, str) else None
-    if at is None:
-        raise StateFailure(
-            ErrorName.RUNTIME,
-            f"The Timestamp parameter does not reference a valid ISO-8601 extended offset date-time format string: {value}",
-        )
-    return at - run.environment.now
-
-
-def whole_seconds(expression: Expression, scope: Scope, field: str) -> int:
-    """Return a number of seconds that a field gives.
-
-    Raises:
-        StateFailure: it is no whole number, or out of range.
-    """
-    value = expression.evaluate(scope)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SECONDS_MAX:
-        raise StateFailure(ErrorName.RUNTIME, f"The {field} parameter does not reference an integer value: {value}")
-    return value
+    return instant(body.timestamp, scope, "Timestamp") - run.environment.now
 
 
 def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
@@ -122,10 +93,8 @@ def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
     raw, scope = run.input_of(frame), run.scope(frame)
     arguments = arguments_of(state, raw, scope)
     check_size(run, state, arguments)
-    timeout = None if body.timeout_seconds is None else whole_seconds(body.timeout_seconds, scope, "TimeoutSeconds")
-    heartbeat = None
-    if body.heartbeat_seconds is not None:
-        heartbeat = whole_seconds(body.heartbeat_seconds, scope, "HeartbeatSeconds")
+    timeout = _limit(body.timeout_seconds, scope, "TimeoutSeconds")
+    heartbeat = _limit(body.heartbeat_seconds, scope, "HeartbeatSeconds")
     credentials = None if body.credentials is None else Document.of(body.credentials.evaluate(scope)).text
     run.owe(
         StartTask(
@@ -142,6 +111,10 @@ def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
     )
     run.change(frame.id, phase=Phase.WORKING)
     _set_limits(run, key, timeout, heartbeat)
+
+
+def _limit(expression: Expression | None, scope: Scope, field: str) -> int | None:
+    return None if expression is None else whole_number(expression, scope, field, most=SECONDS_MAX)
 
 
 def _set_limits(run: Run, key: TaskKey, timeout: int | None, heartbeat: int | None) -> None:

@@ -21,12 +21,26 @@ from forebay.languages.asl.value_rules import (
     check_type,
     check_variables,
     listed,
+    wrong_language,
 )
+from forebay.languages.json_kinds import is_array, is_object
 
 Fields = Mapping[str, Any]
 TaskRules = Callable[[str, Fields], Iterator[tuple[str, str]]]
 
 _WITHOUT_END = ("Choice", "Succeed", "Fail")
+_CHECKED_ELSEWHERE = (
+    "Branches",
+    "ItemProcessor",
+    "Iterator",
+    "Choices",
+    "Retry",
+    "Catch",
+    "Comment",
+    "Type",
+    "Resource",
+)
+_MAY_BE_EMPTY = ("Retry", "Catch")
 ALL_ERRORS = "States.ALL"
 
 
@@ -83,26 +97,14 @@ class StateRules:
 
     def _check_values(self, fields: Fields, language: str, here: str) -> None:
         findings = self.findings
-        for name in schema.STRINGS:
-            check_type(findings, fields, name, str, here)
-        for name in schema.ARRAYS:
-            if (
-                check_type(findings, fields, name, list, here)
-                and fields.get(name) == []
-                and name not in {"Retry", "Catch"}
-            ):
-                findings.schema("Value cannot be empty", f"{here}/{name}")
-        for name in schema.OBJECTS:
-            check_type(findings, fields, name, dict, here)
-        check_type(findings, fields, "End", bool, here)
+        check_types(findings, fields, here)
         for name, limits in schema.NUMBERS.items():
             if not (language == "JSONata" and is_expression(fields.get(name))):
                 check_number(findings, fields, name, limits, here)
         timestamp = fields.get("Timestamp")
         if isinstance(timestamp, str) and not is_expression(timestamp) and parse_timestamp(timestamp) is None:
             findings.schema("String does not match RFC3339 timestamp", f"{here}/Timestamp")
-        if isinstance(fields.get("Assign"), dict):
-            check_variables(findings, fields["Assign"], f"{here}/Assign")
+        check_variables(findings, fields.get("Assign"), f"{here}/Assign")
         if language == "JSONata":
             self._check_expressions(fields, here)
         else:
@@ -110,17 +112,7 @@ class StateRules:
 
     def _check_expressions(self, fields: Fields, here: str) -> None:
         for name, value in fields.items():
-            if name not in {
-                "Branches",
-                "ItemProcessor",
-                "Iterator",
-                "Choices",
-                "Retry",
-                "Catch",
-                "Comment",
-                "Type",
-                "Resource",
-            }:
+            if name not in _CHECKED_ELSEWHERE:
                 check_jsonata(self.findings, value, f"{here}/{name}")
 
     def _check_groups(self, fields: Fields, kind: str, here: str) -> None:
@@ -139,9 +131,16 @@ class StateRules:
             findings.schema("This object should have only one of the following fields: [Next, End]", here)
 
 
-def wrong_language(language: str, name: str, other: str) -> str:
-    """Say that a field belongs to the other query language."""
-    return f"The QueryLanguage is set to '{language}', but field '{name}' is only supported for the '{other}' QueryLanguage"
+def check_types(findings: Findings, fields: Fields, here: str) -> None:
+    """Refuse values of another type than their fields have."""
+    for name in schema.STRINGS:
+        check_type(findings, fields, name, str, here)
+    for name in schema.ARRAYS:
+        if check_type(findings, fields, name, list, here) and fields.get(name) == [] and name not in _MAY_BE_EMPTY:
+            findings.schema("Value cannot be empty", f"{here}/{name}")
+    for name in schema.OBJECTS:
+        check_type(findings, fields, name, dict, here)
+    check_type(findings, fields, "End", bool, here)
 
 
 def check_paths(findings: Findings, fields: Fields, here: str) -> None:
@@ -158,8 +157,8 @@ def check_paths(findings: Findings, fields: Fields, here: str) -> None:
 
 
 def _warn_of_dynamic(findings: Findings, value: object, location: str) -> None:
-    if isinstance(value, Mapping):
-        members: Fields = value  # pyright: ignore[reportUnknownVariableType]
+    if is_object(value):
+        members: Fields = value
         for name, one in members.items():
             if name.endswith(".$"):
                 # Unverified sentence.
@@ -172,17 +171,17 @@ def check_handlers(findings: Findings, fields: Fields, language: str, here: str)
     """Check Retry and Catch."""
     for field in ("Retry", "Catch"):
         entries = fields.get(field)
-        if not isinstance(entries, list):
+        if not is_array(entries):
             continue
-        checked: list[Any] = entries  # pyright: ignore[reportUnknownVariableType]
+        checked: list[Any] = entries
         for at, entry in enumerate(checked):
             where = f"{here}/{field}[{at}]"
-            if not isinstance(entry, dict):
+            if not is_object(entry):
                 findings.schema("Expected value of type Object", where)
             elif field == "Retry":
-                _check_retrier(findings, entry, where, is_last=at == len(checked) - 1)  # pyright: ignore[reportUnknownArgumentType]
+                _check_retrier(findings, entry, where, is_last=at == len(checked) - 1)
             else:
-                _check_catcher(findings, entry, language, where, is_last=at == len(checked) - 1)  # pyright: ignore[reportUnknownArgumentType]
+                _check_catcher(findings, entry, language, where, is_last=at == len(checked) - 1)
 
 
 def _check_errors(findings: Findings, entry: Fields, where: str, *, is_last: bool) -> None:
@@ -190,11 +189,11 @@ def _check_errors(findings: Findings, entry: Fields, where: str, *, is_last: boo
     if errors is None:
         return
     here = f"{where}/ErrorEquals"
-    if not isinstance(errors, list):
+    if not is_array(errors):
         findings.schema("Expected value of type Array", here)
     elif not errors:
         findings.schema("Value cannot be empty", here)
-    elif ALL_ERRORS in errors and (len(errors) > 1 or not is_last):  # pyright: ignore[reportUnknownArgumentType]
+    elif ALL_ERRORS in errors and (len(errors) > 1 or not is_last):
         findings.schema("States.ALL must appear alone and at end of list", here)
 
 
@@ -218,8 +217,8 @@ def _check_catcher(findings: Findings, entry: Fields, language: str, where: str,
     foreign = "Output" if language == "JSONPath" else "ResultPath"
     if foreign in entry:
         findings.schema(wrong_language(language, foreign, other), f"{where}/{foreign}")
-    if check_type(findings, entry, "Assign", dict, where) and "Assign" in entry:
-        check_variables(findings, entry["Assign"], f"{where}/Assign")
+    check_type(findings, entry, "Assign", dict, where)
+    check_variables(findings, entry.get("Assign"), f"{where}/Assign")
     if language == "JSONata":
         for name in ("Output", "Assign"):
             check_jsonata(findings, entry.get(name), f"{where}/{name}")

@@ -1,6 +1,5 @@
 """Fields of JSONPath states: single paths, and payload templates whose names end in `.$`."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forebay.languages.asl import texts
@@ -8,8 +7,9 @@ from forebay.languages.asl.document import encode
 from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.intrinsics import is_intrinsic, parse_intrinsic
 from forebay.languages.asl.machine import Expression
-from forebay.languages.asl.paths import Path, parse_path, place
+from forebay.languages.asl.paths import Path, member, parse_path, place
 from forebay.languages.asl.scope import ABSENT, Scope
+from forebay.languages.json_kinds import is_array, is_object
 
 DYNAMIC = ".$"
 
@@ -42,6 +42,23 @@ class PathField:
             searched = scope.context if self.path.root == "$$" else scope.document
             raise StateFailure(ErrorName.RUNTIME, texts.path_not_found(self.path.text, self.field, encode(searched)))
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceField:
+    """A field that is a reference path into the document, as ItemsPath."""
+
+    path: Path
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return what the path leads to, step by step."""
+        node = self.path.start(scope)
+        for key in self.path.keys or ():
+            node = member(node, key)
+            if node is ABSENT:
+                sentence = texts.step_not_found(key, encode(scope.document))
+                raise StateFailure(ErrorName.REFERENCE_PATH_CONFLICT, sentence)
+        return node
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +110,12 @@ def compile_template(value: object) -> Expression:
     Raises:
         InvalidPath: a member whose name ends in `.$` holds no path.
     """
-    if isinstance(value, Mapping):
-        members = tuple(_member(name, one) for name, one in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if is_object(value):
+        members = tuple(_member(name, one) for name, one in value.items())
         if all(isinstance(one, Static) for _, one in members):
             return Static({name: one.value for name, one in members if isinstance(one, Static)})
         return ObjectTemplate(members)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if is_array(value):
         elements = tuple(compile_template(one) for one in value)
         if all(isinstance(one, Static) for one in elements):
             return Static(value)
@@ -123,10 +140,10 @@ class ReferenceResultPath:
         """Return the document with the result in its place."""
         try:
             return place(document, self.keys, result)
-        except LookupError:
+        except LookupError as error:
+            step = str(error.args[0])
             raise StateFailure(
-                ErrorName.RESULT_PATH_MATCH_FAILURE,
-                f'Unable to apply step "{self.keys[-1] if self.keys else ""}" of ReferencePath {self.text} to input {encode(document)}',
+                ErrorName.RESULT_PATH_MATCH_FAILURE, texts.step_not_found(step, encode(document))
             ) from None
 
 

@@ -6,12 +6,18 @@ Sentences marked "unverified" are worded after AWS's others; no public record of
 
 def in_state(name: str, entered_event_id: int, sentence: str) -> str:
     """Say which state a sentence is about."""
-    return f"An error occurred while executing the state '{name}' (entered at the event id #{entered_event_id}). {sentence}"
+    where = f"the state '{name}' (entered at the event id #{entered_event_id})"
+    return f"An error occurred while executing {where}. {sentence}"
 
 
 def path_not_found(path: str, field: str, document: str) -> str:
     """A path leads nowhere."""
     return f"The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{document}'"
+
+
+def step_not_found(step: str | int, document: str) -> str:
+    """A reference path's step leads nowhere."""
+    return f'Unable to apply step "{step}" to input {document}'
 
 
 def invalid_choice_path(path: str) -> str:

@@ -12,6 +12,7 @@ from forebay.languages.asl.diagnostics import Diagnostic, Findings
 from forebay.languages.asl.parser import inner_chains
 from forebay.languages.asl.state_rules import StateRules
 from forebay.languages.asl.value_rules import check_fields, check_number, check_required, check_type
+from forebay.languages.json_kinds import is_object
 
 Fields = Mapping[str, Any]
 # What a service knows about tasks: gives (message, field under the state or "") for a resource and its request.
@@ -23,10 +24,10 @@ LANGUAGES = ("JSONPath", "JSONata")
 def validate(definition: object, *, express: bool = False, task_rules: TaskRules | None = None) -> list[Diagnostic]:
     """Return all findings about a definition."""
     findings = Findings()
-    if not isinstance(definition, dict):
+    if not is_object(definition):
         findings.schema("Expected value of type Object", "/")
         return findings.found
-    fields: Fields = definition  # pyright: ignore[reportUnknownVariableType]
+    fields: Fields = definition
     check_fields(findings, fields, schema.TOP_FIELDS, "")
     check_required(findings, fields, ("StartAt", "States"), "")
     check_number(findings, fields, "TimeoutSeconds", (0, 99_999_999), "")
@@ -58,7 +59,7 @@ def _check_chain(rules: StateRules, chain: Fields, location: str, depth: int) ->
         findings.schema("Value cannot be empty", f"{location}/States")
     for name, fields in chain["States"].items():
         here = f"{location}/States/{name}"
-        if not isinstance(fields, dict):
+        if not is_object(fields):
             findings.schema("Expected value of type Object", here)
             continue
         rules.check(fields, here)
@@ -121,6 +122,15 @@ def _check_transitions(findings: Findings, chain: Fields, location: str) -> None
             edges[name].add(target)
             if target not in states:
                 findings.add("MISSING_TRANSITION_TARGET", f"Missing 'Next' target: {target}", where)
+    _check_ways(findings, chain, edges, location)
+    for name, fields in states.items():
+        for inner, where in _inner(fields, f"{location}/States/{name}"):
+            _check_transitions(findings, inner, where)
+
+
+def _check_ways(findings: Findings, chain: Fields, edges: Mapping[str, set[str]], location: str) -> None:
+    """Check that every state can be reached, and that the chain ends somewhere."""
+    states: Fields = chain["States"]
     reached = _reachable(chain["StartAt"], edges)
     for name in states:
         if name not in reached:
@@ -128,9 +138,6 @@ def _check_transitions(findings: Findings, chain: Fields, location: str) -> None
             findings.add("MISSING_TRANSITION_TARGET", message, f"{location}/States/{name}")
     if not any(fields.get("End") or fields["Type"] in {"Succeed", "Fail"} for fields in states.values()):
         findings.add("MISSING_END_STATE", "Workflow has no terminal state", location or None)
-    for name, fields in states.items():
-        for inner, where in _inner(fields, f"{location}/States/{name}"):
-            _check_transitions(findings, inner, where)
 
 
 def _targets(fields: Fields, location: str) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from forebay.languages.asl.intrinsics import is_intrinsic, parse_intrinsic
 from forebay.languages.asl.jsonata_fields import expression_text, is_expression
 from forebay.languages.asl.paths import InvalidPath, parse_path
 from forebay.languages.asl.templates import DYNAMIC
+from forebay.languages.json_kinds import is_array, is_object
 from forebay.languages.jsonata import JsonataError, compile_jsonata
 
 Fields = Mapping[str, Any]
@@ -110,16 +111,16 @@ def check_choice_path(findings: Findings, value: object, location: str) -> None:
 
 def check_template(findings: Findings, value: object, location: str, *, may_path: bool = False) -> None:
     """Check every `.$` member of a payload template; `may_path`: `MaxItemsPath` and the like hold paths too."""
-    if isinstance(value, Mapping):
-        members: Fields = value  # pyright: ignore[reportUnknownVariableType]
+    if is_object(value):
+        members: Fields = value
         for name, one in members.items():
             if name.endswith(DYNAMIC):
                 _check_dynamic(findings, name, one, location)
             else:
                 _warn_if_path(findings, name, one, location, may_path=may_path)
                 check_template(findings, one, f"{location}/{name}", may_path=may_path)
-    elif isinstance(value, list):
-        elements: list[object] = value  # pyright: ignore[reportUnknownVariableType]
+    elif is_array(value):
+        elements: list[object] = value
         for at, one in enumerate(elements):
             check_template(findings, one, f"{location}[{at}]", may_path=may_path)
 
@@ -144,7 +145,10 @@ def _warn_if_path(findings: Findings, name: str, value: object, location: str, *
         return
     if may_path and name.endswith("Path"):
         return
-    message = f"The field '{name}' has a value that looks like a JSONPath or an intrinsic function; its name should end with '.$'"
+    message = (
+        f"The field '{name}' has a value that looks like a JSONPath or an intrinsic function; "
+        "its name should end with '.$'"
+    )
     findings.warn("NO_DOLLAR", message, f"{location}/{name}")
 
 
@@ -152,12 +156,12 @@ def check_jsonata(findings: Findings, value: object, location: str) -> None:
     """Check every expression in a JSONata field."""
     if isinstance(value, str):
         _check_expression(findings, value, location)
-    elif isinstance(value, Mapping):
-        members: Fields = value  # pyright: ignore[reportUnknownVariableType]
+    elif is_object(value):
+        members: Fields = value
         for name, one in members.items():
             check_jsonata(findings, one, f"{location}/{name}")
-    elif isinstance(value, list):
-        elements: list[object] = value  # pyright: ignore[reportUnknownVariableType]
+    elif is_array(value):
+        elements: list[object] = value
         for at, one in enumerate(elements):
             check_jsonata(findings, one, f"{location}[{at}]")
 
@@ -173,8 +177,16 @@ def _check_expression(findings: Findings, value: str, location: str) -> None:
         findings.schema("JSONata string must start with {% and end with %}", location)
 
 
-def check_variables(findings: Findings, assign: Fields, location: str) -> None:
+def wrong_language(language: str, name: str, other: str) -> str:
+    """Say that a field belongs to the other query language."""
+    rule = f"field '{name}' is only supported for the '{other}' QueryLanguage"
+    return f"The QueryLanguage is set to '{language}', but {rule}"
+
+
+def check_variables(findings: Findings, assign: object, location: str) -> None:
     """Refuse names that variables cannot have."""
+    if not is_object(assign):
+        return
     for name in assign:
         bare = name.removesuffix(DYNAMIC)
         here = f"{location}/{name}"
