@@ -49,6 +49,11 @@ class PostgresServer:
         options = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
         self._run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-o", options, "start")
 
+    def new_database(self, name):
+        """Make a database and return its URL."""
+        self._run("createdb", "-h", self.folder, "-U", SUPERUSER, name)
+        return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
+
     def stop(self, mode="fast"):
         self._run("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
 

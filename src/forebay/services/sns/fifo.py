@@ -2,7 +2,8 @@
 
 A message's number must be known before its deliveries are made, and whether it is a duplicate is decided in the commit
 that takes it. So a publication takes a number first (numbers may have gaps) and then commits everything at once;
-publications of one topic go one after the other, in the order of their numbers.
+publications of one topic go one after the other, in the order of their numbers. On one node a lock sees to that;
+between nodes, a publication that finds a greater number committed takes another one.
 """
 
 import asyncio
@@ -35,7 +36,14 @@ class Accepted(msgspec.Struct, frozen=True):
     until_ms: int
 
 
+class Last(msgspec.Struct, frozen=True):
+    """The number of the publication of a topic that was committed last."""
+
+    sequence_number: str
+
+
 ACCEPTED = Kind("sns.accepted", Accepted)
+LAST = Kind("sns.last_number", Last)
 ACCEPTED_TIMER = "sns.accepted"
 
 
@@ -66,6 +74,7 @@ class FifoPublisher:
                     transaction: Transaction, replaying: frozenset[str] = replaying, prepared: _Prepared = prepared
                 ) -> list[Publication]:
                     _check_replaying(transaction, replaying)
+                    _check_order(transaction, topic_key, prepared)
                     return [_accept(transaction, *one) for one in prepared]
 
                 try:
@@ -73,6 +82,9 @@ class FifoPublisher:
                 except _ReplayIsOver as over:
                     # It has ended since: the subscription gets this message like all others.
                     live.put(over.subscription.key(), over.subscription)
+                except _Overtaken:
+                    # Another node was faster: this publication comes behind its.
+                    continue
 
     async def _prepare(
         self, publications: Sequence[Publication], live: LiveTopic, topic_key: str, trace_header: str | None
@@ -93,12 +105,26 @@ class FifoPublisher:
 _Prepared = list[tuple[str, Publication, list[Command[Any]]]]
 
 
+class _Overtaken(Exception):
+    """A publication with a greater number has been committed."""
+
+
 class _ReplayIsOver(Exception):
     """A subscription that was passed over because of its replay takes new messages again."""
 
     def __init__(self, subscription: Subscription) -> None:
         super().__init__(subscription.subscription_id)
         self.subscription = subscription
+
+
+def _check_order(transaction: Transaction, topic_key: str, prepared: _Prepared) -> None:
+    """Check that the publications' numbers follow those of all that have been committed, and note the last."""
+    numbers = [publication.sequence_number or "" for _, publication, _ in prepared]
+    last = transaction.records.find(LAST, topic_key)
+    # All numbers have as many digits.
+    if last is not None and last.sequence_number > numbers[0]:
+        raise _Overtaken
+    transaction.records.put(LAST, topic_key, Last(numbers[-1]))
 
 
 def _check_replaying(transaction: Transaction, keys: frozenset[str]) -> None:
