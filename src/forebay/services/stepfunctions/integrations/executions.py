@@ -40,7 +40,7 @@ async def start_child(platform: Platform, starter: Starter, task: Task) -> Outco
     try:
         child = await starter.start(order, caller.account, caller.region)
     except ServiceError as error:
-        return failed(task, error)
+        return failed(platform, task, error)
     answer = {"ExecutionArn": child.name.arn(), "StartDate": int(child.started_at * 1000)}
     output = with_metadata(platform, answer, caller.request_id)
     if not pattern:

@@ -62,7 +62,7 @@ async def _run(platform: Platform, task: Task, function: str, payload: bytes, gi
     try:
         ran = await platform.table.run(caller_for(platform, task), "lambda", "Invoke", request)
     except ServiceError as error:
-        return failed(task, error)
+        return failed(platform, task, error)
     assert isinstance(ran, api.InvocationResponse)
     if ran.function_error is None:
         return ran

@@ -72,7 +72,7 @@ async def call_optimised(platform: Platform, task: Task) -> Outcome:
         caller = caller_for(platform, task)
         output = await platform.table.run(caller, service, operation.name, request)
     except ServiceError as error:
-        return failed(task, error)
+        return failed(platform, task, error)
     answer = {} if output is None else from_shape(output)
     text = with_metadata(platform, answer, caller.request_id)
     if answer.get("FailedEntryCount"):
@@ -80,7 +80,7 @@ async def call_optimised(platform: Platform, task: Task) -> Outcome:
     return Begun(text) if task.resource.pattern else Done(text)
 
 
-def failed(task: Task, error: ServiceError) -> Failed:
+def failed(platform: Platform, task: Task, error: ServiceError) -> Failed:
     """Return what a service's refusal means for a task."""
     client = CLIENTS[task.resource.service if task.resource.family == "task" else "lambda"]
     code = error.code.rpartition("#")[2].rpartition(".")[2]
@@ -89,7 +89,7 @@ def failed(task: Task, error: ServiceError) -> Failed:
         name = client.exception
     cause = (
         f"{error.message} (Service: {client.service}; Status Code: {error.status}; "
-        f"Error Code: {error.query_code or code}; Request ID: {task.execution.name.name}; Proxy: null)"
+        f"Error Code: {error.query_code or code}; Request ID: {platform.ids.uuid()}; Proxy: null)"
     )
     return Failed(f"{client.error}.{name}", cause, is_submit=bool(task.resource.pattern))
 

@@ -47,7 +47,7 @@ async def call_sdk(platform: Platform, task: Task) -> Outcome:
     try:
         model = await platform.table.load(service)
     except ServiceError as error:
-        return _refused(task, error)
+        return _refused(platform, task, error)
     operation = find_operation(model.operations.values(), task.resource.operation)
     if operation is None:
         text = f"The resource provided {task.resource.text} is not recognized."
@@ -61,7 +61,7 @@ async def call_sdk(platform: Platform, task: Task) -> Outcome:
         request = to_shape(operation.input, arguments)
         output = await platform.table.run(caller, service, operation.name, request)
     except ServiceError as error:
-        return _refused(task, error)
+        return _refused(platform, task, error)
     text = msgspec.json.encode({} if output is None else from_shape(output)).decode()
     return Begun(text) if task.resource.pattern else Done(text)
 
@@ -153,14 +153,14 @@ def _shown(node: Node, value: object) -> object:
             return value
 
 
-def _refused(task: Task, error: ServiceError) -> Failed:
+def _refused(platform: Platform, task: Task, error: ServiceError) -> Failed:
     client = client_name(task.resource.service)
     code = error.code.rpartition("#")[2].rpartition(".")[2]
     if not is_of_model(error):
         name = f"{client}Exception"
     else:
         name = code if code.endswith("Exception") else f"{code}Exception"
-    cause = f"{error.message} (Service: {client}, Status Code: {error.status}, Request ID: {task.execution.name.name})"
+    cause = f"{error.message} (Service: {client}, Status Code: {error.status}, Request ID: {platform.ids.uuid()})"
     return Failed(f"{client}.{name}", cause, is_submit=bool(task.resource.pattern))
 
 
