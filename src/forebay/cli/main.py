@@ -18,6 +18,7 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "topics": ("forebay.cli.topics", "topics", "List topics, publish, read the outbox, explain filters."),
     "queues": ("forebay.cli.queues", "queues", "List queues, look into them, move, redrive, purge."),
     "executions": ("forebay.cli.executions", "executions", "List executions, draw their paths, follow, redrive, stop."),
+    "scale": ("forebay.cli.scale", "scale", "Scale pods and nodes as KEDA, the HPA and Karpenter do."),
     "backup": ("forebay.cli.backup", "backup", "Copy the data of a node, also while it runs."),
     "restore": ("forebay.cli.backup", "restore", "Make a data folder what a backup holds."),
     "doctor": ("forebay.cli.doctor", "doctor", "Say what runs here: interpreters, limits, versions."),

@@ -12,6 +12,7 @@ from forebay.cli.demo import Demo, load_demo, run_demo
 from forebay.cli.deploy import parse_parameters, result_lines
 from forebay.cli.deployment import Deployed, Order, deploy_template, find_template, stack_name
 from forebay.cli.events import arrival_line, clock_time
+from forebay.cli.manifests import apply_manifests, find_images, find_manifests
 from forebay.cli.serve import run_node
 from forebay.cli.settings import config_from, setting_options
 from forebay.config import Config
@@ -45,6 +46,7 @@ def up(  # noqa: PLR0913 - one parameter an option
     """Run a node and deploy TEMPLATE (SAM or CloudFormation; a file, or a folder that holds one) on it."""
     given["log_level"] = given.get("log_level") or "warning"
     file = find_template(template)
+    given["pod_images"] = given.get("pod_images") or find_images(file.parent)
     config = config_from(given)
     sdk_folder = config.data / "runtimes"
     order = Order(file, stack or stack_name(file), parse_parameters(parameters), allow_ignored, sdk_folder)
@@ -124,6 +126,10 @@ class Session:
         deployed = await asyncio.to_thread(deploy_template, endpoint, self._order, _say_step)
         for line in result_lines(deployed):
             _say(line)
+        manifests = find_manifests(self._order.template.resolve().parent)
+        if manifests:
+            _say(f"Applying {len(manifests)} manifests to the local cluster ...")
+            await asyncio.to_thread(apply_manifests, endpoint, manifests, _say_step)
         return deployed
 
     async def _watch(self) -> None:

@@ -275,7 +275,7 @@ class PodRun:
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_REGION": config.region,
             "AWS_DEFAULT_REGION": config.region,
-            "FOREBAY_KUBERNETES_URL": endpoint,
+            "KUBERNETES_SERVICE_URL": endpoint,
             "HOME": str(self.folder),
             "HOSTNAME": name_of(pod),
             "POD_NAME": name_of(pod),
