@@ -116,16 +116,18 @@ class Notes:
 
 
 class Node:
-    """A node in a process of its own, on a fixed port and data folder."""
+    """A node in a process of its own, on a fixed port and data folder, and on a shared `store` if one is given."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, store: str | None = None) -> None:
         self.data = data
+        self.store = store
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
         """Start the process and return the seconds until it answered."""
         command = [sys.executable, "-m", "forebay", "serve", "--log-level", "warning"]
+        command += [] if self.store is None else ["--store", self.store]
         began = time.monotonic()
         self._process = subprocess.Popen([*command, "--data", str(self.data), "--port", str(self.port)])
         while True:
