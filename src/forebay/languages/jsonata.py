@@ -8,6 +8,7 @@ node up.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,10 @@ from forebay.languages.json_kinds import is_array, is_object
 TIMEOUT_SECONDS = 1.0
 STRING_BYTES_MAX = 16 * 1024 * 1024
 RANGE_ITEMS_MAX = 10_000_000
+
+# Messages in which the engine writes whole numbers as 7.0; the reference implementation writes 7.
+_NUMBER_IN_MESSAGE = ("D2014", "D2016", "D3061", "S0213")
+_WHOLE_FLOAT = re.compile(r"(?<![\w.])(-?[0-9]+)\.0(?![0-9])")
 
 _HASHES = {
     "MD5": hashlib.md5,
@@ -75,7 +80,7 @@ class Expression:
                 now=int(now * 1000),
             )
         except jlens.JlensError as error:
-            raise JsonataError(error.code, str(error)) from None
+            raise _told(error) from None
         except _Refused as error:
             raise JsonataError(None, str(error)) from None
         except (ValueError, TypeError, OverflowError) as error:
@@ -93,9 +98,16 @@ def compile_jsonata(text: str) -> Expression:
         compiled = jlens.Expression(text)
         return Expression(text, compiled.reads().get("bindings", {}), compiled)
     except jlens.JlensError as error:
-        raise JsonataError(error.code, str(error)) from None
+        raise _told(error) from None
     except UnicodeEncodeError as error:
         raise JsonataError(None, str(error)) from None
+
+
+def _told(error: jlens.JlensError) -> JsonataError:
+    message = str(error)
+    if error.code in _NUMBER_IN_MESSAGE:
+        message = _WHOLE_FLOAT.sub(r"\1", message)
+    return JsonataError(error.code, message)
 
 
 def pick(value: object, read: object) -> object:

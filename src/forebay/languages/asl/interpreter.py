@@ -1,6 +1,6 @@
 """Runs state machines: `start` and `advance` turn a state and an event into the next state, history and effects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import texts
@@ -38,7 +38,7 @@ from forebay.languages.asl.machine import (
     TaskBody,
     WaitBody,
 )
-from forebay.languages.asl.run import WHOLE, Ended, Run
+from forebay.languages.asl.run import WHOLE, Ended, HistoryFull, Run
 from forebay.languages.asl.simple_states import (
     do_choice,
     do_fail,
@@ -72,7 +72,7 @@ def start(
     run = Run(machine, state, environment)
     if machine.timeout_seconds is not None:
         run.set_timer(TaskKey(ROOT, 0), TimerKind.EXECUTION_TIMEOUT, machine.timeout_seconds)
-    _go_on(run)
+    _within_history(run, lambda: None)
     return run.close()
 
 
@@ -81,6 +81,21 @@ def advance(machine: Machine, state: ExecutionState, event: Event, environment: 
     if state.status != "RUNNING":
         return Step(state)
     run = Run(machine, state, environment)
+    _within_history(run, lambda: _take(run, event))
+    return run.close()
+
+
+def _within_history(run: Run, begin: Callable[[], None]) -> None:
+    """Do the first thing and what follows from it, unless the history has no room for that."""
+    try:
+        begin()
+        _go_on(run)
+    except HistoryFull:
+        run.effects.clear()
+        _end_failed(run, ROOT, StateFailure(ErrorName.RUNTIME, texts.HISTORY_FULL, is_own=False))
+
+
+def _take(run: Run, event: Event) -> None:
     match event:
         case TaskSucceeded():
             _task_succeeded(run, event)
@@ -92,8 +107,6 @@ def advance(machine: Machine, state: ExecutionState, event: Event, environment: 
             _stop(run, event)
         case Proceeded():
             pass
-    _go_on(run)
-    return run.close()
 
 
 def record(
@@ -122,8 +135,7 @@ def redrive(machine: Machine, state: ExecutionState, environment: Environment) -
     if machine.timeout_seconds is not None:
         run.set_timer(TaskKey(ROOT, run.redrives), TimerKind.EXECUTION_TIMEOUT, machine.timeout_seconds)
     run.ready.clear()
-    revive(run, run.frames[ROOT])
-    _go_on(run)
+    _within_history(run, lambda: revive(run, run.frames[ROOT]))
     return run.close()
 
 
@@ -197,9 +209,6 @@ def _go_on(run: Run) -> None:
     while run.ready and run.status == "RUNNING":
         if left == 0:
             run.owe(Proceed())
-            return
-        if run.environment.history_events_max is not None and run.next_event_id > run.environment.history_events_max:
-            _end_failed(run, ROOT, StateFailure(ErrorName.RUNTIME, texts.HISTORY_FULL, is_own=False))
             return
         frame = run.frames[run.ready.popleft()]
         try:

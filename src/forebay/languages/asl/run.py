@@ -47,6 +47,10 @@ class Ended:
     failure: StateFailure | None = None
 
 
+class HistoryFull(Exception):
+    """There is room for one more event only, which says so."""
+
+
 class Run:
     """One call's view of an execution."""
 
@@ -82,9 +86,16 @@ class Run:
         return frame
 
     def emit(self, frame_id: int, type_: api.HistoryEventType, **details: object) -> int:
-        """Record the next event of a frame's chain; return its id."""
+        """Record the next event of a frame's chain; return its id.
+
+        Raises:
+            HistoryFull: no event but the execution's last one has room.
+        """
         frame = self.frames[frame_id]
         event_id = self.next_event_id
+        most = self.environment.history_events_max
+        if most is not None and event_id >= most and not type_.startswith("Execution"):
+            raise HistoryFull
         self.next_event_id = event_id + 1
         self.history.append(
             api.HistoryEvent(

@@ -24,6 +24,9 @@ from forebay.languages.asl.typed_values import SECONDS_MAX, instant, text, whole
 def do_pass(run: Run, frame: Frame, state: State, body: PassBody) -> None:
     """Leave with the Result, or with the input."""
     raw, scope = run.input_of(frame), run.scope(frame)
+    if state.query_language == "JSONata":
+        leave(run, frame, pass_on(state, raw, scope, rule=None, next_state=state.next))
+        return
     arguments = arguments_of(state, raw, scope)
     result = arguments if body.result is None else Document.of(body.result.evaluate(scope))
     leave(run, frame, leave_with(state, raw, result, scope))

@@ -33,3 +33,8 @@ HISTORY_FULL = "The execution reached the maximum number of history events (2500
 def result_too_large(name: str) -> str:
     """A result is larger than a payload may be."""
     return f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service limit."
+
+
+def variables_too_large(name: str) -> str:
+    """An Assign sets more than variables may hold (unverified)."""
+    return f"The state '{name}' assigned variables with a size exceeding the maximum number of bytes service limit."

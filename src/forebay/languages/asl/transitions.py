@@ -1,5 +1,7 @@
 """How a chain moves from state to state: entering, leaving with an output, failing into Retry and Catch, ending."""
 
+from collections.abc import Mapping
+
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import texts
 from forebay.languages.asl.contract import Frame, Phase, TaskKey, TimerKind
@@ -8,6 +10,8 @@ from forebay.languages.asl.document import Document, byte_count
 from forebay.languages.asl.failures import ErrorName, StateFailure, does_match
 from forebay.languages.asl.machine import Catcher, Retrier, State, TaskBody
 from forebay.languages.asl.run import ALL_ASSIGNED, WHOLE, Ended, Run
+
+VARIABLES_BYTES_MAX = 10 * 1024 * 1024
 
 _ENTERED: dict[str, api.HistoryEventType] = {
     "Pass": "PassStateEntered",
@@ -51,6 +55,8 @@ def leave(run: Run, frame: Frame, leaving: Leaving) -> None:
     """Record a state's exit and go on to the next state, or end the chain."""
     state = run.definition(frame)
     check_size(run, state, leaving.output)
+    if leaving.assigned:
+        _check_variables(run, frame, state, leaving.assigned)
     details = api.StateExitedEventDetails(
         name=state.name,
         output=leaving.output.text,
@@ -82,6 +88,14 @@ def check_size(run: Run, state: State, document: Document) -> None:
     if byte_count(document.text) > run.environment.payload_bytes_max:
         name = state.body.resource if isinstance(state.body, TaskBody) else state.name
         raise StateFailure(ErrorName.DATA_LIMIT_EXCEEDED, texts.result_too_large(name), is_own=False)
+
+
+def _check_variables(run: Run, frame: Frame, state: State, assigned: Mapping[str, str]) -> None:
+    """Refuse variables that are too large: 256 KiB in one Assign, 10 MiB in all (quotas). The error is unverified."""
+    new = sum(byte_count(text) for text in assigned.values())
+    kept = sum(byte_count(text) for name, text in frame.variables.items() if name not in assigned)
+    if new > run.environment.payload_bytes_max or new + kept > VARIABLES_BYTES_MAX:
+        raise StateFailure(ErrorName.DATA_LIMIT_EXCEEDED, texts.variables_too_large(state.name), is_own=False)
 
 
 def fail(run: Run, frame_id: int, failure: StateFailure) -> None:

@@ -35,7 +35,9 @@ class TaskError(Exception):
     """A task fails with this error and cause."""
 
 
-def environment(now: float = START, *, input_text: str = "{}", transitions_max: int = 100, seed: int = 1) -> Environment:
+def environment(
+    now: float = START, *, input_text: str = "{}", transitions_max: int = 100, seed: int = 1
+) -> Environment:
     execution = ExecutionContext(
         id="arn:aws:states:us-east-1:123456789012:execution:machine:run",
         name="run",
