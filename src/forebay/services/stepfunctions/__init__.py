@@ -4,8 +4,9 @@ Reading order: `address` (names and ARNs), `state_machine`, `configuration`, `de
 of them), `state_machines`, `versions`, `aliases`, `activities`, `tags`, `definitions` (operations); then executions:
 `execution` and `rows` (what is kept, and where), `inbox` (what is handed to one), `transition` (what that leads to: the
 interpreter in `languages.asl` does the thinking), `engine` (one commit after the other), `calls` and `integrations`
-(calling tasks), `map_run` and `map_runner` (distributed Map states), `express` (without rows, in memory), `starting`, `executions`, `history`, `tasks` (operations),
-`notices`, `execution_log` and `measures` (who is told), `workers` (what is due), `target` (rules start executions).
+(calling tasks), `map_run` and `map_runner` (distributed Map states), `express` (without rows, in memory), `starting`,
+`executions`, `history`, `tasks`, `map_runs`, `test_states` (operations), `notices`, `execution_log` and `measures` (who
+is told), `workers` (what is due), `target` (rules start executions).
 
 Left out, and answered with an error that says so: tasks of services that this node has not. Kept and shown, but without
 effect: roles (IAM is not enforced), KMS keys, and tracing.

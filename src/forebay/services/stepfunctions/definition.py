@@ -1,11 +1,12 @@
 """Definitions: checked as AWS checks them, and compiled for the interpreter."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import Machine, Parsed, parse
+from forebay.services.stepfunctions.payload import as_list, as_object
 
 
 def check_definition(text: str, type_: api.StateMachineType) -> Machine:
@@ -41,13 +42,13 @@ def references_of(text: str) -> dict[str, list[str]] | None:
 
 
 def _find_label(chain: dict[str, Any], label: str) -> dict[str, Any] | None:
-    for name, state in cast("dict[str, dict[str, Any]]", chain.get("States") or {}).items():
-        processor = state.get("ItemProcessor")
-        if isinstance(processor, dict) and _label_of(name, state) == label:
-            return cast("dict[str, Any]", processor)
-        inner = [processor, state.get("Iterator"), *(state.get("Branches") or ())]
-        for each in inner:
-            found = _find_label(cast("dict[str, Any]", each), label) if isinstance(each, dict) else None
+    for name, fields in as_object(chain.get("States")).items():
+        state = as_object(fields)
+        processor = as_object(state.get("ItemProcessor"))
+        if processor and _label_of(name, state) == label:
+            return processor
+        for each in (processor, state.get("Iterator"), *as_list(state.get("Branches"))):
+            found = _find_label(as_object(each), label)
             if found is not None:
                 return found
     return None

@@ -1,7 +1,5 @@
 """The operation on definitions: ValidateStateMachineDefinition."""
 
-from typing import cast
-
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import parse
 from forebay.operations.call import Call
@@ -19,7 +17,7 @@ def validate_state_machine_definition(
     wanted = {"ERROR", "WARNING"} if request.severity == "WARNING" else {"ERROR"}
     diagnostics = [
         api.ValidateStateMachineDefinitionDiagnostic(
-            severity=cast("api.ValidateStateMachineDefinitionSeverity", each.severity),
+            severity=each.severity,
             code=each.code,
             message=each.message,
             location=each.location,

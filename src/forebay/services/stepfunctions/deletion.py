@@ -35,7 +35,8 @@ def finish_deletion(transaction: Transaction, rows: ExecutionRows, timer: Claime
 
 def _delete(within: Call | Transaction, machine: StateMachine) -> None:
     records, name = within.records, machine.name
-    for kind in (VERSION, ALIAS):
-        for key, _ in records.list(kind, name.prefix()):  # pyright: ignore[reportUnknownArgumentType]
-            records.delete(kind, key)  # pyright: ignore[reportArgumentType]
+    for key, _ in records.list(VERSION, name.prefix()):
+        records.delete(VERSION, key)
+    for key, _ in records.list(ALIAS, name.prefix()):
+        records.delete(ALIAS, key)
     records.delete(STATE_MACHINE, name.key())

@@ -25,7 +25,7 @@ from forebay.services.stepfunctions.notices import Notices
 from forebay.services.stepfunctions.rows import ExecutionRows
 from forebay.services.stepfunctions.transition import Launch, Surroundings, Transition
 from forebay.store.commands import Command
-from forebay.store.items import Item, WriteItems, Written
+from forebay.store.items import WriteItems, Written
 
 _FIRST_VERSION = 1
 
@@ -178,22 +178,23 @@ class Engine:
 
     def _follow(self, transition: Transition, compiled: Compiled, version: int, size: int = 0) -> None:
         """Begin what a commit has made due."""
-        execution, outlets = transition.execution, self.outlets
+        execution = transition.execution
         if transition.has_ended:
             self._hot.drop(execution.key)
         else:
             size += len(execution.input)
             self._hot.keep(Hot(execution, transition.progress, version, compiled, size))
         self._notices.tell(execution, compiled.revision, transition.history)
-        spawn = self._platform.spawn
+        self._launch(transition)
+
+    def _launch(self, transition: Transition) -> None:
+        execution, outlets, spawn = transition.execution, self.outlets, self._platform.spawn
         if outlets.cancel is not None:
             for key, pending in transition.cancelled:
                 spawn(outlets.cancel(execution, key, pending))
         if transition.has_more:
             spawn(self._proceed(execution.key))
-        if transition.has_ended:
-            return
-        if outlets.call is not None:
+        if outlets.call is not None and not transition.has_ended:
             for launch in transition.launches:
                 spawn(outlets.call(execution, launch))
 
@@ -206,9 +207,7 @@ class Engine:
         return True
 
     async def _load(self, key: str) -> Hot | None:
-        header, progress = cast(
-            "tuple[Item | None, ...]", await self._store.view(lambda view: view.ask(self.rows.read_both(key)))
-        )
+        header, progress = await self._store.view(lambda view: view.ask(self.rows.read_both(key)))
         if header is None or progress is None:
             return None
         execution = decode_execution(header.data)

@@ -179,7 +179,9 @@ def is_genuine(execution: Execution, key: TaskKey, digest: bytes) -> bool:
     return digest == _digest(execution.secret, key)
 
 
-def redrive_refusal(execution: Execution, events: int, now: float, *, is_deleting: bool) -> str | None:
+def redrive_refusal(  # noqa: PLR0911 - one return for each of AWS's reasons
+    execution: Execution, events: int, now: float, *, is_deleting: bool
+) -> str | None:
     """Return why an execution cannot be redriven, or None where it can (DescribeExecution, `redriveStatusReason`)."""
     if is_deleting:
         return "State machine is in DELETING status."

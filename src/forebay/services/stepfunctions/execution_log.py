@@ -3,6 +3,7 @@
 Best effort, as with AWS: lines wait in memory for the log service, a bounded number of them.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.table import new_caller
 from forebay.services.stepfunctions.configuration import log_group_of
 from forebay.services.stepfunctions.execution import Execution
+from forebay.services.stepfunctions.payload import as_object
 from forebay.services.stepfunctions.state_machine import Revision
 
 log = structlog.get_logger()
@@ -116,10 +118,8 @@ class ExecutionLog:
         try:
             if stream not in self._known:
                 named = logs_api.CreateLogStreamRequest(log_group_name=stream.group, log_stream_name=stream.name)
-                try:
+                with contextlib.suppress(logs_api.ResourceAlreadyExistsException):
                     await table.run(caller, "logs", "CreateLogStream", named)
-                except logs_api.ResourceAlreadyExistsException:
-                    pass
                 self._known = {each for each in self._known if each.group != stream.group} | {stream}
             await table.run(caller, "logs", "PutLogEvents", request)
         except ServiceError as error:
@@ -141,8 +141,8 @@ def is_logged(level: str | None, type_: str) -> bool:
 def log_line(execution: Execution, event: api.HistoryEvent, *, with_data: bool) -> str:
     """Return an event as a line of the log (developer guide, "Using CloudWatch Logs to log execution history")."""
     shown = shape_to_wire(event)
-    found = next((value for name, value in shown.items() if name.endswith("EventDetails")), {})
-    details: Mapping[str, Any] = found
+    found: Any = next((value for name, value in shown.items() if name.endswith("EventDetails")), None)
+    details: Mapping[str, Any] = as_object(found)
     if not with_data:
         details = {name: value for name, value in details.items() if name not in _DATA_MEMBERS}
     line: dict[str, object] = {

@@ -4,6 +4,8 @@ import base64
 import binascii
 import heapq
 
+import msgspec
+
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import contract as asl
 from forebay.operations.call import Call
@@ -162,7 +164,8 @@ def list_executions(call: Call, request: api.ListExecutionsInput) -> api.ListExe
     statuses = (request.status_filter,) if request.status_filter is not None else _STATUSES
     before = _read_token(request.next_token)
     most = page_size(request.max_results)
-    found = list(_listed(call, rows, listing, statuses, before, most + 1, request.redrive_filter))
+    asked = _Asked(listing, statuses, most + 1, request.redrive_filter)
+    found = _listed(call, rows, asked, before)
     shown = found[:most]
     token = base64.urlsafe_b64encode(position_of(shown[-1])).decode() if len(found) > most else None
     return api.ListExecutionsOutput(executions=[_item(execution) for execution in shown], next_token=token)
@@ -226,19 +229,21 @@ def _listing(call: Call, rows: ExecutionRows, request: api.ListExecutionsInput) 
     return rows.of_machine(name)
 
 
-def _listed(
-    call: Call,
-    rows: ExecutionRows,
-    listing: Listing,
-    statuses: tuple[str, ...],
-    before: bytes | None,
-    most: int,
-    redriven: str | None,
-) -> list[Execution]:
+class _Asked(msgspec.Struct, frozen=True):
+    """Which executions are asked for, and how many."""
+
+    listing: Listing
+    statuses: tuple[str, ...]
+    most: int
+    redriven: str | None
+
+
+def _listed(call: Call, rows: ExecutionRows, asked: _Asked, before: bytes | None) -> list[Execution]:
     """Return executions of some statuses, merged by time, the newest first."""
     found: list[Execution] = []
+    most, redriven = asked.most, asked.redriven
     while True:
-        pages = [executions_of(call.ask(rows.listed(listing, status, most, before))) for status in statuses]
+        pages = [executions_of(call.ask(rows.listed(asked.listing, status, most, before))) for status in asked.statuses]
         merged = list(heapq.merge(*pages, key=position_of, reverse=True))[:most]
         found += [each for each in merged if redriven is None or (each.redrive_count > 0) == (redriven == "REDRIVEN")]
         if len(found) >= most or len(merged) < most:

@@ -121,9 +121,10 @@ class _Run:
             call = group.create_task(self._call(launch))
             self._calls[task_text(launch.task.key)] = call
             begun.append(call)
-        for timer in transition.timers:
-            begun.append(group.create_task(self._wait(timer.due_at, asl.TimerFired(timer.key, timer.kind))))
-        return begun
+        return begun + [
+            group.create_task(self._wait(timer.due_at, asl.TimerFired(timer.key, timer.kind)))
+            for timer in transition.timers
+        ]
 
     async def _call(self, launch: Launch) -> None:
         event = await self._runner.call(self._transition.execution, self._compiled, launch)

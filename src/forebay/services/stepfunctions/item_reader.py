@@ -13,6 +13,7 @@ import msgspec
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Caller
 from forebay.operations.table import OperationTable
+from forebay.services.stepfunctions.payload import as_list, as_object
 
 _DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _ITEMS_MAX = 100_000_000
@@ -28,7 +29,7 @@ async def read_items(table: OperationTable, caller: Caller, reader: str) -> list
     Raises:
         ReadFailed: they cannot be read.
     """
-    asked: dict[str, Any] = msgspec.json.decode(reader)
+    asked = as_object(msgspec.json.decode(reader))
     place: dict[str, Any] = asked.get("Arguments") or asked.get("Parameters") or {}
     config: dict[str, Any] = asked.get("ReaderConfig") or {}
     resource = str(asked.get("Resource", ""))
@@ -135,7 +136,7 @@ def _json_items(value: Any, config: Mapping[str, Any]) -> list[Any]:
         for part in pointer.split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
             try:
-                value = value[int(name)] if isinstance(value, list) else value[name]
+                value = as_object(value)[name] if as_object(value) else as_list(value)[int(name)]
             except (KeyError, IndexError, ValueError, TypeError):
                 raise ReadFailed(f"The ItemsPointer {pointer} does not match the object.") from None
     if isinstance(value, list):

@@ -117,30 +117,37 @@ class MapRunner:
 
     async def _apply(self, notices: Sequence[Notice], then: Sequence[Command[Any]]) -> None:
         run = await self.find(notices[0].run.key())
-        for notice in notices:
-            match notice:
-                case Begin():
-                    if run is None:
-                        run = await self._begin(notice, then)
-                        if run is None:
-                            return
-                case ChildEnded():
-                    run = run if run is None or run.status != "RUNNING" else run.after(notice)
-                case Again(_, key):
-                    run = run if run is None else await self._again(run, key)
-                case Look():
-                    pass
+        begin = next((notice for notice in notices if isinstance(notice, Begin)), None)
         if run is None:
-            await self._store.submit(then)
-            return
+            if begin is None:
+                await self._store.submit(then)
+                return
+            run = await self._begin(begin, then)
+            if run is None:
+                return
+        for notice in notices:
+            run = await self._after(run, notice)
         if run.status != "RUNNING":
             await self._hand_end(run, then)
-            return
-        if any(isinstance(notice, Look | Again) for notice in notices):
-            await self._resume_lost(run)
-        if run.is_beyond_tolerance():
+        elif run.is_beyond_tolerance():
             await self._fail(run, then)
-            return
+        else:
+            await self._go_on(run, then)
+
+    async def _after(self, run: MapRun, notice: Notice) -> MapRun:
+        match notice:
+            case ChildEnded() if run.status == "RUNNING":
+                return run.after(notice)
+            case Again(_, key):
+                run = await self._again(run, key)
+                await self._resume_lost(run)
+            case Look() if run.status == "RUNNING":
+                await self._resume_lost(run)
+            case _:
+                pass
+        return run
+
+    async def _go_on(self, run: MapRun, then: Sequence[Command[Any]]) -> None:
         run = await self._begin_children(run)
         if run.finished < run.total.executions:
             watch = self._watch(run) if run.type == "EXPRESS" else ()

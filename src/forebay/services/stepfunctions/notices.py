@@ -35,8 +35,11 @@ class Notices:
 
     async def commands(self, before: Execution | None, after: Execution, revision: Revision) -> list[Command[Any]]:
         """Return what is committed with a change of an execution's status."""
-        statuses: list[api.ExecutionStatus] = ["RUNNING"] if before is None or before.status != "RUNNING" else []
-        statuses += [after.status] if after.status != "RUNNING" else []
+        statuses: list[api.ExecutionStatus] = []
+        if before is None or before.status != "RUNNING":
+            statuses.append("RUNNING")
+        if after.status != "RUNNING":
+            statuses.append(after.status)
         commands: list[Command[Any]] = []
         deliveries = [self._delivery(after, status) for status in statuses]
         if deliveries:

@@ -1,7 +1,7 @@
 """JSON texts that callers give: inputs and outputs."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -17,6 +17,16 @@ def read_json(text: str) -> str:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(_why(text, error)) from None
     return text
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """Return a JSON object; anything else is an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """Return a JSON array; anything else is an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def compact(value: Any) -> str:

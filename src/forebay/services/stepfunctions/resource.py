@@ -59,7 +59,7 @@ def parse_resource(text: str) -> Resource:
     return Resource(text, "task", service.removeprefix("aws-sdk:"), operation, pattern, is_sdk)
 
 
-def scheduled(
+def scheduled(  # noqa: PLR0913 - AWS's details have as many members
     resource: Resource,
     arguments: str,
     *,

@@ -14,6 +14,7 @@ from forebay.operations.call import Caller
 from forebay.operations.table import OperationTable
 from forebay.services.stepfunctions.execution import Execution, redrive_refusal
 from forebay.services.stepfunctions.map_run import MapRun
+from forebay.services.stepfunctions.payload import as_list
 
 
 class WriteFailed(Exception):
@@ -56,8 +57,8 @@ def _shown(child: Execution, config: Mapping[str, Any], status: str, now: float)
     """Return what a file says of a child: all of it, or with a transformation only its output."""
     transformation = config.get("Transformation") or "NONE"
     if transformation != "NONE" and status == "SUCCEEDED":
-        output = msgspec.json.decode(child.output or "null")
-        return list(output) if transformation == "FLATTEN" and isinstance(output, list) else [output]
+        output: Any = msgspec.json.decode(child.output or "null")
+        return (as_list(output) or [output]) if transformation == "FLATTEN" else [output]
     refusal = redrive_refusal(child, child.events, now, is_deleting=False)
     values: dict[str, object] = {
         "Cause": child.cause,

@@ -49,8 +49,9 @@ def _tags(call: Call, name: MachineName | ActivityName) -> dict[str, str]:
     Raises:
         ResourceNotFound: there is no such resource.
     """
-    kind = STATE_MACHINE if isinstance(name, MachineName) else ACTIVITY
-    found = call.reader.find(kind, name.key())
+    reader = call.reader
+    is_machine = isinstance(name, MachineName)
+    found = reader.find(STATE_MACHINE, name.key()) if is_machine else reader.find(ACTIVITY, name.key())
     if found is None:
         raise no_resource(name.arn())
     return found.tags

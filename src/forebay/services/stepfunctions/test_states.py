@@ -59,7 +59,7 @@ async def test_state(call: Call, request: api.TestStateInput) -> api.TestStateOu
     if answer is None and isinstance(inspected.pending, StartTask):
         answer, exchange = await _answer(call, request, execution, inspected.pending)
         inspected = inspect_state(machine, name, given, environment, answer=answer)
-    return _shown(request, state, execution, inspected, exchange)
+    return _shown(request, execution, inspected, exchange)
 
 
 def _machine(request: api.TestStateInput) -> tuple[Machine, str]:
@@ -247,7 +247,6 @@ async def _answer(
 
 def _shown(
     request: api.TestStateInput,
-    state: State,
     execution: Execution,
     inspected: Inspection,
     exchange: HttpExchange | None,
@@ -258,7 +257,7 @@ def _shown(
         output=inspected.output if is_final else None,
         error=inspected.error if inspected.status != "SUCCEEDED" else None,
         cause=inspected.cause if inspected.status != "SUCCEEDED" else None,
-        inspection_data=_inspection(request, state, execution, inspected, exchange),
+        inspection_data=_inspection(request, execution, inspected, exchange),
         next_state=inspected.next_state,
         status=inspected.status,
     )
@@ -266,7 +265,6 @@ def _shown(
 
 def _inspection(
     request: api.TestStateInput,
-    state: State,
     execution: Execution,
     inspected: Inspection,
     exchange: HttpExchange | None,

@@ -31,7 +31,7 @@ class Integrations:
             log.exception("task.call_failed", resource=task.resource.text)
             return Failed("States.Runtime", f"The task could not be called: {type(error).__name__}.")
 
-    async def _route(self, task: Task) -> Outcome:
+    async def _route(self, task: Task) -> Outcome:  # noqa: PLR0911 - one return for each integration
         resource, platform = task.resource, self._platform
         if resource.family == "function":
             return await call_function(platform, task)

@@ -3,7 +3,7 @@
 Source: developer guide, "Create API Gateway REST APIs with Step Functions".
 """
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -13,6 +13,7 @@ from forebay.services.stepfunctions.execution import task_token
 from forebay.services.stepfunctions.integrations.http import HttpRequest, HttpTasks, NoAnswer, answer_text
 from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Outcome, Task
 from forebay.services.stepfunctions.integrations.sdk import unusable
+from forebay.services.stepfunctions.payload import as_list, as_object
 from forebay.services.stepfunctions.resource import TOKEN
 
 _MEMBERS = frozenset({
@@ -24,7 +25,7 @@ _MEMBERS = frozenset({
 async def invoke_api(http: HttpTasks, platform: Platform, task: Task) -> Outcome:
     """Send a request to an API; its answer is the output, if its status says that it succeeded."""
     arguments = msgspec.json.decode(task.arguments)
-    given = cast("dict[str, Any]", arguments) if isinstance(arguments, dict) else {}
+    given = as_object(arguments)
     faults = [f'The field "{name}" is not supported by Step Functions' for name in given if name not in _MEMBERS]
     faults += [
         f"The field '{name}' is required but was missing" for name in ("ApiEndpoint", "Method") if name not in given
@@ -49,12 +50,11 @@ def _request(platform: Platform, task: Task, given: dict[str, Any]) -> HttpReque
     parts = [part for part in (stage, path) if part]
     query = [
         (name, str(item))
-        for name, items in (given.get("QueryParameters") or {}).items()
-        for item in (items if isinstance(items, list) else [items])
+        for name, items in as_object(given.get("QueryParameters")).items()
+        for item in (as_list(items) or [items])
     ]
     headers = {
-        name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in (given.get("Headers") or {}).items()
+        name: ",".join(map(str, as_list(value) or [value])) for name, value in as_object(given.get("Headers")).items()
     }
     headers["User-Agent"] = "Amazon|StepFunctions|ApiGateway"
     if task.resource.pattern == TOKEN and not any(name.lower() == "task-token" for name in headers):

@@ -17,6 +17,7 @@ from forebay.api import events as events_api
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions.integrations.outcome import Done, Failed, Outcome, Task
 from forebay.services.stepfunctions.integrations.sdk import unusable
+from forebay.services.stepfunctions.payload import as_object
 from forebay.store.records import Kind, record_key
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ class HttpTasks:
 
     async def _added(self, task: Task, given: dict[str, Any]) -> "_Added":
         """Return what the task's connection adds, its authorization among it."""
-        place = given.get("InvocationConfig") or given.get("Authentication") or {}
-        arn = place.get("ConnectionArn") if isinstance(place, dict) else None
+        place = as_object(given.get("InvocationConfig") or given.get("Authentication"))
+        arn = place.get("ConnectionArn")
         if not isinstance(arn, str):
             return _Added()
         name = arn.partition(":connection/")[2].partition("/")[0]
@@ -271,10 +272,10 @@ def _body(given: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[bytes, 
         return b"", None
     value = given["RequestBody"]
     kind = next((text for name, text in headers.items() if name.lower() == "content-type"), None)
-    transform = given.get("Transform") or {}
+    transform = as_object(given.get("Transform"))
     if transform.get("RequestBodyEncoding") == "URL_ENCODED" and isinstance(value, dict):
-        options = transform.get("RequestEncodingOptions") or {}
-        form = _encode_form(cast("dict[str, Any]", value), options.get("ArrayFormat", "INDICES"))
+        options = as_object(transform.get("RequestEncodingOptions"))
+        form = _encode_form(cast("dict[str, Any]", value), str(options.get("ArrayFormat", "INDICES")))
         return form.encode(), None if kind else "application/x-www-form-urlencoded"
     if isinstance(value, str) and kind is not None and not kind.startswith("application/json"):
         return value.encode(), None

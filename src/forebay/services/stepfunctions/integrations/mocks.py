@@ -44,7 +44,9 @@ async def check_mock(table: OperationTable, resource: Resource, result: str, mod
         raise api.ValidationException(f"Mock result schema validation error: {', '.join(faults)}")
 
 
-def _faults(node: Node, value: Any, path: str, *, is_strict: bool) -> list[str]:
+def _faults(  # noqa: C901, PLR0911 - one case for each kind of node
+    node: Node, value: Any, path: str, *, is_strict: bool
+) -> list[str]:
     match node:
         case Structure():
             return _structure_faults(node, value, path, is_strict=is_strict)

@@ -4,8 +4,7 @@ They differ from SDK integrations in what they take (JSON where the operation wa
 answer, and in how they name errors: as the first SDK for Java did.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from forebay.services.stepfunctions.integrations.outcome import (
     is_of_model,
 )
 from forebay.services.stepfunctions.integrations.sdk import find_operation, from_shape, misfits, to_shape, unusable
+from forebay.services.stepfunctions.payload import as_list, as_object
 
 _RUNTIME = "States.Runtime"
 
@@ -119,16 +119,13 @@ def _with_resources(task: Task, arguments: Any) -> Any:
 
     Source: developer guide, "Add EventBridge events with Step Functions".
     """
-    entries = arguments.get("Entries") if isinstance(arguments, dict) else None
-    if not isinstance(entries, list):
+    entries = as_object(arguments).get("Entries")
+    if not as_list(entries):
         return arguments
     own = [task.execution.name.arn(), task.execution.machine.base().arn()]
 
-    def with_own(entry: Any) -> Any:
-        if not isinstance(entry, dict):
-            return entry
-        given = cast("dict[str, Any]", entry)
-        return {**given, "Resources": [*(given.get("Resources") or ()), *own]}
+    def add(entry: Any) -> Any:
+        given = as_object(entry)
+        return {**given, "Resources": [*as_list(given.get("Resources")), *own]} if given else entry
 
-    add: Callable[[Any], Any] = with_own
-    return {**cast("dict[str, Any]", arguments), "Entries": [add(entry) for entry in cast("list[Any]", entries)]}
+    return {**as_object(arguments), "Entries": [add(entry) for entry in as_list(entries)]}

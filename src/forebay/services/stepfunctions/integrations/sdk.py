@@ -10,7 +10,7 @@ import msgspec
 
 from forebay.core.convert import base64_text, plain, read_shape
 from forebay.core.errors import ServiceError
-from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, schema_of
+from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, Text, schema_of
 from forebay.core.shapes import Operation, Shape
 from forebay.core.timestamps import format_iso8601
 from forebay.operations.platform import Platform
@@ -114,7 +114,9 @@ def _text_of(blob: bytes) -> str:
         return base64_text(blob)
 
 
-def _given(node: Node, value: object, *, texts: bool) -> object:
+def _given(  # noqa: PLR0911 - one case for each kind of node
+    node: Node, value: object, *, texts: bool
+) -> object:
     match node, value:
         case Structure(), dict():
             given = cast("dict[str, Any]", value)
@@ -130,10 +132,11 @@ def _given(node: Node, value: object, *, texts: bool) -> object:
         case Blob(), str():
             return value.encode()
         case Blob(), dict() | list():
-            return msgspec.json.encode(value)
+            return msgspec.json.encode(value)  # pyright: ignore[reportUnknownArgumentType] # any JSON
+        case Text(), dict() | list() if texts:
+            return msgspec.json.encode(value).decode()  # pyright: ignore[reportUnknownArgumentType] # any JSON
         case _:
-            is_text = texts and type(node).__name__ == "Text" and isinstance(value, dict | list)
-            return msgspec.json.encode(value).decode() if is_text else value
+            return value
 
 
 def _shown(node: Node, value: object) -> object:
