@@ -16,7 +16,8 @@ from forebay.scaling.policies.budgets import remaining
 from forebay.scaling.policies.instance_types import InstanceType, Offering
 from forebay.scaling.policies.node import NodeView, PodView
 from forebay.scaling.policies.nodepools import Pool
-from forebay.scaling.policies.provisioning import NewNode, ProvisioningPlan, provision
+from forebay.scaling.policies.provisioning import NewNode
+from forebay.scaling.policies.rehousing import Rehousing
 from forebay.scaling.policies.requirements import CAPACITY_TYPE, ValueSet, merged
 
 ROUND_SECONDS = 10.0
@@ -97,10 +98,10 @@ def is_still_valid(command: Command, view: ClusterView, flags: Flags = Flags()) 
     if not _within_budgets(view, command.reason, chosen):
         return False
     if command.reason == "Empty":
-        return all(is_empty(node) for node in chosen)
+        return all(node.is_empty for node in chosen)
     if command.reason == "Drifted":
         return True
-    again = _consolidate(view, chosen, flags, command.method)
+    again = _consolidate(view, _rehousing(view), chosen, flags, command.method)
     if again is None or len(again.replacements) != len(command.replacements):
         return False
     allowed = {kind.name for node in command.replacements for kind in node.types}
@@ -121,31 +122,16 @@ def _is_candidate(view: ClusterView, node: NodeView, reason: Reason) -> bool:
     pool = view.pools.get(node.pool)
     if pool is None or not node.is_initialized or node.is_deleting or node.nominated_until > view.now:
         return False
-    if node.is_protected or any(pod.is_protected for pod in node.pods):
+    if node.is_held:
         return False
     if reason == "Drifted":
-        return node.is_drifted and all(pod.is_evictable for pod in node.pods)
+        return node.is_drifted and node.is_evictable
     if node.consolidatable_at > view.now:
         return False
     if reason == "Empty":
         return True
     policy = pool.manifest.spec.disruption.consolidation_policy
-    return policy != "WhenEmpty" and all(pod.is_evictable for pod in node.pods)
-
-
-def is_empty(node: NodeView) -> bool:
-    """Tell whether a node has no pod whose move would cost anything."""
-    return not any(not pod.is_daemon and pod_cost(pod) > 0 for pod in node.pods)
-
-
-def pod_cost(pod: PodView) -> float:
-    """Return what moving a pod costs: 1, more or less by its deletion cost and priority, from -10 to 10."""
-    return min(10.0, max(-10.0, 1.0 + pod.deletion_cost / 2**27 + pod.demand.priority / 2**25))
-
-
-def node_cost(node: NodeView) -> float:
-    """Return what disrupting a node costs."""
-    return 1.0 + sum(max(0.0, pod_cost(pod)) for pod in node.pods if not pod.is_daemon)
+    return policy != "WhenEmpty" and node.is_evictable
 
 
 def balanced_score(savings: float, disruption: float, total_cost: float, total_disruption: float) -> float:
@@ -185,8 +171,8 @@ def _within_budgets(view: ClusterView, reason: Reason, nodes: Sequence[NodeView]
 
 
 def _emptiness(view: ClusterView) -> Command | None:
-    empty = [node for node in candidates(view, "Empty") if is_empty(node)]
-    chosen = _within(sorted(empty, key=node_cost), _budget_left(view, "Empty"))
+    empty = [node for node in candidates(view, "Empty") if node.is_empty]
+    chosen = _within(sorted(empty, key=lambda node: node.disruption_cost), _budget_left(view, "Empty"))
     if not chosen:
         return None
     held = len(empty) - len(chosen)
@@ -195,20 +181,23 @@ def _emptiness(view: ClusterView) -> Command | None:
 
 
 def _drift(view: ClusterView) -> Command | None:
+    if not any(node.is_drifted for node in view.nodes):
+        return None
     left = _budget_left(view, "Drifted")
-    for node in sorted(candidates(view, "Drifted"), key=lambda node: (not is_empty(node), node.created_at)):
+    rehousing = _rehousing(view)
+    for node in sorted(candidates(view, "Drifted"), key=lambda node: (not node.is_empty, node.created_at)):
         if left.get(node.pool, 0) < 1:
             continue
-        plan = _without(view, [node])
-        if not plan.unschedulable:
-            return Command("drift", "Drifted", (node.name,), plan.new_nodes, why="differs from its pool's template")
+        found = rehousing.without([node])
+        if found.is_complete:
+            return Command("drift", "Drifted", (node.name,), found.new_nodes, why="differs from its pool's template")
     return None
 
 
 def _ordered(view: ClusterView) -> list[NodeView]:
     """Return candidates for consolidation, those that save most for what they disrupt first."""
     found = candidates(view, "Underutilized")
-    return sorted(found, key=lambda node: -node.price / node_cost(node))
+    return sorted(found, key=lambda node: -node.price / node.disruption_cost)
 
 
 def _is_idle(view: ClusterView, method: str) -> bool:
@@ -219,11 +208,12 @@ def _is_idle(view: ClusterView, method: str) -> bool:
 def _multi_node(view: ClusterView, flags: Flags) -> Command | None:
     """Search by halving for the longest row of candidates that at most one cheaper node can take the place of."""
     row = _within(_ordered(view), _budget_left(view, "Underutilized"))[:_MULTI_NODE_MAX]
+    rehousing = _rehousing(view)
     best: Command | None = None
     low, high = 1, len(row) - 1
     while low <= high:
         middle = (low + high) // 2
-        command = _consolidate(view, row[: middle + 1], flags, "multi-node")
+        command = _consolidate(view, rehousing, row[: middle + 1], flags, "multi-node")
         if command is not None:
             best, low = command, middle + 1
         else:
@@ -232,10 +222,10 @@ def _multi_node(view: ClusterView, flags: Flags) -> Command | None:
 
 
 def _single_node(view: ClusterView, flags: Flags) -> Command | None:
-    left = _budget_left(view, "Underutilized")
+    left, rehousing = _budget_left(view, "Underutilized"), _rehousing(view)
     for node in _interleaved(_ordered(view)):
         if left.get(node.pool, 0) > 0:
-            command = _consolidate(view, [node], flags, "single-node")
+            command = _consolidate(view, rehousing, [node], flags, "single-node")
             if command is not None:
                 return command
     return None
@@ -252,22 +242,16 @@ def _interleaved(nodes: Sequence[NodeView]) -> Iterator[NodeView]:
                 yield queue[turn]
 
 
-def _without(view: ClusterView, nodes: Sequence[NodeView]) -> ProvisioningPlan:
-    """Simulate the cluster without nodes: their pods and those that wait look for places."""
-    gone = {node.name for node in nodes}
-    kept = [node for node in view.nodes if node.name not in gone and not node.is_deleting]
-    settling = frozenset(node.name for node in kept if view.now < node.consolidatable_at < math.inf)
-    moved = [pod for node in nodes for pod in node.pods if not pod.is_daemon]
-    if settling:
-        moved = [msgspec.structs.replace(pod, is_moved=True) for pod in moved]
-    return provision([*view.pending, *moved], kept, list(view.pools.values()), settling)
+def _rehousing(view: ClusterView) -> Rehousing:
+    return Rehousing(view.nodes, view.pending, list(view.pools.values()), view.now)
 
 
-def _consolidate(view: ClusterView, nodes: Sequence[NodeView], flags: Flags, method: Method) -> Command | None:
+def _consolidate(
+    view: ClusterView, rehousing: Rehousing, nodes: Sequence[NodeView], flags: Flags, method: Method
+) -> Command | None:
     """Return the command that takes nodes away if their pods fit elsewhere, or on one cheaper node."""
-    plan = _without(view, nodes)
-    moved = {pod.name for node in nodes for pod in node.pods}
-    if len(plan.new_nodes) > 1 or any(name in plan.unschedulable for name in moved):
+    plan = rehousing.without(nodes)
+    if len(plan.new_nodes) > 1 or not plan.is_complete:
         return None
     price = sum(node.price for node in nodes)
     if not plan.new_nodes:
@@ -327,8 +311,8 @@ def _approved(view: ClusterView, command: Command, nodes: Sequence[NodeView], sa
     pool = balanced[0].pool
     members = [node for node in view.nodes if node.pool == pool]
     cost = sum(node.price for node in members)
-    disruption = sum(node_cost(node) for node in members)
-    score = balanced_score(saved, sum(node_cost(node) for node in nodes), cost, disruption)
+    disruption = sum(node.disruption_cost for node in members)
+    score = balanced_score(saved, sum(node.disruption_cost for node in nodes), cost, disruption)
     return command if score >= _BALANCED_SCORE_MIN else None
 
 

@@ -23,6 +23,11 @@ class PodView(msgspec.Struct, frozen=True):
     # Taken off its node by a simulation: it does not come back to one that is still settling.
     is_moved: bool = False
 
+    @property
+    def move_cost(self) -> float:
+        """What moving it costs: 1, more or less by its deletion cost and priority, from -10 to 10."""
+        return min(10.0, max(-10.0, 1.0 + self.deletion_cost / 2**27 + self.demand.priority / 2**25))
+
 
 class NodeView(msgspec.Struct, frozen=True, dict=True):
     """A node, or one that is being made; what no pool owns has no `pool`."""
@@ -56,6 +61,31 @@ class NodeView(msgspec.Struct, frozen=True, dict=True):
         """What no pod has asked for."""
         used = total_requests(self.pods) if self.used is None else self.used
         return self.allocatable.plus(used, -1)
+
+    @cached_property
+    def demands(self) -> frozenset[Demand]:
+        """The kinds of pods on it."""
+        return frozenset(pod.demand for pod in self.pods)
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether it has no pod whose move would cost anything."""
+        return not any(not pod.is_daemon and pod.move_cost > 0 for pod in self.pods)
+
+    @cached_property
+    def is_held(self) -> bool:
+        """Whether it or a pod on it asks not to be disrupted."""
+        return self.is_protected or any(pod.is_protected for pod in self.pods)
+
+    @cached_property
+    def is_evictable(self) -> bool:
+        """Whether the budgets for pods let all of its pods go."""
+        return all(pod.is_evictable for pod in self.pods)
+
+    @cached_property
+    def disruption_cost(self) -> float:
+        """What disrupting it costs."""
+        return 1.0 + sum(max(0.0, pod.move_cost) for pod in self.pods if not pod.is_daemon)
 
     @cached_property
     def scored(self) -> tuple[int, int]:

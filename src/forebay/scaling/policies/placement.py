@@ -71,7 +71,7 @@ def place(pods: Sequence[PodView], nodes: Sequence[NodeView], *, explains: bool 
         demand = run[0].demand
         fitting, reasons = _filtered(demand, rooms)
         # Where pods' topology matters to anyone on these nodes, each pod is looked at by itself.
-        matters = demand.has_topology or any(pod.demand.anti_affinity for node in nodes for pod in node.pods)
+        matters = demand.has_topology or any(demand.anti_affinity for node in nodes for demand in node.demands)
         placed = _each(run, fitting, topology) if matters else _alike(run, fitting, topology)
         bound.update(placed)
         left = [pod.name for pod in run if pod.name not in placed]

@@ -137,7 +137,7 @@ class _Round:
         self.nominations = dict[str, str]()
         self._settling = settling
         self.topology = Topology(ordered)
-        self._guarded = any(pod.demand.anti_affinity for node in ordered for pod in node.pods)
+        self._guarded = any(demand.anti_affinity for node in ordered for demand in node.demands)
         self._templates = dict[tuple[str, int], tuple[Requirements, list[InstanceType]] | None]()
 
     def schedule(self, run: Sequence[PodView], demand: Demand) -> Sequence[PodView]:

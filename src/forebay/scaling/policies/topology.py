@@ -29,8 +29,9 @@ class Topology:
         self._guards = list[tuple[PodAffinityTerm, str, DomainOf]]()
         self._ports = dict[str, set[int]]()
         for node in self._nodes:
-            for demand in {pod.demand for pod in node.pods if pod.demand.has_topology}:
-                self._guard(demand, domains(node))
+            for demand in node.demands:
+                if demand.has_topology:
+                    self._guard(demand, domains(node))
 
     @property
     def is_watched(self) -> bool:

@@ -1,9 +1,10 @@
 """Which pods a replica set deletes first, and how a Deployment's pods are counted.
 
 The order is that of Kubernetes' `controller.ActivePodsWithRanks` (`pkg/controller/controller_utils.go`): deletion is
-not eviction, so PodDisruptionBudgets have no say.
+not eviction, so PodDisruptionBudgets have no say. What is even to the end upstream breaks by UID, here by place.
 """
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,42 @@ def victims(pods: Sequence[Candidate], count: int, related: Iterable[str], now: 
     if count >= len(pods):
         return list(pods)
     crowd = Counter(node for node in related if node)
-    return sorted(pods, key=lambda pod: _rank(pod, crowd, now))[:count]
+    weak = [pod for pod in pods if not (pod.node and pod.is_ready and pod.phase == "Running")]
+    if count <= len(weak):
+        return sorted(weak, key=lambda pod: _rank(pod, crowd, now))[:count]
+    chosen = list(weak)
+    # Only where a group of equals is not taken whole must its pods be told apart by age.
+    for group in _groups(pods, crowd):
+        left = count - len(chosen)
+        if left <= 0:
+            break
+        chosen += group if len(group) <= left else _youngest(group, left, now)
+    return chosen
+
+
+def _groups(pods: Sequence[Candidate], crowd: Counter[str]) -> list[list[Candidate]]:
+    """Return the pods that run and are ready, by deletion cost and then by how crowded their nodes are."""
+    groups: dict[tuple[int, int], list[Candidate]] = {}
+    for pod in pods:
+        if pod.node and pod.is_ready and pod.phase == "Running":
+            key = (pod.deletion_cost, -crowd[pod.node])
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [pod]
+            else:
+                group.append(pod)
+    return [groups[key] for key in sorted(groups)]
+
+
+def _youngest(pods: Sequence[Candidate], count: int, now: float) -> list[Candidate]:
+    buckets = dict[float, int]()
+    keys: list[tuple[int, int, int, int]] = []
+    for index, pod in enumerate(pods):
+        for moment in (pod.ready_since, pod.created_at):
+            if moment not in buckets:
+                buckets[moment] = _age_bucket(now - moment)
+        keys.append((buckets[pod.ready_since], -pod.restarts, buckets[pod.created_at], index))
+    return [pods[key[3]] for key in heapq.nsmallest(count, keys)]
 
 
 def _rank(pod: Candidate, crowd: Counter[str], now: float) -> tuple[float, ...]:
@@ -60,7 +96,6 @@ def _rank(pod: Candidate, crowd: Counter[str], now: float) -> tuple[float, ...]:
         _age_bucket(now - pod.ready_since) if pod.is_ready else 0,
         -pod.restarts,
         _age_bucket(now - pod.created_at),
-        # Upstream breaks what is still even by UID; names do as well and are stable.
     )
 
 

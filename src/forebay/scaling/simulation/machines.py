@@ -179,7 +179,7 @@ class MachineRoom:
         starting: dict[int, tuple[Workload, list[Pod]]] = {}
         touched = dict[str, Machine]()
         for pod, machine in bound:
-            pod.node = machine.name
+            pod.node, pod.candidate = machine.name, None
             machine.pods[pod.view.name] = pod
             machine.used = machine.used.plus(pod.view.demand.requests)
             touched[machine.name] = machine

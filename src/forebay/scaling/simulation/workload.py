@@ -27,7 +27,7 @@ _PUSH_SECONDS = 0.1
 class Pod:
     """A pod that is there, or on its way."""
 
-    __slots__ = ("created_at", "is_ready", "node", "ready_at", "view", "workload")
+    __slots__ = ("candidate", "created_at", "is_ready", "node", "ready_at", "view", "workload")
 
     def __init__(self, view: PodView, workload: "Workload", now: float) -> None:
         self.view = view
@@ -36,6 +36,17 @@ class Pod:
         self.created_at = now
         self.ready_at = 0.0
         self.is_ready = False
+        # As the replica set sees it, made anew after a change.
+        self.candidate: Candidate | None = None
+
+    def seen(self) -> Candidate:
+        """Return the pod as the replica set sees it."""
+        if self.candidate is None:
+            phase = "Running" if self.is_ready else "Pending"
+            self.candidate = Candidate(
+                self.view.name, self.node, phase, self.is_ready, self.ready_at, created_at=self.created_at
+            )
+        return self.candidate
 
 
 class Placing(msgspec.Struct, frozen=True):
@@ -192,7 +203,7 @@ class Workload:
             self._make(difference)
         elif difference < 0:
             nodes = [pod.node for pod in self.pods.values()]
-            chosen = victims([_candidate(pod) for pod in self.pods.values()], -difference, nodes, self._calendar.now)
+            chosen = victims([pod.seen() for pod in self.pods.values()], -difference, nodes, self._calendar.now)
             self.leave([self.pods[candidate.name] for candidate in chosen])
 
     def replace_missing(self) -> None:
@@ -205,7 +216,7 @@ class Workload:
         started = 0
         for pod in pods:
             if pod.view.name in self.pods and not pod.is_ready:
-                pod.is_ready, pod.ready_at = True, self._calendar.now
+                pod.is_ready, pod.ready_at, pod.candidate = True, self._calendar.now, None
                 started += 1
         self.ready += started
         self.fleet.slots += started * self.plan.workers.concurrency
@@ -314,17 +325,6 @@ def _nobody() -> None:
 
 def _gone(workload: Workload, pods: Sequence[Pod]) -> Callable[[], None]:
     return lambda: workload.gone(pods)
-
-
-def _candidate(pod: Pod) -> Candidate:
-    return Candidate(
-        name=pod.view.name,
-        node=pod.node,
-        phase="Running" if pod.is_ready else "Pending",
-        is_ready=pod.is_ready,
-        ready_since=pod.ready_at,
-        created_at=pod.created_at,
-    )
 
 
 def _hpa_spec(plan: WorkloadPlan) -> HpaSpec | None:
