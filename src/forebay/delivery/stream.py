@@ -5,12 +5,13 @@ key): each lane is read in order, one batch at a time, and its progress is a row
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 import msgspec
 
 from forebay.core.arn import Arn
+from forebay.core.timestamps import format_iso8601
 from forebay.delivery.contract import SourceRecord
 from forebay.delivery.poller import Batch, BatchOutcome, Failed, Taken
 from forebay.languages.event_pattern import Pattern
@@ -228,3 +229,17 @@ def window_start(at_ms: int, settings: StreamSettings) -> int:
     """Return when the tumbling window of a moment begins."""
     span_ms = settings.tumbling_seconds * 1000
     return at_ms // span_ms * span_ms
+
+
+def batch_info(discarded: Discarded, stream_arn: str) -> dict[str, Any]:
+    """Return where discarded records are found in their stream, as AWS tells destinations (`DDBStreamBatchInfo`)."""
+    first, last = discarded.records[0], discarded.records[-1]
+    return {
+        "shardId": first.shard,
+        "startSequenceNumber": first.record.record_id,
+        "endSequenceNumber": last.record.record_id,
+        "approximateArrivalOfFirstRecord": format_iso8601(first.at_ms // 1000),
+        "approximateArrivalOfLastRecord": format_iso8601(last.at_ms // 1000),
+        "batchSize": len(discarded.records),
+        "streamArn": stream_arn,
+    }

@@ -9,7 +9,7 @@ from forebay.api import lambda_ as api
 from forebay.core.arn import Arn
 from forebay.core.timestamps import format_iso8601
 from forebay.delivery.poller import Busy
-from forebay.delivery.stream import FOREVER, Discarded, StreamSettings, WindowCall
+from forebay.delivery.stream import FOREVER, Discarded, StreamSettings, WindowCall, batch_info
 from forebay.services.lambda_ import limits
 from forebay.services.lambda_.errors import broken_constraint, invalid, not_implemented
 
@@ -120,20 +120,6 @@ def window_members(window: WindowCall, stream_arn: str) -> dict[str, Any]:
         "eventSourceARN": stream_arn,
         "isFinalInvokeForWindow": window.is_final,
         "isWindowTerminatedEarly": window.is_early,
-    }
-
-
-def batch_info(discarded: Discarded, stream_arn: str) -> dict[str, Any]:
-    """Return where discarded records are found in their stream."""
-    first, last = discarded.records[0], discarded.records[-1]
-    return {
-        "shardId": first.shard,
-        "startSequenceNumber": first.record.record_id,
-        "endSequenceNumber": last.record.record_id,
-        "approximateArrivalOfFirstRecord": format_iso8601(first.at_ms // 1000),
-        "approximateArrivalOfLastRecord": format_iso8601(last.at_ms // 1000),
-        "batchSize": len(discarded.records),
-        "streamArn": stream_arn,
     }
 
 

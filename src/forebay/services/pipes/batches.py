@@ -11,6 +11,7 @@ from forebay.core.arn import Arn
 from forebay.core.timestamps import format_iso8601
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Rejected, Retry
 from forebay.delivery.poller import Batch, BatchOutcome, Busy, Failed, Taken, parse_failures
+from forebay.delivery.stream import Discarded, WindowCall, batch_info
 from forebay.languages.json_path import MISSING, JsonPath
 from forebay.operations.platform import Platform
 from forebay.services.pipes.asking import NO_RETRY, Asking, NotTaken, http_parameters
@@ -27,7 +28,7 @@ _Text = msgspec.Raw
 
 
 class PipeBatches:
-    """Hands batches of a pipe's source to its target. A `BatchTarget`."""
+    """Hands batches of a pipe's source to its target. A `BatchTarget`, and a `StreamTarget`."""
 
     def __init__(self, pipe: Pipe, platform: Platform) -> None:
         self._pipe = pipe
@@ -43,7 +44,22 @@ class PipeBatches:
         """Return nothing: what is wrong with a target shows when it is handed a batch."""
         return None
 
-    async def take(self, batch: Batch) -> BatchOutcome:
+    @property
+    def arn(self) -> str:
+        """The pipe, which sends what is told of discarded records."""
+        return self._pipe.arn()
+
+    def tell(self, discarded: Discarded) -> str:
+        """Return what the dead-letter queue is told of discarded records."""
+        told = {
+            "context": {"partnerResourceArn": self._pipe.arn(), "condition": discarded.condition},
+            "version": "1.0",
+            "timestamp": format_iso8601(self._platform.clock.now()),
+            "DDBStreamBatchInfo": batch_info(discarded, self._pipe.source),
+        }
+        return msgspec.json.encode(told).decode()
+
+    async def take(self, batch: Batch, window: WindowCall | None = None) -> BatchOutcome:  # noqa: ARG002 pipes have none
         """Enrich, transform and hand over one batch, and log what became of it."""
         log = PipeLog(self._pipe, self._platform)
         log.note("ExecutionStarted", [bytes(text).decode() for text in batch.texts])

@@ -4,6 +4,7 @@ import msgspec
 
 from forebay.api import pipes as api
 from forebay.core.arn import Arn
+from forebay.delivery.stream import StreamSettings
 from forebay.languages.event_pattern import PIPES, InvalidPattern, Pattern, parse_pattern
 from forebay.operations.call import Call
 from forebay.services.pipes.errors import invalid, no_pipe, not_implemented
@@ -12,6 +13,7 @@ from forebay.store.records import Kind, record_key
 
 _ARN_RESOURCE = "pipe/"
 BATCH_SIZE = 10
+STREAM_BATCH_SIZE = 100
 FIFO_BATCH_SIZE_MAX = 10
 
 # User guide, "Amazon EventBridge Pipes sources" and "targets".
@@ -41,6 +43,8 @@ class Pipe(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[str, ...] = ()
     batch_size: int = BATCH_SIZE
     window_seconds: int | None = None
+    # Of a pipe that reads a stream: how it is read.
+    stream: StreamSettings | None = None
     enrichment: str | None = None
     enrichment_parameters: api.PipeEnrichmentParameters | None = None
     target_parameters: api.PipeTargetParameters | None = None
@@ -62,6 +66,11 @@ class Pipe(msgspec.Struct, frozen=True, kw_only=True):
     def is_running(self) -> bool:
         """Whether the source is read."""
         return self.current_state == "RUNNING"
+
+    @property
+    def reading_id(self) -> str:
+        """What names the rows of how far a stream is read."""
+        return f"pipes/{self.account}/{self.region}/{self.name}"
 
     def patterns(self) -> tuple[Pattern, ...]:
         """Return the filters, compiled."""
@@ -125,7 +134,7 @@ def _check_source(pipe: Pipe) -> None:
     source = Arn.parse(pipe.source)
     if source.service not in _SOURCES:
         raise invalid("Source", f"{source.service} is not a supported source.")
-    if source.service != "sqs":
+    if source.service != "sqs" and not (source.service == "dynamodb" and "/stream/" in source.resource):
         raise not_implemented(f"Pipes that read {source.service} are not implemented by Forebay.")
     if (source.account, source.region) != (pipe.account, pipe.region):
         raise invalid("Source", "The source must be in the same account and Region as the pipe.")

@@ -8,8 +8,9 @@ from forebay.api import pipes as api
 from forebay.operations.call import Call
 from forebay.operations.pages import page_of
 from forebay.operations.service import operation
-from forebay.services.pipes.errors import conflict, invalid, not_implemented
-from forebay.services.pipes.pipe import BATCH_SIZE, PIPE, Pipe, check_pipe, load_pipe
+from forebay.services.pipes.errors import conflict, invalid
+from forebay.services.pipes.pipe import PIPE, Pipe, check_pipe, load_pipe
+from forebay.services.pipes.source_parameters import source_parameters, with_source
 from forebay.services.pipes.workers import KIND
 from forebay.store.commands import PutTimers, Timer
 from forebay.store.records import key_prefix
@@ -19,8 +20,6 @@ _PAGE_MAX = 100
 _SETTLED = frozenset({"RUNNING", "STOPPED", "CREATE_FAILED", "UPDATE_FAILED", "START_FAILED", "STOP_FAILED"})
 
 Answer = TypeVar("Answer", api.CreatePipeResponse, api.UpdatePipeResponse, api.StartPipeResponse, api.StopPipeResponse)
-
-_SourceParameters = api.PipeSourceParameters | api.UpdatePipeSourceParameters | None
 
 
 @operation
@@ -48,7 +47,7 @@ async def create_pipe(call: Call, request: api.CreatePipeRequest) -> api.CreateP
         created_at=call.now,
         modified_at=call.now,
     )
-    pipe = _with_source(pipe, request.source_parameters)
+    pipe = await with_source(call, pipe, request.source_parameters)
     await check_pipe(call, pipe)
 
     def create(inner: Call) -> None:
@@ -78,7 +77,7 @@ async def update_pipe(call: Call, request: api.UpdatePipeRequest) -> api.UpdateP
         kms_key=before.kms_key if request.kms_key_identifier is None else request.kms_key_identifier or None,
         modified_at=call.now,
     )
-    pipe = _with_source(pipe, request.source_parameters)
+    pipe = await with_source(call, pipe, request.source_parameters)
     await check_pipe(call, pipe)
 
     def update(inner: Call) -> None:
@@ -134,7 +133,7 @@ def describe_pipe(call: Call, request: api.DescribePipeRequest) -> api.DescribeP
         current_state=pipe.current_state,
         state_reason=pipe.state_reason,
         source=pipe.source,
-        source_parameters=_source_parameters(pipe),
+        source_parameters=source_parameters(pipe),
         enrichment=pipe.enrichment,
         enrichment_parameters=pipe.enrichment_parameters,
         target=pipe.target,
@@ -177,42 +176,6 @@ def _put(call: Call, pipe: Pipe) -> None:
 def _check_settled(pipe: Pipe) -> None:
     if pipe.current_state not in _SETTLED:
         raise conflict(pipe.name, f"Pipe {pipe.name} is {pipe.current_state} and cannot be changed now.")
-
-
-def _with_source(pipe: Pipe, given: _SourceParameters) -> Pipe:
-    if given is None:
-        return pipe
-    others = {
-        name: value
-        for name in given.__struct_fields__
-        if name not in {"filter_criteria", "sqs_queue_parameters"} and (value := getattr(given, name)) is not None
-    }
-    if others:
-        raise not_implemented(
-            f"SourceParameters of other sources than queues are not implemented: {', '.join(others)}."
-        )
-    if given.filter_criteria is not None:
-        filters = given.filter_criteria.filters or []
-        pipe = replace(pipe, filters=tuple(each.pattern for each in filters if each.pattern is not None))
-    queue = given.sqs_queue_parameters
-    if queue is not None:
-        size, window = queue.batch_size, queue.maximum_batching_window_in_seconds
-        pipe = replace(
-            pipe,
-            batch_size=size or pipe.batch_size or BATCH_SIZE,
-            window_seconds=pipe.window_seconds if window is None else window,
-        )
-    return pipe
-
-
-def _source_parameters(pipe: Pipe) -> api.PipeSourceParameters:
-    filters = [api.Filter(pattern=text) for text in pipe.filters]
-    return api.PipeSourceParameters(
-        filter_criteria=api.FilterCriteria(filters=filters) if filters else None,
-        sqs_queue_parameters=api.PipeSourceSqsQueueParameters(
-            batch_size=pipe.batch_size, maximum_batching_window_in_seconds=pipe.window_seconds
-        ),
-    )
 
 
 def _shown_logs(logs: api.PipeLogConfigurationParameters) -> api.PipeLogConfiguration:

@@ -9,7 +9,7 @@ from forebay.api import pipes as api
 from forebay.background.worker import IDLE
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
-from forebay.delivery.contract import Source
+from forebay.delivery.stream import forgetting
 from forebay.services.pipes.pipe import PIPE, Pipe
 from forebay.store.commands import ClaimedTimer, ClaimTimers, NextTimer, Settlement, SettleTimers
 from forebay.store.contract import Store, Transaction
@@ -31,7 +31,7 @@ class Transitions:
 
     name = "pipes.transition"
 
-    def __init__(self, store: Store, clock: Clock, open_source: Callable[[Arn], Awaitable[Source | None]]) -> None:
+    def __init__(self, store: Store, clock: Clock, open_source: Callable[[Arn], Awaitable[object | None]]) -> None:
         self._store = store
         self._clock = clock
         self._open_source = open_source
@@ -62,6 +62,8 @@ class Transitions:
                 return
             if current.current_state == "DELETING":
                 transaction.records.delete(PIPE, timer.key)
+                if current.stream is not None:
+                    transaction.apply(forgetting(current.reading_id, current.stream.lanes))
             else:
                 transaction.records.put(PIPE, timer.key, _arrived(current, reason))
 
