@@ -101,6 +101,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hpa_downscale_stabilization_seconds: Annotated[
         int, _setting("How long a HorizontalPodAutoscaler without its own window waits before it scales down.", ge=0)
     ] = 300
+    events_rules_max: Annotated[
+        int, _setting("Most rules on an event bus. AWS's own quota, which it raises on request, is 300.", ge=1)
+    ] = 100_000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _setting("Least level that is logged.")] = "info"
     log_format: Annotated[Literal["text", "json"], _setting("Form of log lines on standard error.")] = "text"
 

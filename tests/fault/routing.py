@@ -248,7 +248,7 @@ class World:
         scheduler = self.client("scheduler")
         for index in range(_SCHEDULES):
             name = f"s{thread}-{index}"
-            due_at = time.gmtime(time.time() + self.ahead + 1)
+            due_at = time.gmtime(time.time() + self.ahead + 10)
             with _acknowledging():
                 scheduler.create_schedule(
                     Name=name,

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,13 +124,21 @@ def test_rules_are_found_by_their_target(events: Any) -> None:
     assert events.list_rule_names_by_target(TargetArn=arn)["RuleNames"] == ["one", "three"]
 
 
-def test_bus_takes_300_rules(node: RunningNode, events: Any) -> None:
-    for number in range(300):
-        events.put_rule(Name=f"rule-{number}", EventPattern=PATTERN)
-    text = "The requested resource exceeds the maximum number allowed."
-    one_more = refusal(lambda: events.put_rule(Name="rule-300", EventPattern=PATTERN))
-    assert one_more == ("LimitExceededException", text)
-    events.put_rule(Name="rule-299", EventPattern=PATTERN, State="DISABLED")
+def test_bus_takes_as_many_rules_as_the_node_allows(tmp_path: Path) -> None:
+    node = RunningNode(tmp_path / "few", events_rules_max=3).start()
+    try:
+        events = node.client("events")
+        for number in range(3):
+            events.put_rule(Name=f"rule-{number}", EventPattern=PATTERN)
+        text = "The requested resource exceeds the maximum number allowed."
+        one_more = refusal(lambda: events.put_rule(Name="rule-3", EventPattern=PATTERN))
+        assert one_more == ("LimitExceededException", text)
+        events.put_rule(Name="rule-2", EventPattern=PATTERN, State="DISABLED")
+        events.delete_rule(Name="rule-0")
+        events.put_rule(Name="rule-3", EventPattern=PATTERN)
+        assert refusal(lambda: events.put_rule(Name="rule-4", EventPattern=PATTERN))[0] == "LimitExceededException"
+    finally:
+        node.stop()
 
 
 @pytest.mark.parametrize("pattern", ['{"source": ["shop"]}', '{"detail": {"n": [{"numeric": [">", 5]}]}}'])

@@ -11,7 +11,7 @@ from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus, chec
 from forebay.services.events.errors import too_many, validation_error
 from forebay.services.events.pages import page
 from forebay.services.events.partners import no_event_source
-from forebay.services.events.rule import RULE
+from forebay.services.events.rule import RULE, RULE_COUNT
 from forebay.services.events.tags import merge_tags
 from forebay.store.records import key_prefix
 
@@ -97,6 +97,7 @@ def delete_event_bus(call: Call, request: api.DeleteEventBusRequest) -> None:
         # Each archive has a rule on its bus that AWS manages.
         raise validation_error("EventBus can't be deleted since it has rules.")
     call.records.delete(BUS, address.key())
+    call.records.delete(RULE_COUNT, address.key())
 
 
 @operation(readonly=True)

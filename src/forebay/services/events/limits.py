@@ -4,7 +4,6 @@ Source: the user guide's quotas, and the API reference.
 """
 
 BUSES_MAX = 100
-RULES_PER_BUS_MAX = 300
 TARGETS_PER_RULE_MAX = 5
 ENTRIES_PER_REQUEST_MAX = 10
 TARGETS_PER_REQUEST_MAX = 10

@@ -53,7 +53,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return str(Arn.of("events", self.region, self.account, resource))
 
 
+class RuleCount(msgspec.Struct, frozen=True):
+    """How many rules a bus has, kept with every change."""
+
+    rules: int
+
+
 RULE = Kind("events.rule", Rule)
+RULE_COUNT = Kind("events.rule_count", RuleCount)
 
 
 def rule_key(bus: BusAddress, name: str) -> str:

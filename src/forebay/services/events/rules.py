@@ -5,12 +5,11 @@ from msgspec.structs import replace
 from forebay.api import events as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
-from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress, load_bus
 from forebay.services.events.errors import too_many, validation_error
 from forebay.services.events.managed import check_own, load_any_rule, rules_of
 from forebay.services.events.pages import page
-from forebay.services.events.rule import DISABLED, RULE, Rule, check_rule, load_rule, rule_key
+from forebay.services.events.rule import DISABLED, RULE, RULE_COUNT, Rule, RuleCount, check_rule, load_rule, rule_key
 from forebay.services.events.schedule import keep_schedule
 from forebay.services.events.tags import merge_tags
 from forebay.store.records import key_prefix
@@ -29,9 +28,7 @@ def put_rule(call: Call, request: api.PutRuleRequest) -> api.PutRuleResponse:
     check_own(call, address, request.name)
     existing = call.records.find(RULE, rule_key(address, request.name))
     if existing is None:
-        rules = call.records.list(RULE, key_prefix(address.key()), limit=limits.RULES_PER_BUS_MAX)
-        if len(rules) >= limits.RULES_PER_BUS_MAX:
-            raise too_many()
+        _count(call, address, 1)
         existing = Rule(
             account=bus.account,
             region=bus.region,
@@ -85,6 +82,7 @@ def delete_rule(call: Call, request: api.DeleteRuleRequest) -> None:
         return
     if rule.targets:
         raise validation_error("Rule can't be deleted since it has targets.")
+    _count(call, address, -1)
     call.records.delete(RULE, rule.key())
     keep_schedule(call, rule, None)
 
@@ -126,6 +124,19 @@ def list_rule_names_by_target(
     names = [rule.name for rule in rules if any(target.arn == request.target_arn for target in rule.targets)]
     shown, next_token = page(names, lambda name: name, request.next_token, request.limit)
     return api.ListRuleNamesByTargetResponse(rule_names=shown, next_token=next_token)
+
+
+def _count(call: Call, address: BusAddress, change: int) -> None:
+    """Keep the number of a bus's rules, without looking at them all each time.
+
+    Raises:
+        LimitExceededException: there are as many as the node allows.
+    """
+    known = call.records.find(RULE_COUNT, address.key())
+    count = len(call.records.list(RULE, key_prefix(address.key()))) if known is None else known.rules
+    if change > 0 and count >= call.platform.config.events_rules_max:
+        raise too_many()
+    call.records.put(RULE_COUNT, address.key(), RuleCount(max(0, count + change)))
 
 
 def _rules(call: Call, address: BusAddress) -> list[Rule]:
