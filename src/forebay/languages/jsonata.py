@@ -96,7 +96,11 @@ def compile_jsonata(text: str) -> Expression:
     """
     try:
         compiled = jlens.Expression(text)
-        return Expression(text, compiled.reads().get("bindings", {}), compiled)
+        reads = dict(compiled.reads().get("bindings", {}))
+        if "$random" in text:
+            # The language has one without a seed, which is not reported as read.
+            reads["random"] = True
+        return Expression(text, reads, compiled)
     except jlens.JlensError as error:
         raise _told(error) from None
     except UnicodeEncodeError as error:

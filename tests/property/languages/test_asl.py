@@ -28,7 +28,7 @@ def chains(draw, depth=2, names=None):
 
 
 @st.composite
-def state(draw, depth, names, following):
+def state(draw, depth, names, following):  # noqa: PLR0911  # a table of the state types
     kinds = ["pass", "wait", "task", "assign", "choice"] + (["parallel", "map"] if depth else [])
     kind = draw(st.sampled_from(kinds))
     ends = {"Next": following} if following else {"End": True}

@@ -121,8 +121,10 @@ def test_missing_items_path_names_the_step():
     run = Execution(mapped(ItemsPath="$.discovery.objects"), {"discovery": {}})
     assert run.failure == (
         "States.ReferencePathConflict",
-        "An error occurred while executing the state 'M' (entered at the event id #2). Unable to apply step \"objects\" "
-        'to input {"discovery":{}}',
+        (
+            "An error occurred while executing the state 'M' (entered at the event id #2). "
+            'Unable to apply step "objects" to input {"discovery":{}}'
+        ),
     )
 
 

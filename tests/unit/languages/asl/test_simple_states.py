@@ -79,8 +79,11 @@ def test_missing_path_fails_with_runtime_error():
     run = Execution(pass_through(Parameters={"address.$": "$.application.address"}), {"flagged": False})
     assert run.failure == (
         "States.Runtime",
-        "An error occurred while executing the state 'A' (entered at the event id #2). The JSONPath "
-        "'$.application.address' specified for the field 'address.$' could not be found in the input '{\"flagged\":false}'",
+        (
+            "An error occurred while executing the state 'A' (entered at the event id #2). "
+            "The JSONPath '$.application.address' specified for the field 'address.$' could not be found in the input "
+            "'{\"flagged\":false}'"
+        ),
     )
     assert run.events[-1] == (3, 2, "ExecutionFailed")
 
@@ -140,8 +143,10 @@ def test_choice_without_match_or_default_fails():
     }
     assert Execution(definition, {"n": 2}).failure == (
         "States.Runtime",
-        "An error occurred while executing the state 'C' (entered at the event id #2). Failed to transition out of the "
-        "state. The state does not point to a next state.",
+        (
+            "An error occurred while executing the state 'C' (entered at the event id #2). "
+            "Failed to transition out of the state. The state does not point to a next state."
+        ),
     )
     assert (
         Execution(definition, {})

@@ -1,0 +1,65 @@
+from tests.unit.languages.asl.executions import Execution
+
+
+def test_variables_take_effect_after_the_state():
+    definition = {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Assign": {"x": 1, "y.$": "$.y"}, "Next": "B"},
+            "B": {"Type": "Pass", "Assign": {"x.$": "$y", "y.$": "$x"}, "Parameters": {"x.$": "$x"}, "Next": "C"},
+            "C": {"Type": "Pass", "Parameters": {"x.$": "$x", "y.$": "$y", "then.$": "$.x"}, "End": True},
+        },
+    }
+    run = Execution(definition, {"y": 2})
+    assert run.output == {"x": 2, "y": 1, "then": 1}
+    assert run.event(3)["stateExitedEventDetails"]["assignedVariables"] == {"x": "1", "y": "2"}
+    assert run.event(3)["stateExitedEventDetails"]["assignedVariablesDetails"] == {"truncated": False}
+
+
+def test_branches_read_outer_variables_and_keep_their_own():
+    branch = {
+        "StartAt": "B",
+        "States": {
+            "B": {"Type": "Pass", "Assign": {"inner.$": "$outer"}, "Next": "C"},
+            "C": {"Type": "Pass", "Parameters": {"seen.$": "$inner"}, "End": True},
+        },
+    }
+    definition = {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Assign": {"outer": 1}, "Next": "P"},
+            "P": {"Type": "Parallel", "Branches": [branch], "Next": "D"},
+            "D": {"Type": "Pass", "Parameters": {"x.$": "$inner"}, "End": True},
+        },
+    }
+    run = Execution(definition)
+    assert run.event(11)["stateExitedEventDetails"]["output"] == '[{"seen":1}]'
+    assert run.failure[1].endswith(
+        "The JSONPath '$inner' specified for the field 'x.$' could not be found in the input '[{\"seen\":1}]'"
+    )
+
+
+def test_assign_of_a_task_sees_input_and_result():
+    definition = {
+        "StartAt": "T",
+        "States": {
+            "T": {
+                "Type": "Task",
+                "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f",
+                "ResultPath": "$.result",
+                "Assign": {"product.$": "$.order.product", "price.$": "$.result.price"},
+                "Next": "U",
+            },
+            "U": {"Type": "Pass", "Parameters": {"p.$": "States.Array($product, $price)"}, "End": True},
+        },
+    }
+    run = Execution(definition, {"order": {"product": "tea"}}, worker=lambda _: {"price": 3}).run()
+    assert run.output == {"p": ["tea", 3]}
+
+
+def test_variables_beyond_256_kib_fail():
+    definition = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Pass", "Assign": {"a.$": "$.a", "b.$": "$.a"}, "End": True}},
+    }
+    assert Execution(definition, {"a": "x" * 200_000}).failure[0] == "States.DataLimitExceeded"
