@@ -120,10 +120,8 @@ async def _manifest(table: OperationTable, caller: Caller, text: str, most: int)
 def _csv_items(text: str, config: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     rows = csv.reader(io.StringIO(text), delimiter=_DELIMITERS.get(str(config.get("CSVDelimiter") or "COMMA"), ","))
     location = config.get("CSVHeaderLocation")
-    if location == "GIVEN":
-        names = [str(name) for name in cast("list[Any]", config.get("CSVHeaders") or [])]
-    else:
-        names = next(rows, [])
+    given = [str(name) for name in as_list(config.get("CSVHeaders"))]
+    names = given if location == "GIVEN" else next(rows, list[str]())
     for row in rows:
         if row:
             padded = [*row, *[""] * (len(names) - len(row))]
