@@ -55,7 +55,7 @@ def _row(client: Any, url: str) -> dict[str, Any]:
     found = answer(lambda: client.get_queue_attributes(QueueUrl=url, AttributeNames=names)).get("Attributes", {})
     policy = json.loads(found.get("RedrivePolicy", "{}"))
     return {
-        "name": url.rsplit("/", 1)[1],
+        "name": url.partition("?")[0].rsplit("/", 1)[1],
         "url": url,
         **{name: int(found[attribute]) for name, attribute in _DEPTHS.items()},
         "dead_letters_to": policy.get("deadLetterTargetArn", "").rsplit(":", 1)[-1],

@@ -1,6 +1,7 @@
 """`forebay serve`: run a node until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -42,11 +43,20 @@ async def _serve(config: Config, beside: Callable[[Node, asyncio.Event], Awaitab
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with open_node(config) as node, asyncio.TaskGroup() as group:
+        _calm_collector()
         companion = group.create_task(_run_beside(beside, node, stopping))
         await stopping.wait()
         # A second Ctrl-C is for those who do not want to wait.
         loop.remove_signal_handler(signal.SIGINT)
         companion.cancel()
+
+
+def _calm_collector() -> None:
+    """Look for cyclic garbage less often: requests leave nearly none, and looking took 3.5 % of a send's CPU (perf)."""
+    gc.collect()
+    # What a start has loaded stays anyway.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _run_beside(

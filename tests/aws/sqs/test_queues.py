@@ -276,3 +276,21 @@ def test_kedas_question_is_answered(sqs, make_queue, form):
     queue = url if form == "url" else sqs.get_queue_url(QueueName="q")["QueueUrl"].rsplit("/", 1)[1]
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     assert attributes(sqs, queue, *names) == dict(zip(names, ("3", "2", "1"), strict=True))
+
+
+def test_urls_of_two_regions_differ(node, sqs, make_queue, refused):
+    url = make_queue()
+    other = node.client("sqs", region="eu-west-1")
+    other_url = other.create_queue(QueueName="q")["QueueUrl"]
+    # The path stays as KEDA and others take it apart.
+    assert other_url == f"{node.url}/000000000000/q?region=eu-west-1"
+    assert other.get_queue_url(QueueName="q")["QueueUrl"] == other_url
+    assert other.list_queues()["QueueUrls"] == [other_url]
+    assert sqs.list_queues()["QueueUrls"] == [url]
+    # As on AWS, the URL says where the queue is, and without one the client does.
+    sqs.send_message(QueueUrl=other_url, MessageBody="x")
+    assert "Messages" not in sqs.receive_message(QueueUrl="q")
+    assert other.receive_message(QueueUrl="q")["Messages"][0]["Body"] == "x"
+    other.delete_queue(QueueUrl=other_url)
+    assert refused(sqs.send_message, QueueUrl=other_url, MessageBody="x") == NO_QUEUE
+    assert sqs.list_queues()["QueueUrls"] == [url]

@@ -11,6 +11,7 @@ from forebay.services.sqs.queue import QUEUE, Queue
 from forebay.store.records import record_key
 
 _ACCOUNT_DIGITS = 12
+_REGION = "?region="
 # Longer than any real one: what clients can make us remember is bounded.
 _KNOWN_URL_CHARACTERS_MAX = 512
 
@@ -26,12 +27,18 @@ def arn_key(arn: Arn) -> str:
 
 
 def queue_url(call: Call, account: str, name: str) -> str:
-    """Return the URL by which the caller reaches a queue; its path is `/<account>/<name>` exactly."""
-    return f"{call.caller.endpoint}/{account}/{name}"
+    """Return the URL by which the caller reaches a queue; its path is `/<account>/<name>` exactly.
+
+    AWS's URLs of two regions differ in their host. Ours is one host, so one of another region than the node's names it.
+    """
+    url = f"{call.caller.endpoint}/{account}/{name}"
+    return url if call.region == call.platform.config.region else f"{url}{_REGION}{call.region}"
 
 
 def url_key(call: Call, url: str) -> str:
     """Return the key of the queue that a `QueueUrl` names: a URL that ends in account and name, or a bare name.
+
+    It is in the region that the URL names, else in the caller's.
 
     Raises:
         MissingParameter: the URL is empty.
@@ -43,6 +50,8 @@ def url_key(call: Call, url: str) -> str:
 
 
 def _url_key(url: str, own_account: str, region: str) -> str:
+    url, _, of_url = url.partition(_REGION)
+    region = of_url or region
     head, slash, name = url.rpartition("/")
     if not slash:
         if not name:

@@ -111,7 +111,7 @@ class QueueControls:
         return {"source": task.source, "task_handle": format_task_handle(task), "to_move": task.to_move}
 
     async def _queue(self, caller: Caller, query: Mapping[str, str]) -> Queue:
-        name = query.get("queue", "").rstrip("/").rpartition("/")[2]
+        name = query.get("queue", "").partition("?")[0].rstrip("/").rpartition("/")[2]
         queue = await self._store.find(QUEUE, queue_key(caller.account, caller.region, name))
         if queue is None:
             raise api.QueueDoesNotExist(f"There is no queue {name} in account {caller.account}, {caller.region}.")

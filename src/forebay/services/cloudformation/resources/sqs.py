@@ -73,7 +73,7 @@ async def _create_queue(site: Site, properties: Properties) -> Made:
 
 
 def _made(site: Site, url: str) -> Made:
-    name = url.rpartition("/")[2]
+    name = url.partition("?")[0].rpartition("/")[2]
     arn = f"arn:aws:sqs:{site.place.region}:{site.place.account}:{name}"
     return Made(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
 
