@@ -84,6 +84,7 @@ def _known_fingerprint(transaction: Transaction, fingerprint: str) -> str:
 
 def _load_or_make(path: Path, fresh: bytes) -> bytes:
     """Return the key in a file, which only its owner may read; a file that is not there is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
