@@ -2,8 +2,8 @@
 
 Reading order: `pipe` (what is kept, and what may be in one), `input_template` (the templates' language), `pipes`,
 `source_parameters` and `tags` (operations), `workers` (from a desired state to the current one), `running` (a poller
-for each pipe that runs), `batches` (what becomes of a batch), `asking` (functions, workflows and HTTP endpoints that are
-waited for), `pipe_log`.
+for each pipe that runs), `batches` (what becomes of a batch), `asking` (functions, workflows and HTTP endpoints that
+are waited for), `pipe_log`.
 
 Left out, and answered with an error that says so: sources, targets and log destinations whose service this node has
 not, and global endpoints of buses. Kept and shown, but without effect: roles (IAM is not enforced) and KMS keys.

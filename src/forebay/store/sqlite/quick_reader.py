@@ -26,12 +26,12 @@ _PAGE_BYTES_MAX = 64 * 1024
 
 # When answers take longer than this on average, they are not in memory; then other threads read, for so long. A single
 # one says nothing: the writer may have had the interpreter's lock meanwhile.
-_SLOW_SECONDS = 0.001
+_SLOW_SECONDS = 0.003
 _PAUSE_SECONDS = 1.0
 _AVERAGED = 10
 
-# In KiB, as SQLite takes them: the upper levels of large tables' trees.
-_CACHE_KIB = 32_768
+# In KiB, as SQLite takes them. More than the upper levels of trees is not worth it: the system caches the rest.
+_CACHE_KIB = 8_192
 
 
 def _is_few(query: GetItems) -> bool:
