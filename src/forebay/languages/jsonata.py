@@ -11,13 +11,15 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import jlens
+from typing import TYPE_CHECKING, Any
 
 from forebay.core.ids import Ids
 from forebay.languages.java_random import JavaRandom
 from forebay.languages.json_kinds import is_array, is_object
+
+# Loaded with the first expression: most nodes never see one.
+if TYPE_CHECKING:
+    import jlens
 
 TIMEOUT_SECONDS = 1.0
 STRING_BYTES_MAX = 16 * 1024 * 1024
@@ -55,7 +57,7 @@ class Expression:
 
     text: str
     reads: Mapping[str, Any]
-    _compiled: jlens.Expression
+    _compiled: "jlens.Expression"
 
     def evaluate(self, bindings: Callable[[str], object], ids: Ids, now: float) -> str | None:
         """Return the result as JSON, or None where it is undefined.
@@ -65,6 +67,8 @@ class Expression:
         Raises:
             JsonataError: the evaluation failed or took too long.
         """
+        import jlens  # noqa: PLC0415  # see above
+
         values: dict[str, object] = {"eval": None}
         for name, read in self.reads.items():
             function = _functions(ids).get(name)
@@ -94,6 +98,8 @@ def compile_jsonata(text: str) -> Expression:
     Raises:
         JsonataError: it does not parse.
     """
+    import jlens  # noqa: PLC0415  # see above
+
     try:
         compiled = jlens.Expression(text)
         reads = dict(compiled.reads().get("bindings", {}))
@@ -107,7 +113,7 @@ def compile_jsonata(text: str) -> Expression:
         raise JsonataError(None, str(error)) from None
 
 
-def _told(error: jlens.JlensError) -> JsonataError:
+def _told(error: "jlens.JlensError") -> JsonataError:
     message = str(error)
     if error.code in _NUMBER_IN_MESSAGE:
         message = _WHOLE_FLOAT.sub(r"\1", message)

@@ -200,7 +200,7 @@ class Machine:
     comment: str | None = None
     timeout_seconds: int | None = None
     version: str = "1.0"
-    # Fields per state that name variables, as DescribeStateMachine's variableReferences.
+    # Variables that each state refers to, as DescribeStateMachine's variableReferences; states without are left out.
     variable_references: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def processor_of(self, state_name: str) -> "Machine":

@@ -28,6 +28,7 @@ from forebay.languages.asl.machine import (
     WaitBody,
 )
 from forebay.languages.asl.paths import parse_path
+from forebay.languages.asl.references import references_of
 from forebay.languages.asl.templates import (
     Discard,
     EmptyObject,
@@ -53,7 +54,17 @@ def compile_machine(definition: Fields) -> Machine:
         definition.get("Comment"),
         definition.get("TimeoutSeconds"),
         definition.get("Version", "1.0"),
+        dict(_references(definition, language)),
     )
+
+
+def _references(chain: Fields, language: QueryLanguage) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, fields in chain["States"].items():
+        found = references_of(fields, fields.get("QueryLanguage", language))
+        if found:
+            yield name, found
+        for inner in inner_chains(fields):
+            yield from _references(inner, language)
 
 
 def _states(chain: Fields, language: QueryLanguage) -> Iterator[tuple[str, State]]:

@@ -47,6 +47,11 @@ class Ended:
     failure: StateFailure | None = None
 
 
+# Seen in AWS's histories: ParallelStateSucceeded 20 and ParallelStateExited 21 both follow 19 (and Map's alike).
+# That the failed ones behave like them is unverified.
+_BESIDES = ("ParallelStateSucceeded", "MapStateSucceeded", "ParallelStateFailed", "MapStateFailed")
+
+
 class HistoryFull(Exception):
     """There is room for one more event only, which says so."""
 
@@ -106,7 +111,9 @@ class Run:
                 **details,  # pyright: ignore[reportArgumentType]  # AWS's details by their names
             )
         )
-        self.frames[frame_id] = msgspec.structs.replace(frame, last_event_id=event_id)
+        # AWS gives the event after one of these the previous event that this one has.
+        if type_ not in _BESIDES:
+            self.frames[frame_id] = msgspec.structs.replace(frame, last_event_id=event_id)
         return event_id
 
     def adopt(self, frame_id: int, entries: tuple[api.HistoryEvent, ...]) -> None:

@@ -44,8 +44,8 @@ def test_jsonata_that_does_not_parse_is_refused():
                 "End": True,
             },
             (
-                "SCHEMA_VALIDATION_FAILED: Express state machine does not support '.waitForTaskToken' service integration "
-                "at /States/A/Resource"
+                "SCHEMA_VALIDATION_FAILED: Express state machine does not support '.waitForTaskToken' service "
+                "integration at /States/A/Resource"
             ),
         ),
         (

@@ -29,7 +29,7 @@ def test_branches_give_their_outputs_in_order():
         (6, 5, "PassStateExited"),
         (7, 4, "WaitStateExited"),
         (8, 7, "ParallelStateSucceeded"),
-        (9, 8, "ParallelStateExited"),
+        (9, 7, "ParallelStateExited"),
         (10, 9, "ExecutionSucceeded"),
     ]
 
@@ -42,7 +42,7 @@ def test_failing_branch_aborts_the_others():
         (5, 3, "FailStateEntered"),
         (6, 4, "TaskStateAborted"),
         (7, 5, "ParallelStateFailed"),
-        (8, 7, "ExecutionFailed"),
+        (8, 5, "ExecutionFailed"),
     ]
     # Begun in the same step: the task is not even started.
     assert len(run.effects) == 1
@@ -86,7 +86,7 @@ def test_map_runs_each_item():
         (10, 9, "TaskStateExited"),
         (11, 10, "MapIterationSucceeded"),
         (12, 11, "MapStateSucceeded"),
-        (13, 12, "MapStateExited"),
+        (13, 11, "MapStateExited"),
         (14, 13, "ExecutionSucceeded"),
     ]
     assert run.event(3)["mapStateStartedEventDetails"] == {"length": 2}

@@ -39,7 +39,7 @@ def test_map_run_gets_items_and_settings():
     assert run.events[1:] == [
         (3, 2, "MapStateStarted"),
         (4, 3, "MapStateSucceeded"),
-        (5, 4, "MapStateExited"),
+        (5, 3, "MapStateExited"),
         (6, 5, "ExecutionSucceeded"),
     ]
 

@@ -1,4 +1,4 @@
-from tests.unit.languages.asl.executions import Execution
+from tests.unit.languages.asl.executions import Execution, machine
 
 
 def test_variables_take_effect_after_the_state():
@@ -63,3 +63,27 @@ def test_variables_beyond_256_kib_fail():
         "States": {"A": {"Type": "Pass", "Assign": {"a.$": "$.a", "b.$": "$.a"}, "End": True}},
     }
     assert Execution(definition, {"a": "x" * 200_000}).failure[0] == "States.DataLimitExceeded"
+
+
+def test_machine_knows_who_refers_to_what():
+    inner = {"StartAt": "I", "States": {"I": {"Type": "Pass", "Parameters": {"a.$": "$outer[0]"}, "End": True}}}
+    definition = {
+        "StartAt": "A",
+        "States": {
+            "A": {"Type": "Pass", "Assign": {"x": "$not"}, "Next": "B"},
+            "B": {"Type": "Pass", "Parameters": {"p.$": "States.Format('$quoted {}', $x.y, $.z, $$.a)"}, "Next": "C"},
+            "C": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$y", "NumericEqualsPath": "$x", "Next": "P"}],
+                "Default": "P",
+            },
+            "P": {"Type": "Parallel", "Branches": [inner], "Next": "D"},
+            "D": {
+                "Type": "Pass",
+                "QueryLanguage": "JSONata",
+                "Output": "{% ($own := 1; $states.input.a + $own + $z + $uuid()) %}",
+                "End": True,
+            },
+        },
+    }
+    assert machine(definition).variable_references == {"B": ("x",), "C": ("y", "x"), "I": ("outer",), "D": ("z",)}
