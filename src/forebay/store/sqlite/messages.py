@@ -51,8 +51,8 @@ _HIDE = Statements(
     "(?,?)",
 )
 _COUNT_GROUP = (
-    "SELECT ready, in_flight, delayed FROM message_group WHERE queue = ?1 AND name = ?2"  # noqa: S608 constants
-    f" AND id > (?1 << {QUEUE_SHIFT} | coalesce((SELECT purged_through FROM queue WHERE number = ?1), 0))"
+    "SELECT ready, in_flight, delayed FROM message_group WHERE queue = ? AND name = ?"  # noqa: S608 constants
+    f" AND id > (? << {QUEUE_SHIFT} | coalesce((SELECT purged_through FROM queue WHERE number = ?), 0))"
 )
 _COUNT_ALL_DUE = f"SELECT count(*), total(state = 1) {IS_DUE}"
 
@@ -183,7 +183,7 @@ def peek(connection: sqlite3.Connection, query: PeekMessages) -> tuple[ReceivedM
 
 def count_group(connection: sqlite3.Connection, query: CountGroup) -> MessageCounts:
     """Count the messages of a group or tenant."""
-    row = connection.execute(_COUNT_GROUP, (query.queue, query.group)).fetchone()
+    row = connection.execute(_COUNT_GROUP, (query.queue, query.group, query.queue, query.queue)).fetchone()
     return MessageCounts(*row) if row else MessageCounts(0, 0, 0)
 
 
