@@ -18,6 +18,7 @@ TARGET = Path("src/forebay/services/cloudformation/resources/schemas")
 SERVICES: dict[str, tuple[str, ...] | None] = {
     "ApiGatewayV2": None,
     "CloudFormation": ("CustomResource", "Macro", "Stack", "WaitCondition", "WaitConditionHandle"),
+    "DynamoDB": ("GlobalTable", "Table"),
     "Events": None,
     "IAM": None,
     "Lambda": (

@@ -17,6 +17,7 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "buses": ("forebay.cli.buses", "buses", "List event buses and their rules."),
     "topics": ("forebay.cli.topics", "topics", "List topics, publish, read the outbox, explain filters."),
     "queues": ("forebay.cli.queues", "queues", "List queues, look into them, move, redrive, purge."),
+    "tables": ("forebay.cli.tables", "tables", "List tables, scan and query them, follow their streams."),
     "executions": ("forebay.cli.executions", "executions", "List executions, draw their paths, follow, redrive, stop."),
     "scale": ("forebay.cli.scale", "scale", "Scale pods and nodes as KEDA, the HPA and Karpenter do."),
     "backup": ("forebay.cli.backup", "backup", "Copy the data of a node, also while it runs."),

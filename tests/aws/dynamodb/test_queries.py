@@ -1,8 +1,9 @@
+import functools
+import operator
+
 import pytest
 
 from tests.aws.dynamodb.conftest import at, create, invalid, key
-import functools
-import operator
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from forebay.services.cloudformation.resources.schema import Schema, load_known_
 _MODULES: Mapping[str, str] = {
     "ApiGatewayV2": "apigatewayv2",
     "CloudFormation": "cloudformation",
+    "DynamoDB": "dynamodb",
     "Events": "events",
     "IAM": "iam",
     "Lambda": "lambda_",
