@@ -15,6 +15,7 @@ import msgspec
 
 from forebay.api import events as events_api
 from forebay.operations.platform import Platform
+from forebay.operations.secret_box import SecretBox
 from forebay.services.stepfunctions.integrations.outcome import Done, Failed, Outcome, Task
 from forebay.services.stepfunctions.integrations.sdk import unusable
 from forebay.services.stepfunctions.payload import as_object
@@ -37,11 +38,13 @@ class _Connection(msgspec.Struct, frozen=True, kw_only=True):
     """What of EventBridge's record of a connection an HTTP task needs."""
 
     parameters: events_api.CreateConnectionAuthRequestParameters | None
-    state: str
+    # All parameters with their secrets, encrypted.
+    sealed: str | None = None
 
 
 # EventBridge writes these records; that both services know them is AWS's design, where both read the same secret.
 _CONNECTION = Kind("events.connection", _Connection)
+_decode_parameters = msgspec.json.Decoder(events_api.CreateConnectionAuthRequestParameters).decode
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -84,6 +87,8 @@ class HttpTasks:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        config = platform.config
+        self._secrets = SecretBox(platform.store, platform.ids, config.secrets_key or config.data / "secrets.key")
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, task: Task) -> Outcome:
@@ -198,6 +203,8 @@ class HttpTasks:
         if connection is None or connection.parameters is None:
             raise Unusable(f"The connection {arn} does not exist or is not authorized.")
         parameters = connection.parameters
+        if connection.sealed is not None:
+            parameters = _decode_parameters(await self._secrets.open(connection.sealed))
         more = parameters.invocation_http_parameters or events_api.ConnectionHttpParameters()
         token = None
         if parameters.o_auth_parameters is not None:
