@@ -9,6 +9,11 @@ import click
 _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "kubeconfig": ("forebay.cli.kubeconfig", "kubeconfig", "Print how kubectl reaches the local cluster."),
     "apply": ("forebay.cli.manifests", "apply", "Apply manifests to the local cluster."),
+    "explain": ("forebay.cli.simulate", "explain", "Print the timeline that manifests follow, with the reasons."),
+    "lint": ("forebay.cli.lint", "lint", "Name what people get wrong in manifests."),
+    "simulate": ("forebay.cli.simulate", "simulate", "Simulate manifests against an arrival curve; compare settings."),
+    "record": ("forebay.cli.record", "record", "Write a live queue's arrivals as a curve for `simulate`."),
+    "instance-types": ("forebay.cli.simulate", "instance_types", "Print the table of instance types and prices."),
     "watch": ("forebay.cli.cluster_view", "watch", "Watch queues, pods, nodes and cost move."),
 }
 

@@ -263,7 +263,8 @@ class MachineRoom:
             groups.setdefault((pool, machine.kind.name, machine.capacity_type), []).append(count)
         for (pool, kind, capacity_type), counts in groups.items():
             noun = "node" if len(counts) == 1 else "nodes"
-            why = f"{sum(counts)} pods fit nowhere; {kind} is the cheapest that takes {max(counts)} at once"
+            waiting = f"{sum(counts)} pods fit" if sum(counts) > 1 else "a pod fits"
+            why = f"{waiting} nowhere; {kind} is the cheapest that takes {max(counts)} at once"
             self._tell("Karpenter", f"{pool}: {len(counts)} new {noun}, {kind} {capacity_type}", why)
 
     def _tell_stuck(self, count: int, reason: str) -> None:
@@ -347,9 +348,9 @@ class MachineRoom:
             machine.view = None
         self._changed_at = self._calendar.now
         launched = [self._launch(node) for node in command.replacements]
-        noun = "node" if len(machines) == 1 else "nodes"
+        noun = "node goes" if len(machines) == 1 else "nodes go"
         instead = f", {launched[0].kind.name} instead" if launched else ""
-        self._tell("Karpenter", f"{len(machines)} {noun} go ({command.reason.lower()}){instead}", command.why)
+        self._tell("Karpenter", f"{len(machines)} {noun} ({command.reason.lower()}){instead}", command.why)
         delay = max((self._scenario.registration_seconds[node.pool] for node in command.replacements), default=0.0)
         for machine in machines:
             self._calendar.after(delay, _call(self._drain, machine))

@@ -84,7 +84,7 @@ class Workload:
         self._said = ""
         self._is_pushed = any(isinstance(t.trigger, QueueTrigger) and t.trigger.is_pushed for t in plan.triggers)
         self._composite = read_modifiers(plan.scaled_object) if plan.scaled_object else None
-        self._hpa = _hpa_spec(plan)
+        self._hpa = hpa_spec(plan)
         self._history = HpaHistory()
 
     def start(self) -> None:
@@ -327,7 +327,12 @@ def _gone(workload: Workload, pods: Sequence[Pod]) -> Callable[[], None]:
     return lambda: workload.gone(pods)
 
 
-def _hpa_spec(plan: WorkloadPlan) -> HpaSpec | None:
+def hpa_spec(plan: WorkloadPlan) -> HpaSpec | None:
+    """Return the HPA of a workload: its own, or the one that KEDA writes.
+
+    Raises:
+        InvalidManifest: it has a metric that is not simulated.
+    """
     if plan.hpa is not None:
         for metric in plan.hpa.spec.metrics:
             _check(metric.external, plan.name)
