@@ -75,15 +75,20 @@ def _chain_of(
     before = event.get("previousEventId", 0)
     chain = chains.get(before) or chains[0]
     kind: str = event["type"]
-    if kind.startswith(_ENDS_BRANCHES) and not kind.endswith(("Entered", "Exited", "Started")):
-        # The end of a state with branches names the last event of a branch.
-        while chain.parent is not None and not (chain.visit and kind.startswith(f"{chain.visit.type}State")):
+    if kind.startswith(_ENDS_BRANCHES) and not kind.endswith(("Entered", "Started")):
+        # The end of a state with branches, and its exit, name the last event of a branch.
+        while chain.parent is not None and not _is_open(chain.visit, kind):
             chain = chain.parent
         return chain
     if kind == "MapIterationStarted" or (types.get(before) == "ParallelStateStarted" and kind.endswith("Entered")):
         number = counts[before] = counts.get(before, -1) + 1
         return _Chain(chain.depth + 1, None, chain, f"[{number}]")
     return chain
+
+
+def _is_open(visit: Visit | None, kind: str) -> bool:
+    """Return whether an event of this kind can end a visit: of its type, and not ended before."""
+    return visit is not None and visit.exited_at is None and kind.startswith(f"{visit.type}State")
 
 
 def _note(event: Mapping[str, Any], chain: _Chain, visits: list[Visit]) -> None:
