@@ -73,8 +73,8 @@ async def transacting(store):
         source, target = random.sample(range(ACCOUNTS), 2)
 
         def work(transaction, source=source, target=target):
-            transaction.apply(WriteItems((move(source, -1),)))
-            transaction.apply(WriteItems((move(target, 1),)))
+            if transaction.apply(WriteItems((move(source, -1),))).is_written:
+                transaction.apply(WriteItems((move(target, 1),)))
 
         await store.transact(work)
 
