@@ -135,13 +135,37 @@ def _instant(value: object) -> object:
     return parse_timestamp(value) if isinstance(value, str) else None
 
 
+_GLOB_PIECE = re.compile(r"\\[*\\]|\*|[^*\\]+|\\")
+
+
 def _glob(value: object, pattern: object) -> bool:
     if not isinstance(value, str) or not isinstance(pattern, str):
         return False
     # `*` is any text; `\\*` and `\\\\` are the characters themselves.
-    parts = re.findall(r"\\[*\\]|\*|[^*\\]+|\\", pattern)
-    regex = "".join(".*" if part == "*" else re.escape(part[1] if part in {"\\*", "\\\\"} else part) for part in parts)
-    return re.fullmatch(regex, value, re.DOTALL) is not None
+    texts = [""]
+    for piece in _GLOB_PIECE.findall(pattern):
+        if piece == "*":
+            texts.append("")
+        else:
+            texts[-1] += piece[1] if len(piece) == 2 and piece[0] == "\\" else piece
+    return _is_made_of(value, texts)
+
+
+def _is_made_of(value: str, texts: list[str]) -> bool:
+    """Return whether a value is these texts with anything between them, in a time linear in the value."""
+    first, *middle = texts
+    if not middle:
+        return value == first
+    last = middle.pop()
+    if not value.startswith(first) or not value.endswith(last) or len(value) < len(first) + len(last):
+        return False
+    at, end = len(first), len(value) - len(last)
+    for text in middle:
+        found = value.find(text, at, end)
+        if found < 0:
+            return False
+        at = found + len(text)
+    return True
 
 
 _ORDERS: dict[str, Callable[[int], bool]] = {

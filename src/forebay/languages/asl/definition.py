@@ -34,10 +34,13 @@ def parse(text: str, *, express: bool = False, task_rules: TaskRules | None = No
         definition: Any = decode(text)
     except ValueError:
         return Parsed(None, (Diagnostic("INVALID_JSON_DESCRIPTION", _json_fault(text)),))
-    diagnostics = tuple(validate(definition, express=express, task_rules=task_rules))
-    if any(one.severity == "ERROR" for one in diagnostics):
-        return Parsed(None, diagnostics)
-    return Parsed(compile_machine(definition), diagnostics)
+    try:
+        diagnostics = tuple(validate(definition, express=express, task_rules=task_rules))
+        if any(one.severity == "ERROR" for one in diagnostics):
+            return Parsed(None, diagnostics)
+        return Parsed(compile_machine(definition), diagnostics)
+    except RecursionError:
+        return Parsed(None, (Diagnostic("TOO_DEEPLY_NESTED", "The definition is nested too deeply."),))
 
 
 def _json_fault(text: str) -> str:

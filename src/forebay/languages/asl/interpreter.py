@@ -215,6 +215,8 @@ def _go_on(run: Run) -> None:
             work(run, frame if frame.phase is Phase.STARTING else enter(run, frame))
         except StateFailure as failure:
             fail(run, frame.id, failure)
+        except RecursionError:
+            fail(run, frame.id, StateFailure(ErrorName.RUNTIME, texts.TOO_DEEP))
         left -= 1
         settle(run)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from forebay.core.ids import Ids
 from forebay.languages.asl.document import decode
 from forebay.languages.asl.paths import (
     Descend,
@@ -29,6 +30,7 @@ from forebay.languages.asl.paths import (
 )
 from forebay.languages.asl.scope import ABSENT, Scope
 from forebay.languages.json_kinds import is_array
+from forebay.languages.jsonata import Expression, JsonataError, compile_jsonata
 
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(
@@ -127,9 +129,21 @@ def _is_empty(left: object, right: object) -> bool:
     return isinstance(left, str | list | dict) and _equal(not left, right)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A regular expression, run by the JSONata engine: it ends in time whatever the expression and the text."""
+
+    expression: Expression
+
+    def fits(self, text: str) -> bool:
+        try:
+            return self.expression.evaluate(lambda _: text, Ids(0), 0.0) == "true"
+        except JsonataError:
+            return False
+
+
 def _fits(left: object, right: object) -> bool:
-    pattern = right if isinstance(right, re.Pattern) else None  # pyright: ignore[reportUnknownVariableType]
-    return isinstance(left, str) and pattern is not None and pattern.fullmatch(left) is not None  # pyright: ignore[reportUnknownMemberType]
+    return isinstance(left, str) and isinstance(right, _Pattern) and right.fits(left)
 
 
 _TESTS: dict[str, Callable[[object, object], bool]] = {
@@ -350,10 +364,11 @@ class PathReader:
             raise InvalidPath(f"Could not parse token at position {self._at}: {self._text}") from None
 
 
-def _compiled(match: re.Match[str]) -> re.Pattern[str]:
+def _compiled(match: re.Match[str]) -> _Pattern:
     try:
-        return re.compile(match[1], re.IGNORECASE if match[2] else 0)
-    except re.error:
+        # Jayway wants the whole text to fit.
+        return _Pattern(compile_jsonata(f"$contains($text, /^(?:{match[1]})$/{match[2]})"))
+    except JsonataError:
         raise InvalidPath(f"Could not parse pattern: {match[0]}") from None
 
 

@@ -122,6 +122,10 @@ class StateRules:
         for names in schema.ONE_OF.get(kind, ()):
             if not any(name in fields for name in names):
                 findings.schema(f"This object should have only one of the following fields: {listed(names)}", here)
+        timeout, heartbeat = fields.get("TimeoutSeconds"), fields.get("HeartbeatSeconds")
+        if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
+            # "HeartbeatSeconds must be smaller than TimeoutSeconds" (Task state); AWS's sentence is unverified.
+            findings.schema("HeartbeatSeconds must be smaller than TimeoutSeconds", f"{here}/HeartbeatSeconds")
         if kind in _WITHOUT_END:
             return
         ends = fields.get("End") is True
@@ -152,6 +156,14 @@ def check_paths(findings: Findings, fields: Fields, here: str) -> None:
         if name in fields:
             is_settings = name in {"ItemReader", "ResultWriter", "ItemBatcher"}
             check_template(findings, fields[name], f"{here}/{name}", may_path=is_settings)
+    for name in ("Error", "Cause"):
+        if isinstance(fields.get(name), str) and fields[name].startswith(("$.", "$[")):
+            # Unverified sentence.
+            findings.warn(
+                "NO_PATH",
+                f"The value of field '{name}' looks like a path; its name should end with 'Path'",
+                f"{here}/{name}",
+            )
     if "Result" in fields:
         _warn_of_dynamic(findings, fields["Result"], f"{here}/Result")
 

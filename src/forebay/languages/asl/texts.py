@@ -26,6 +26,7 @@ def invalid_choice_path(path: str) -> str:
 
 
 NULL_INPUT = "Unable to apply Path transformation to null or empty input."
+TOO_DEEP = "The data of the state is nested too deeply."  # unverified
 NO_CHOICE_MATCHED = "Failed to transition out of the state. The state does not point to a next state."
 HISTORY_FULL = "The execution reached the maximum number of history events (25000)."
 

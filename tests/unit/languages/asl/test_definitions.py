@@ -79,3 +79,8 @@ def test_caller_adds_what_it_knows_of_tasks():
     }
     (found,) = parse(json.dumps(definition), task_rules=rules).diagnostics
     assert (found.message, found.location) == ("unknown: arn:aws:lambda:x:y:function:f", "/States/A/Resource")
+
+
+def test_definition_nested_without_end_is_refused():
+    nested = "[" * 900 + "]" * 900
+    assert parse('{"StartAt":"A","States":{"A":{"Type":"Pass","End":true,"Parameters":' + nested + "}}}").machine is None

@@ -64,3 +64,10 @@ def test_random_stays_below_its_end():
 @pytest.mark.parametrize(("given", "expected"), cases_of("asl_choice_rules"))
 def test_choice_rule_holds(given, expected):
     assert compile_rule(given["rule"]).holds(scope(given["document"])) is expected
+
+
+def test_patterns_end_in_time():
+    """Patterns that make a backtracking matcher try for ever."""
+    text = "a" * 50_000
+    assert not compile_rule({"Variable": "$.v", "StringMatches": "*a" * 20 + "b"}).holds(scope({"v": text}))
+    assert parse_path("$.l[?(@ =~ /(a+)+b/)]").find(scope({"l": ["a" * 40]})) == []
