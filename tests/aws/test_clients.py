@@ -111,7 +111,7 @@ def test_cli_deploys_a_template(aws, tmp_path):
     aws("cloudformation", "deploy", "--template-file", "template.json", "--stack-name", "s")
     (stack,) = aws("cloudformation", "describe-stacks", "--stack-name", "s")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    assert stack["Outputs"][0]["OutputValue"].endswith("/000000000000/made")
+    assert stack["Outputs"][0]["OutputValue"].endswith("/000000000000/made?region=eu-central-2")
     assert "made" in aws("sqs", "get-queue-url", "--queue-name", "made")["QueueUrl"]
 
 

@@ -163,7 +163,7 @@ def _policy(text: str) -> Changes:
     value = _json(text)
     statements = cast("dict[str, object]", value).get("Statement") if isinstance(value, dict) else None
     listed = cast("list[object]", statements) if isinstance(statements, list) else [statements]
-    if not listed or not all(_is_statement(statement) for statement in listed):
+    if not all(_is_statement(statement) for statement in listed):
         raise api.InvalidAttributeValue("Invalid value for the parameter Policy.")
     return {"policy": text}
 
