@@ -174,7 +174,10 @@ class World:
         ]
         for thread in threads:
             thread.start()
-        time.sleep(chance.uniform(0.1, 1.5))
+        had = len(self.notes.put) + len(self.notes.published)
+        at_work = lambda: bool(failures) or len(self.notes.put) + len(self.notes.published) > had + 30  # noqa: E731
+        _wait(at_work, "the clients get nowhere")
+        time.sleep(chance.uniform(0.0, 1.0))
         self.node.kill()
         for thread in threads:
             thread.join(40)
