@@ -6,6 +6,8 @@ from tests.harness import RunningNode
 
 BAD_POLICY = {"Type": "AWS::SQS::QueuePolicy", "Properties": {"PolicyDocument": {}, "Queues": ["http://x/1/none"]}}
 
+ALLOW = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}
+
 
 def names(node: RunningNode) -> set[str]:
     return {url.rpartition("/")[2] for url in node.client("sqs").list_queues().get("QueueUrls", [])}
@@ -47,7 +49,7 @@ def test_fixed_property_replaces_and_references_follow(node: RunningNode) -> Non
     sections = {"Outputs": {"Url": {"Value": {"Ref": "A"}}}}
     policy = {
         "Type": "AWS::SQS::QueuePolicy",
-        "Properties": {"Queues": [{"Ref": "A"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+        "Properties": {"Queues": [{"Ref": "A"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [ALLOW]}},
     }
     create(client, "one", {"A": queue(QueueName="a"), "P": policy}, **sections)
     before = len(events(client, "one"))

@@ -203,7 +203,7 @@ def test_run_params_speaks_wire_names():
     ("params", "code"),
     [
         ({"QueueName": 5}, "SerializationException"),
-        ({}, "MissingParameter"),
+        ({}, "MissingRequiredParameterException"),
     ],
 )
 def test_run_params_that_do_not_fit_are_the_callers_error(params, code):

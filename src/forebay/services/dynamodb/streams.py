@@ -1,7 +1,6 @@
 """Operations on streams: list, describe, iterators and records. They are a service of their own (`dynamodbstreams`)."""
 
 import base64
-import binascii
 from typing import Any
 
 import msgspec
@@ -216,7 +215,7 @@ def _format(stream: StreamRecord, iterator: Iterator) -> str:
 def _parse(text: str) -> Iterator:
     try:
         return _decode(base64.b64decode(text.rpartition("|")[2], validate=True))
-    except (binascii.Error, msgspec.MsgspecError):
+    except (ValueError, msgspec.MsgspecError):
         raise invalid("Invalid ShardIterator") from None
 
 
