@@ -31,7 +31,9 @@ from forebay.languages.asl.paths import parse_path
 from forebay.languages.asl.references import references_of
 from forebay.languages.asl.templates import (
     Discard,
+    DocumentField,
     EmptyObject,
+    InputField,
     PlaceField,
     ReferenceResultPath,
     Static,
@@ -110,7 +112,7 @@ def _document_path(fields: Fields, name: str) -> Expression | None:
     path = fields.get(name, "$")
     if path is None:
         return EmptyObject()
-    return None if path == "$" else compile_path(path, name)
+    return None if path == "$" else DocumentField(parse_path(path))
 
 
 def _result_path(fields: Fields) -> ResultPath | None:
@@ -130,8 +132,10 @@ def _dynamic(fields: Fields, name: str, language: QueryLanguage, where: str = ""
 
 def _field_or_path(fields: Fields, name: str, language: QueryLanguage) -> Expression | None:
     """Return a field that JSONPath states may give as `<name>Path`."""
-    if name + "Path" in fields:
-        return compile_path(fields[name + "Path"], name + "Path")
+    path = fields.get(name + "Path")
+    if path is not None:
+        is_text = name in {"Error", "Cause"}
+        return compile_path(path, name + "Path") if is_text else InputField(parse_path(path), name + "Path")
     if name not in fields:
         return None
     if language == "JSONata":

@@ -45,6 +45,51 @@ class PathField:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentField:
+    """InputPath and OutputPath, whose failures AWS reports in the words of its path library, Jayway."""
+
+    path: Path
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return what the path leads to."""
+        value = self.path.find(scope)
+        if value is not ABSENT:
+            return value
+        if scope.document is None and self.path.root == "$":
+            raise StateFailure(ErrorName.RUNTIME, texts.NULL_INPUT)
+        raise StateFailure(ErrorName.RUNTIME, texts.invalid_path(self.path.text, self._reason(scope)))
+
+    def _reason(self, scope: Scope) -> str:
+        keys = self.path.keys or ()
+        node = self.path.start(scope)
+        for at, key in enumerate(keys[:-1]):
+            node = member(node, key)
+            if node is ABSENT:
+                return f"Missing property in path {canonical(keys[: at + 1])}"
+        return f"No results for path: {canonical(keys)}"
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """A path to a number or an instant (SecondsPath, TimestampPath)."""
+
+    path: Path
+    field: str
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return what the path leads to."""
+        value = self.path.find(scope)
+        if value is ABSENT:
+            raise StateFailure(ErrorName.RUNTIME, texts.no_input_value(self.field, self.path.text))
+        return value
+
+
+def canonical(keys: tuple[str | int, ...]) -> str:
+    """Return a path as Jayway writes it: $['a'][0]."""
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f"['{key}']" for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceField:
     """A field that is a reference path into the document, as ItemsPath."""
 

@@ -15,6 +15,16 @@ def path_not_found(path: str, field: str, document: str) -> str:
     return f"The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{document}'"
 
 
+def invalid_path(path: str, reason: str) -> str:
+    """InputPath or OutputPath leads nowhere."""
+    return f"Invalid path '{path}' : {reason}"
+
+
+def no_input_value(field: str, path: str) -> str:
+    """A path to a number or an instant leads nowhere."""
+    return f"The {field} parameter does not reference an input value: {path}"
+
+
 def step_not_found(step: str | int, document: str) -> str:
     """A reference path's step leads nowhere."""
     return f'Unable to apply step "{step}" to input {document}'

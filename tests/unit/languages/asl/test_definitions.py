@@ -83,4 +83,6 @@ def test_caller_adds_what_it_knows_of_tasks():
 
 def test_definition_nested_without_end_is_refused():
     nested = "[" * 900 + "]" * 900
-    assert parse('{"StartAt":"A","States":{"A":{"Type":"Pass","End":true,"Parameters":' + nested + "}}}").machine is None
+    assert (
+        parse('{"StartAt":"A","States":{"A":{"Type":"Pass","End":true,"Parameters":' + nested + "}}}").machine is None
+    )

@@ -270,3 +270,24 @@ def test_execution_times_out():
     run = Execution(chain({"Type": "Wait", "Seconds": 50}, TimeoutSeconds=10)).run()
     assert run.state.status == "TIMED_OUT"
     assert run.events[-1][2] == "ExecutionTimedOut"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"OutputPath": "$.Payload"}, "Invalid path '$.Payload' : No results for path: $['Payload']"),
+        ({"InputPath": "$.a.b[0]"}, "Invalid path '$.a.b[0]' : Missing property in path $['a']['b']"),
+    ],
+)
+def test_missing_input_and_output_paths_are_told_in_jayways_words(fields, sentence):
+    """The first was seen on AWS; the second is how Jayway tells of it."""
+    run = Execution(pass_through(**fields), {"a": {}})
+    assert run.failure == (
+        "States.Runtime",
+        f"An error occurred while executing the state 'A' (entered at the event id #2). {sentence}",
+    )
+
+
+def test_missing_seconds_path_says_so():
+    run = Execution(chain({"Type": "Wait", "SecondsPath": "$.s"}))
+    assert run.failure[1].endswith("The SecondsPath parameter does not reference an input value: $.s")
