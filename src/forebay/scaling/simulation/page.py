@@ -17,7 +17,7 @@ from forebay.scaling.simulation.result import Result
 from forebay.scaling.simulation.tables import rows
 
 _WIDTH, _HEIGHT = 960, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 16, 34, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 30, 34, 28
 # More lines than a screen has pixels only make the file larger.
 _TIMELINE_MAX = 2000
 
