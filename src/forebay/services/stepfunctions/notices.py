@@ -17,12 +17,17 @@ from forebay.services.stepfunctions.map_run import MAP_RUN, ChildEnded
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.state_machine import Revision
 from forebay.store.commands import Command, PutTimers, Timer
+from forebay.store.records import Kind
 
 _RETRY = RetryPolicy(185, 86_400)
 _DETAIL_TYPE = "Step Functions Execution Status Change"
 # "If the combined escaped input and output sizes exceed 248 KB, the input will be excluded" (developer guide,
 # "Automating Step Functions event delivery with EventBridge").
 _EVENT_BYTES_MAX = 248 * 1024
+
+
+# What the node writes before a service is loaded for the first time.
+_USED_SERVICE = Kind("node.used_service", str)
 
 
 class Notices:
@@ -32,6 +37,7 @@ class Notices:
         self._platform = platform
         self._log = execution_log
         self._measures = measures
+        self._is_bus_used = False
 
     async def commands(self, before: Execution | None, after: Execution, revision: Revision) -> list[Command[Any]]:
         """Return what is committed with a change of an execution's status."""
@@ -41,8 +47,8 @@ class Notices:
         if after.status != "RUNNING":
             statuses.append(after.status)
         commands: list[Command[Any]] = []
-        deliveries = [self._delivery(after, status) for status in statuses]
-        if deliveries:
+        if statuses and await self._has_buses():
+            deliveries = [self._delivery(after, status) for status in statuses]
             commands += await self._platform.deliveries.commands_for(deliveries)
         if after.stopped_at is not None and after.parent is not None:
             commands += self._for_parent(after, after.parent, after.stopped_at)
@@ -53,6 +59,12 @@ class Notices:
         """Tell the log and the metrics of what has been committed."""
         self._log.take(execution, revision, history)
         self._measures.take(execution, history)
+
+    async def _has_buses(self) -> bool:
+        """Tell whether anyone has ever used event buses here: else no rule can be waiting."""
+        if not self._is_bus_used:
+            self._is_bus_used = await self._platform.store.find(_USED_SERVICE, "events") is not None
+        return self._is_bus_used
 
     def _delivery(self, execution: Execution, status: api.ExecutionStatus) -> Delivery:
         name = execution.name

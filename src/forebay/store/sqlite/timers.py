@@ -48,7 +48,11 @@ _SETTLE = Statements(
 
 def put(session: Session, commands: Sequence[PutTimers]) -> list[tuple[bool, ...]]:
     """Create timers, or replace them."""
-    return [_put(session, command) for command in commands]
+    if any(command.only_new for command in commands):
+        return [_put(session, command) for command in commands]
+    # What replaces can be written together: of equals, the last one stays.
+    _replace(session, [timer for command in commands for timer in command.timers])
+    return [(True,) * len(command.timers) for command in commands]
 
 
 def claim(session: Session, commands: Sequence[ClaimTimers]) -> list[tuple[ClaimedTimer, ...]]:
@@ -68,7 +72,11 @@ def settle(session: Session, commands: Sequence[SettleTimers]) -> list[tuple[boo
 
 def delete(session: Session, commands: Sequence[DeleteTimers]) -> list[tuple[bool, ...]]:
     """Delete timers."""
-    return [_delete(session, command) for command in commands]
+    keys: dict[str, list[str]] = {}
+    for command in commands:
+        keys.setdefault(command.kind, []).extend(command.keys)
+    known = {kind: _delete(session, kind, of_kind) for kind, of_kind in keys.items()}
+    return [tuple(known[command.kind].pop(key, None) is not None for key in command.keys) for command in commands]
 
 
 def next_due(connection: sqlite3.Connection, query: NextTimer) -> int | None:
@@ -95,26 +103,35 @@ def list_timers(connection: sqlite3.Connection, query: ListTimers) -> tuple[Clai
 
 
 def _put(session: Session, command: PutTimers) -> tuple[bool, ...]:
+    if not command.only_new:
+        _replace(session, command.timers)
+        return (True,) * len(command.timers)
+    _tell(session, command.timers)
+    created = set(_CREATE.fetch(session.connection, _values(command.timers)))
+    for kind, _ in created:
+        session.count_timers(str(kind), 1)
+    results: list[bool] = []
     for timer in command.timers:
-        session.topics.add(("timers", timer.kind))
-    if command.only_new:
-        created = set(_CREATE.fetch(session.connection, _values(command.timers)))
-        for kind, _ in created:
-            session.count_timers(str(kind), 1)
-        results: list[bool] = []
-        for timer in command.timers:
-            identity = (timer.kind, timer.key)
-            results.append(identity in created)
-            created.discard(identity)
-        return tuple(results)
-    names = [name for timer in command.timers for name in (timer.kind, timer.key)]
+        identity = (timer.kind, timer.key)
+        results.append(identity in created)
+        created.discard(identity)
+    return tuple(results)
+
+
+def _replace(session: Session, timers: Sequence[Timer]) -> None:
+    _tell(session, timers)
+    names = [name for timer in timers for name in (timer.kind, timer.key)]
     known = set(_KNOWN.fetch(session.connection, names))
-    for timer in command.timers:
+    for timer in timers:
         if (timer.kind, timer.key) not in known:
             known.add((timer.kind, timer.key))
             session.count_timers(timer.kind, 1)
-    _REPLACE.run(session.connection, _values(command.timers))
-    return (True,) * len(command.timers)
+    _REPLACE.run(session.connection, _values(timers))
+
+
+def _tell(session: Session, timers: Sequence[Timer]) -> None:
+    for timer in timers:
+        session.topics.add(("timers", timer.kind))
 
 
 def _values(timers: Sequence[Timer]) -> list[object]:
@@ -178,14 +195,15 @@ def _settle(session: Session, command: SettleTimers) -> tuple[bool, ...]:
     return tuple(results)
 
 
-def _delete(session: Session, command: DeleteTimers) -> tuple[bool, ...]:
+def _delete(session: Session, kind: str, keys: Sequence[str]) -> dict[str, int]:
+    """Delete timers of a kind; return those that were there."""
     rows = session.execute(
         "SELECT key, rowid FROM timer WHERE kind = ? AND key IN (SELECT value FROM json_each(?))",
-        (command.kind, json.dumps(command.keys)),
+        (kind, json.dumps(keys)),
     ).fetchall()
     known: dict[str, int] = dict(rows)
-    _delete_rows(session, command.kind, list(known.values()))
-    return tuple(known.pop(key, None) is not None for key in command.keys)
+    _delete_rows(session, kind, list(known.values()))
+    return known
 
 
 def _delete_rows(session: Session, kind: str, rows: Sequence[int]) -> None:
