@@ -12,16 +12,6 @@ Fields = Mapping[str, Any]
 
 _READERS = re.compile(r"arn:[^:]+:states:::s3:(getObject|listObjectsV2)")
 _WRITERS = re.compile(r"arn:[^:]+:states:::s3:putObject")
-_DISTRIBUTED_ONLY = (
-    "ItemReader",
-    "ItemBatcher",
-    "ResultWriter",
-    "Label",
-    "ToleratedFailureCount",
-    "ToleratedFailureCountPath",
-    "ToleratedFailurePercentage",
-    "ToleratedFailurePercentagePath",
-)
 _INPUT_TYPES = ("CSV", "JSON", "MANIFEST", "JSONL", "PARQUET")
 
 
@@ -39,12 +29,9 @@ def check_map(findings: Findings, fields: Fields, *, is_express: bool, here: str
         findings.schema("Expected value of type Object", f"{here}/{name}/ProcessorConfig")
         return
     is_distributed = _check_config(findings, config, f"{here}/{name}/ProcessorConfig", is_express=is_express)
-    if not is_distributed:
-        for field in _DISTRIBUTED_ONLY:
-            if field in fields:
-                findings.schema(f"Field '{field}' is not supported", f"{here}/{field}")
-        return
-    _check_settings(findings, fields, here)
+    # AWS takes the fields of distributed maps in inline ones too, where they mean nothing.
+    if is_distributed:
+        _check_settings(findings, fields, here)
 
 
 def _check_settings(findings: Findings, fields: Fields, here: str) -> None:

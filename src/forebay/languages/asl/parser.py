@@ -61,6 +61,7 @@ def compile_machine(definition: Fields) -> Machine:
 
 
 def _references(chain: Fields, language: QueryLanguage) -> Iterator[tuple[str, tuple[str, ...]]]:
+    language = chain.get("QueryLanguage", language)
     for name, fields in chain["States"].items():
         found = references_of(fields, fields.get("QueryLanguage", language))
         if found:
@@ -70,6 +71,7 @@ def _references(chain: Fields, language: QueryLanguage) -> Iterator[tuple[str, t
 
 
 def _states(chain: Fields, language: QueryLanguage) -> Iterator[tuple[str, State]]:
+    language = chain.get("QueryLanguage", language)
     for name, fields in chain["States"].items():
         own: QueryLanguage = fields.get("QueryLanguage", language)
         yield name, _state(name, fields, own)

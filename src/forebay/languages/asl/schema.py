@@ -7,7 +7,7 @@ fields, September 2026) and as users have reported them.
 from collections.abc import Mapping
 
 TOP_FIELDS = ("Comment", "QueryLanguage", "StartAt", "TimeoutSeconds", "Version", "States")
-BRANCH_FIELDS = ("Comment", "StartAt", "States")
+BRANCH_FIELDS = ("Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version")
 PROCESSOR_FIELDS = (*BRANCH_FIELDS, "ProcessorConfig")
 _COMMON = ("Type", "Comment", "QueryLanguage")
 _ENDS = ("Next", "End")

@@ -53,8 +53,8 @@ class StateRules:
         self.is_express = express
         self.task_rules = task_rules
 
-    def check(self, fields: Fields, here: str) -> None:
-        """Check a state."""
+    def check(self, fields: Fields, here: str, chain_language: str) -> None:
+        """Check a state of a chain in a language."""
         findings = self.findings
         if "Type" not in fields:
             findings.schema("These fields are required: [Type]", here)
@@ -64,7 +64,7 @@ class StateRules:
         if allowed is None:
             findings.schema(f"Value should be one of the following: {listed(schema.STATE_FIELDS)}", f"{here}/Type")
             return
-        language = self._language(fields, here)
+        language = self._language(fields, here, chain_language)
         check_fields(findings, fields, allowed, here)
         check_required(findings, fields, schema.REQUIRED.get(kind, ()), here)
         self._check_language(fields, language, here)
@@ -78,8 +78,8 @@ class StateRules:
         elif kind == "Task" and isinstance(fields.get("Resource"), str):
             check_task(self, fields, language, here)
 
-    def _language(self, fields: Fields, here: str) -> str:
-        language = fields.get("QueryLanguage", self.language)
+    def _language(self, fields: Fields, here: str, chain_language: str) -> str:
+        language = fields.get("QueryLanguage", chain_language)
         if language not in {"JSONPath", "JSONata"}:
             self.findings.schema("Value should be one of the following: [JSONPath, JSONata]", f"{here}/QueryLanguage")
             return self.language

@@ -62,7 +62,7 @@ def _check_chain(rules: StateRules, chain: Fields, location: str, depth: int) ->
         if not is_object(fields):
             findings.schema("Expected value of type Object", here)
             continue
-        rules.check(fields, here)
+        rules.check(fields, here, chain.get("QueryLanguage", rules.language))
         for inner, where in _inner(fields, here):
             allowed = schema.BRANCH_FIELDS if fields.get("Type") == "Parallel" else schema.PROCESSOR_FIELDS
             check_fields(findings, inner, allowed, where)
