@@ -16,9 +16,12 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--ignore", multiple=True, help="A rule that is not applied; may be given several times.")
 @click.option("--strict", is_flag=True, help="Fail for warnings, too.")
+@click.option("--local", is_flag=True, help="Name fields that have no effect in the local cluster, too.")
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Write what is found as JSON.")
-def lint(paths: Sequence[Path], *, ignore: Sequence[str], strict: bool, list_rules: bool, as_json: bool) -> None:
+def lint(
+    paths: Sequence[Path], *, ignore: Sequence[str], strict: bool, local: bool, list_rules: bool, as_json: bool
+) -> None:
     """Name what people get wrong in the manifests of PATHS. Exit code 1 if there are errors."""
     if list_rules:
         for rule in RULES:
@@ -31,6 +34,9 @@ def lint(paths: Sequence[Path], *, ignore: Sequence[str], strict: bool, list_rul
         raise click.BadParameter(f"there is no rule {unknown[0]}; see --rules", param_hint="--ignore")
     reads, problems = read_paths(paths)
     report = check(reads, problems, frozenset(ignore))
+    if not local:
+        kept = tuple(problem for problem in report.problems if problem.gravity == "error")
+        report = Report(report.findings, kept)
     if as_json:
         _print_json(report)
     else:

@@ -211,4 +211,5 @@ def _title(settings: Sequence[Path]) -> str:
 
 def _warn(problems: Sequence[Problem]) -> None:
     for problem in problems:
-        click.echo(f"{problem}", err=True)
+        if problem.gravity == "error":
+            click.echo(f"{problem}", err=True)

@@ -160,9 +160,13 @@ def _jump_to_zero(setting: Setting) -> Iterator[Finding]:
         advanced = item.spec.advanced
         config = advanced.horizontal_pod_autoscaler_config if advanced else None
         down = config.behavior.scale_down if config and config.behavior else None
-        if down is not None and down.policies and not item.spec.min_replica_count:
+        window = 300 if down is None or down.stabilization_window_seconds is None else down.stabilization_window_seconds
+        hasty = item.spec.cooldown_period <= window
+        if down is not None and down.policies and hasty and not item.spec.min_replica_count:
             text = "behavior.scaleDown.policies do not hold for the step to zero: KEDA takes it from any number at once"
-            yield Finding(_of(item), text, "set cooldownPeriod so long that the HPA has come down by then")
+            yield Finding(
+                _of(item), text, f"set cooldownPeriod well above the {window} s after which the HPA begins to come down"
+            )
 
 
 def _two_masters(setting: Setting) -> Iterator[Finding]:
@@ -203,7 +207,7 @@ def _target(setting: Setting) -> Iterator[Finding]:
 def _first_poll(setting: Setting) -> Iterator[Finding]:
     for item in setting.scaled_objects:
         deployment = setting.deployment(item.spec.scale_target_ref.name, item.metadata.namespace)
-        starts = deployment is not None and (1 if deployment.spec.replicas is None else deployment.spec.replicas)
+        starts = deployment.spec.replicas if deployment is not None else None
         if starts and not item.spec.min_replica_count and not item.spec.initial_cooldown_period:
             text = f"the {starts} replicas that the Deployment starts with go at the first poll if the queue is empty"
             yield Finding(_of(item), text, "set initialCooldownPeriod if they are to stay for a while")

@@ -15,7 +15,7 @@ import yaml
 from forebay.scaling.manifests.hpa import HorizontalPodAutoscaler
 from forebay.scaling.manifests.karpenter import EC2NodeClass, KWOKNodeClass, NodePool
 from forebay.scaling.manifests.keda import ClusterTriggerAuthentication, ScaledJob, ScaledObject, TriggerAuthentication
-from forebay.scaling.manifests.problem import InvalidManifest, Problem
+from forebay.scaling.manifests.problem import InvalidManifest, Problem, UnknownKind
 from forebay.scaling.manifests.workloads import (
     ConfigMap,
     Deployment,
@@ -67,6 +67,10 @@ KINDS: Mapping[tuple[str, str], type[Manifest]] = {
 }
 
 
+# Files that stand beside manifests and are none.
+_NO_MANIFESTS = frozenset({"kustomization.yaml", "kustomization.yml", "images.yaml", "images.yml"})
+
+
 class Read(msgspec.Struct, frozen=True):
     """A manifest and what its author should know about it."""
 
@@ -79,12 +83,13 @@ def read_manifest(document: Mapping[str, Any], source: str = "") -> Read:
     """Read one object.
 
     Raises:
-        InvalidManifest: it is of no kind that is taken here, or its values do not fit its fields.
+        UnknownKind: it is of no kind that is taken here.
+        InvalidManifest: its values do not fit its fields.
     """
     key = (str(document.get("apiVersion", "")), str(document.get("kind", "")))
     kind = KINDS.get(key)
     if kind is None:
-        raise InvalidManifest(f'no matches for kind "{key[1]}" in version "{key[0]}"')
+        raise UnknownKind(f'no matches for kind "{key[1]}" in version "{key[0]}"')
     try:
         manifest = msgspec.convert(_without_nulls(document), kind)
     except msgspec.ValidationError as error:
@@ -111,6 +116,11 @@ def read_text(text: str, source: str = "") -> tuple[list[Read], list[Problem]]:
             continue
         try:
             found.append(read_manifest(_object(document), source))
+        except UnknownKind as error:
+            # A Service or Role beside what scales is nobody's mistake; a wrong version of KEDA's kinds is.
+            group = str(_object(document).get("apiVersion", "")).partition("/")[0]
+            is_ours = group == "autoscaling" or group.endswith(("keda.sh", "karpenter.sh", "karpenter.k8s.aws"))
+            problems.append(Problem("error" if is_ours else "warning", source, f"{error}: not looked at"))
         except InvalidManifest as error:
             problems.append(Problem("error", source, str(error)))
     return found, problems
@@ -121,12 +131,17 @@ def read_paths(paths: Iterable[Path]) -> tuple[list[Read], list[Problem]]:
     found: list[Read] = []
     problems: list[Problem] = []
     for path in paths:
-        files = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml", ".json"}) if path.is_dir() else [path]
-        for file in files:
+        for file in _files(path):
             read, wrong = read_text(file.read_text(), str(file))
             found += read
             problems += wrong
     return found, problems
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml", ".json"} and p.name not in _NO_MANIFESTS)
 
 
 def _flattened(documents: Iterable[Any]) -> Iterator[Any]:

@@ -11,6 +11,10 @@ class InvalidManifest(ValueError):
     """A document cannot be read as what it says it is; the text names the place and the reason."""
 
 
+class UnknownKind(InvalidManifest):
+    """A document is of a kind or version that is not taken here."""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """One thing about a document that its author should know.
 
