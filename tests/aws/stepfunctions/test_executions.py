@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.aws.stepfunctions.conftest import PASS, States
+from tests.aws.stepfunctions.conftest import PASS, ROLE, States
 from tests.harness import wait_until
 
 WAIT: dict[str, Any] = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
@@ -123,14 +123,24 @@ def test_a_failing_task_is_caught(states: States) -> None:
     )
 
 
-def test_an_unknown_parameter_fails_the_task(states: States) -> None:
-    state = {
+def test_an_unknown_parameter_is_refused_or_fails_the_task(states: States) -> None:
+    resource = "arn:aws:states:::aws-sdk:sqs:listQueues"
+    fixed = {"Type": "Task", "Resource": resource, "Parameters": {"Colour": "red"}, "End": True}
+    definition = json.dumps({"StartAt": "T", "States": {"T": fixed}})
+    code, text = states.refusal("create_state_machine", name="x", definition=definition, roleArn=ROLE)
+    assert code == "InvalidDefinition"
+    assert text == (
+        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: "
+        "The field \"Colour\" is not supported by Step Functions at /States/T/Parameters'"
+    )
+    computed = {
         "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sqs:listQueues",
-        "Parameters": {"Colour": "red"},
+        "QueryLanguage": "JSONata",
+        "Resource": resource,
+        "Arguments": "{% $states.input %}",
         "End": True,
     }
-    execution = states.run({"StartAt": "T", "States": {"T": state}})
+    execution = states.run({"StartAt": "T", "States": {"T": computed}}, {"Colour": "red"})
     assert execution["error"] == "States.Runtime"
     assert 'The field "Colour" is not supported by Step Functions' in execution["cause"]
 

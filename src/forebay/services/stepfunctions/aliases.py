@@ -159,14 +159,22 @@ def _parse_routing(items: Sequence[api.RoutingConfigurationListItem]) -> tuple[M
         if name.version is None:
             raise _invalid_routing("Routing configuration must contain state machine version ARNs.")
     if len({name.base() for name in names}) > 1:
-        raise _invalid_routing("Routing configuration must contain versions of the same state machine.")
+        raise _invalid_routing(
+            f"Routing configuration must contain versions of the same state machine. Received: {_listed(names)}"
+        )
     if len(set(names)) < len(names):
-        raise _invalid_routing("Routing configuration must contain distinct state machine version ARNs.")
+        raise _invalid_routing(
+            f"Routing configuration must contain distinct state machine version ARNs. Received: {_listed(names)}"
+        )
     if sum(weights) != 100:
         raise _invalid_routing(
             f"Sum of routing configuration weights must equal 100. Received: [{', '.join(map(str, weights))}]"
         )
     return names[0].base(), tuple((name.version or 0, weight) for name, weight in zip(names, weights, strict=True))
+
+
+def _listed(names: Sequence[MachineName]) -> str:
+    return f"[{', '.join(name.arn() for name in names)}]"
 
 
 def _check_versions(call: Call, machine: MachineName, routing: Routing) -> None:

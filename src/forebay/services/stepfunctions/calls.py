@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from forebay.core.errors import Unavailable
 from forebay.languages.asl import contract as asl
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions import limits
@@ -29,6 +30,8 @@ from forebay.services.stepfunctions.workers import claim, seconds_until_next
 from forebay.store.commands import ClaimedTimer, DeleteTimers, ListTimers, PutTimers, Timer
 
 log = structlog.get_logger()
+
+_PAUSE_SECONDS = 1.0
 
 
 class _Running:
@@ -70,7 +73,7 @@ class Calls:
         try:
             async with self._room:
                 outcome = await self._integrations.call(await self._task(execution, launch))
-            await self._engine.hand(execution.key, _event(launch.task.key, outcome))
+            await self._hand(execution.key, _event(launch.task.key, outcome))
         except asyncio.CancelledError:
             if not running.is_unwanted:
                 # The node stops: whoever starts next need not wait for the lease to lapse.
@@ -79,6 +82,16 @@ class Calls:
                 raise
         finally:
             del self._running[key]
+
+    async def _hand(self, key: str, event: Inbound) -> None:
+        """Hand an outcome over, again and again while the store cannot take it: else the task would be called again."""
+        while True:
+            try:
+                await self._engine.hand(key, event)
+            except Unavailable:
+                await self._clock.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     async def cancel(self, execution: Execution, key: asl.TaskKey, pending: Pending) -> None:
         """Stop calling a task that nobody waits for, and stop the execution that it waits for."""

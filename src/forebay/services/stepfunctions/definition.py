@@ -7,6 +7,7 @@ import msgspec
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import Machine, Parsed, parse
 from forebay.services.stepfunctions.payload import as_list, as_object
+from forebay.services.stepfunctions.task_rules import task_rules
 
 
 def check_definition(text: str, type_: api.StateMachineType) -> Machine:
@@ -15,7 +16,7 @@ def check_definition(text: str, type_: api.StateMachineType) -> Machine:
     Raises:
         InvalidDefinition: it has faults; the text names each with its place.
     """
-    parsed = parse(text, express=type_ == "EXPRESS")
+    parsed = parse(text, express=type_ == "EXPRESS", task_rules=task_rules)
     if parsed.machine is None:
         raise api.InvalidDefinition(parsed.invalid_definition_text)
     return parsed.machine

@@ -5,6 +5,7 @@ from forebay.languages.asl import parse
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.stepfunctions import limits
+from forebay.services.stepfunctions.task_rules import task_rules
 
 
 @operation(readonly=True)
@@ -13,7 +14,7 @@ def validate_state_machine_definition(
     request: api.ValidateStateMachineDefinitionInput,
 ) -> api.ValidateStateMachineDefinitionOutput:
     """Return what is wrong with a definition, and with severity WARNING also what may be."""
-    parsed = parse(request.definition, express=request.type == "EXPRESS")
+    parsed = parse(request.definition, express=request.type == "EXPRESS", task_rules=task_rules)
     wanted = {"ERROR", "WARNING"} if request.severity == "WARNING" else {"ERROR"}
     diagnostics = [
         api.ValidateStateMachineDefinitionDiagnostic(

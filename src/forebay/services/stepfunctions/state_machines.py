@@ -217,7 +217,7 @@ def _check_something_changes(request: api.UpdateStateMachineInput) -> None:
     )
     if all(each is None for each in given):
         raise api.MissingRequiredParameter(
-            "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration "
+            "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration, "
             "or the EncryptionConfiguration must be specified"
         )
 

@@ -22,6 +22,7 @@ from forebay.services.stepfunctions.integrations.mocks import check_mock
 from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Task
 from forebay.services.stepfunctions.payload import read_json
 from forebay.services.stepfunctions.resource import parse_resource
+from forebay.services.stepfunctions.task_rules import task_rules
 from forebay.services.stepfunctions.transition import iso_time
 
 # What a state without a state machine is called.
@@ -69,13 +70,13 @@ def _machine(request: api.TestStateInput) -> tuple[Machine, str]:
         InvalidDefinition: it has faults.
     """
     if request.state_name is not None:
-        parsed = parse(request.definition)
+        parsed = parse(request.definition, task_rules=task_rules)
         if parsed.machine is None:
             raise api.InvalidDefinition(parsed.invalid_definition_text)
         if request.state_name not in parsed.machine.states:
             raise api.ValidationException(f"State not found in the state machine definition: '{request.state_name}'")
         return parsed.machine, request.state_name
-    parsed = parse(_around(request.definition))
+    parsed = parse(_around(request.definition), task_rules=task_rules)
     if parsed.machine is None:
         raise api.InvalidDefinition(parsed.invalid_definition_text.replace(f"/States/{_ALONE}", ""))
     return parsed.machine, _ALONE

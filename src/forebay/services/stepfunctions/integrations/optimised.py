@@ -42,7 +42,7 @@ CLIENTS = {
     "sqs": Client("SQS", "AmazonSQSException", "AmazonSQS"),
     "states": Client("StepFunctions", "AWSStepFunctionsException", "AWSStepFunctions"),
 }
-_OPERATIONS = {
+OPERATIONS = {
     ("dynamodb", "getItem"),
     ("dynamodb", "putItem"),
     ("dynamodb", "updateItem"),
@@ -51,12 +51,13 @@ _OPERATIONS = {
     ("sns", "publish"),
     ("sqs", "sendMessage"),
 }
+"""Operations that have an optimised integration."""
 
 
 async def call_optimised(platform: Platform, task: Task) -> Outcome:
     """Run an operation for a task, if it is one that has an optimised integration."""
     service = task.resource.service
-    if (service, task.resource.operation) not in _OPERATIONS:
+    if (service, task.resource.operation) not in OPERATIONS:
         return Failed(_RUNTIME, f"The resource provided {task.resource.text} is not recognized.", is_submit=True)
     arguments = msgspec.json.decode(task.arguments)
     if service == "events":

@@ -88,12 +88,14 @@ def misfits(type_: type[Shape], arguments: object) -> list[str]:
         return ["The Parameters must be a JSON object"]
     given = cast("dict[str, Any]", arguments)
     members = schema_of(type_).members
-    names = {_capital(member.name) for member in members}
-    faults = [f'The field "{name}" is not supported by Step Functions' for name in given if name not in names]
+    # The SDK for Java writes some names otherwise than the model: `SseAlgorithm`, `Md5`.
+    known = {member.name.lower() for member in members}
+    faults = [f'The field "{name}" is not supported by Step Functions' for name in given if name.lower() not in known]
+    lower = {name.lower() for name in given}
     faults += [
-        f"The field '{_capital(member.name)}' is required but was missing"
+        f"The field '{capital(member.name)}' is required but was missing"
         for member in members
-        if member.required and _capital(member.name) not in given
+        if member.required and member.name.lower() not in lower
     ]
     return faults
 
@@ -119,11 +121,11 @@ def _given(  # noqa: PLR0911 - one case for each kind of node
 ) -> object:
     match node, value:
         case Structure(), dict():
-            given = cast("dict[str, Any]", value)
+            given = {name.lower(): item for name, item in cast("dict[str, Any]", value).items()}
             return {
                 member.name: _given(member.node, given[name], texts=texts)
                 for member in schema_of(node.type).members
-                if (name := _capital(member.name)) in given
+                if (name := member.name.lower()) in given
             }
         case ListOf(), list():
             return [_given(node.item, item, texts=texts) for item in cast("list[Any]", value)]
@@ -144,7 +146,7 @@ def _shown(node: Node, value: object) -> object:
         case Structure(), dict():
             given = cast("dict[str, Any]", value)
             return {
-                _capital(member.name): _shown(member.node, given[member.name])
+                capital(member.name): _shown(member.node, given[member.name])
                 for member in schema_of(node.type).members
                 if member.name in given
             }
@@ -177,5 +179,6 @@ def client_name(service: str) -> str:
     return _CLIENTS.get(service, service[:1].upper() + service[1:])
 
 
-def _capital(name: str) -> str:
+def capital(name: str) -> str:
+    """Return a member's name as parameters and results have it."""
     return name[:1].upper() + name[1:]
