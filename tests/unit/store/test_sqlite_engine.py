@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from forebay.core.errors import Unavailable
+from forebay.store import admission
 from forebay.store.cache import RecordCache
 from forebay.store.commands import (
     AppendLog,
@@ -20,8 +21,9 @@ from forebay.store.commands import (
     PurgeQueue,
     SendMessages,
 )
+from forebay.store.items import Decision, GetItems, Item, ItemKey, ItemWrite, ReadItems, WriteItems
 from forebay.store.records import Kind
-from forebay.store.sqlite import engine, open_sqlite
+from forebay.store.sqlite import open_sqlite, quick_reader
 from forebay.store.sqlite.connection import DATABASE_NAME
 
 
@@ -56,14 +58,14 @@ def rows(directory, table):
 
 @pytest.mark.parametrize("bound", ["PENDING_COUNT_MAX", "PENDING_BYTES_MAX"])
 def test_submit_waits_while_too_much_is_pending(tmp_path, monkeypatch, bound):
-    monkeypatch.setattr(engine, bound, 5)
+    monkeypatch.setattr(admission, bound, 5)
 
     async def scenario(store):
         seen = []
 
         async def one(number):
             await store.submit((send(1),))
-            seen.append(store._pending_count)
+            seen.append(store._admission._count)
 
         async with asyncio.TaskGroup() as group:
             for number in range(100):
@@ -73,13 +75,13 @@ def test_submit_waits_while_too_much_is_pending(tmp_path, monkeypatch, bound):
         assert counted.visible == 101
         assert len(seen) == 100
         assert max(seen) <= 5
-        assert (store._pending_count, store._pending_bytes) == (0, 0)
+        assert (store._admission._count, store._admission._bytes) == (0, 0)
 
     with_store(scenario, tmp_path)
 
 
 def test_cancelled_waiter_takes_nobodys_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "PENDING_COUNT_MAX", 1)
+    monkeypatch.setattr(admission, "PENDING_COUNT_MAX", 1)
 
     async def scenario(store):
         tasks = [asyncio.ensure_future(store.submit((send(1),))) for _ in range(20)]
@@ -242,5 +244,34 @@ def test_queue_number_out_of_range_fails_clearly(tmp_path):
         for number in (-1, 1 << 21):
             with pytest.raises(OverflowError, match="queue number"):
                 await store.submit((send(1, queue=number),))
+
+    with_store(scenario, tmp_path)
+
+
+def test_queries_leave_the_loop_while_they_are_slow(tmp_path, monkeypatch):
+    moment = [1000.0]
+    monkeypatch.setattr(quick_reader, "monotonic", lambda: moment.append(moment[-1] + 0.1) or moment[-1])
+
+    async def scenario(store):
+        query = GetItems(1, (ItemKey(b"a"),))
+        assert store._quick_reader.ask(query) == (None,)
+        assert store._quick_reader.ask(query) is None
+        assert await store.ask(query) == (None,)
+        moment.append(moment[-1] + 60)
+        assert store._quick_reader.ask(query) == (None,)
+
+    with_store(scenario, tmp_path)
+
+
+def test_large_pages_are_read_off_the_loop(tmp_path):
+    async def scenario(store):
+        assert store._quick_reader.ask(ReadItems(1, 1000, 1 << 20)) is None
+        assert store._quick_reader.ask(ReadItems(1, 1000, 1 << 20, partition=b"p")).is_last
+        data = bytes(1000)
+        writes = [ItemWrite(1, ItemKey(b"p", b"%d" % n), lambda _: Decision(Item(data, 1000))) for n in range(70)]
+        await store.submit((WriteItems(tuple(writes)),))
+        assert store._quick_reader.ask(ReadItems(1, 1000, 1 << 20, partition=b"p")) is None
+        assert len((await store.ask(ReadItems(1, 1000, 1 << 20, partition=b"p"))).items) == 70
+        assert len(store._quick_reader.ask(ReadItems(1, 1000, 9000, partition=b"p")).items) == 9
 
     with_store(scenario, tmp_path)

@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 
 from forebay.core.clock import monotonic
 from forebay.core.errors import Unavailable
+from forebay.store.admission import Admission, weigh
 from forebay.store.cache import RecordCache
-from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
+from forebay.store.commands import Command, Query
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
-from forebay.store.items import GetItems, WriteItems
+from forebay.store.items import GetItems
 from forebay.store.postgres.blobs import PostgresBlobs
 from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
 from forebay.store.postgres.gathering import Answers, Gathering
@@ -28,10 +29,6 @@ from forebay.store.records import Kind
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-# What may wait for a commit; past either, `submit` waits before it queues.
-PENDING_COUNT_MAX = 8192
-PENDING_BYTES_MAX = 64 * 1024 * 1024
 
 CACHED_RECORDS_MAX = 50_000
 
@@ -70,10 +67,7 @@ class PostgresStore:
         self._kinds: dict[str, Kind[Any]] = {}
         self._version = 0
         self._forget_at = monotonic() + _FORGET_SECONDS
-        self._pending_count = 0
-        self._pending_bytes = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_closed = False
+        self._admission = Admission()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
         self._idle_connections: deque[Connection] = deque()
         self._blobs = PostgresBlobs(self._run_apart)
@@ -112,18 +106,14 @@ class PostgresStore:
 
     def submit(self, commands: Sequence[Command[object]]) -> Awaitable[Sequence[object]]:
         """Run commands in order, in one commit, and answer their results when that commit is durable."""
-        weight = 0
-        for command in commands:
-            weigh = _WEIGHERS.get(type(command))
-            if weigh is not None:
-                weight += weigh(command)
-        if self._waiting or not self._has_room() or self._is_closed:
+        weight = weigh(commands)
+        if not self._admission.is_open:
             return self._submit_later(commands, weight)
         return self._enqueue(self._submits, commands, None, weight)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction and return its result when the commit is durable."""
-        await self._wait_for_room()
+        await self._admission.wait()
         return await self._enqueue(self._transactions, (), work, 0)
 
     async def view(self, work: Callable[[View], T]) -> T:
@@ -181,9 +171,9 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Finish what was submitted and let go of all resources."""
-        if self._is_closed:
+        if self._admission.is_closed:
             return
-        self._is_closed = True
+        self._admission.is_closed = True
         for writer in (self._submits, self._transactions):
             writer.close()
         for writer in (self._submits, self._transactions):
@@ -197,9 +187,6 @@ class PostgresStore:
 
     # --- Writing
 
-    def _has_room(self) -> bool:
-        return self._pending_count < PENDING_COUNT_MAX and self._pending_bytes < PENDING_BYTES_MAX
-
     def _enqueue(
         self,
         writer: Writer,
@@ -208,22 +195,13 @@ class PostgresStore:
         weight: int,
     ) -> "asyncio.Future[Any]":
         future = self._create_future()
-        self._pending_count += 1
-        self._pending_bytes += weight
+        self._admission.enter(weight)
         writer.put(Submission(future, commands, work, weight, monotonic()))
         return future
 
     async def _submit_later(self, commands: Sequence[Command[object]], weight: int) -> Sequence[object]:
-        await self._wait_for_room()
+        await self._admission.wait()
         return await self._enqueue(self._submits, commands, None, weight)
-
-    async def _wait_for_room(self) -> None:
-        while not self._is_closed and not self._has_room():
-            turn = self._create_future()
-            self._waiting.append(turn)
-            await turn
-        if self._is_closed:
-            raise Unavailable("the store is closed")
 
     def _deliver(
         self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
@@ -231,26 +209,17 @@ class PostgresStore:
         """Make a commit known: the cache first, then its callers, then those who watch and listen, then other nodes."""
         if changes:
             self._cache.update(changes)
+        weight = 0
         for submission in batch:
-            self._pending_bytes -= submission.weight
+            weight += submission.weight
             submission.answer()
-        self._pending_count -= len(batch)
-        if self._waiting:
-            self._admit()
+        self._admission.leave(len(batch), weight)
         if changes:
             self._hub.tell_changes(changes)
         if topics:
             self._hub.tell_topics(topics)
-        if (topics or changes) and not self._is_closed:
+        if (topics or changes) and not self._admission.is_closed:
             self._notifier.tell(topics, has_changes=bool(changes))
-
-    def _admit(self) -> None:
-        room = PENDING_COUNT_MAX - self._pending_count if self._has_room() else 0
-        while self._waiting and room > 0:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                room -= 1
 
     # --- What other nodes have changed
 
@@ -307,13 +276,13 @@ class PostgresStore:
 
     async def _run_apart(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction of its own, in a reader's thread; again when the connection is lost."""
-        if self._is_closed:
+        if self._admission.is_closed:
             raise Unavailable("the store is closed")
         return await self._loop.run_in_executor(self._readers, self._attempt_apart, work)
 
     def _fetch_items(self, queries: Sequence[GetItems]) -> "asyncio.Future[Answers]":
         """Answer queries in a reader's thread."""
-        if self._is_closed:
+        if self._admission.is_closed:
             refused: asyncio.Future[Answers] = self._create_future()
             refused.set_exception(Unavailable("the store is closed"))
             return refused
@@ -330,7 +299,7 @@ class PostgresStore:
                 connection = self._idle_connections.pop() if self._idle_connections else self._settings.connect()
                 return self._use(connection, work, is_transaction=is_transaction)
             except ConnectionLost as error:
-                if monotonic() >= deadline or self._is_closed:
+                if monotonic() >= deadline or self._admission.is_closed:
                     raise Unavailable(f"the store cannot be reached: {error}") from error
                 self._settings.pause()
             except StatementFailed as error:
@@ -359,31 +328,3 @@ class PostgresStore:
             raise
         self._idle_connections.append(connection)
         return result
-
-
-def _weigh_messages(command: SendMessages) -> int:
-    weight = 0
-    for message in command.messages:
-        weight += len(message.body) + len(message.attributes)
-    return weight
-
-
-def _weigh_entries(command: AppendLog) -> int:
-    return sum([len(entry.data) for entry in command.entries])
-
-
-def _weigh_timers(command: PutTimers) -> int:
-    return sum([len(timer.data) for timer in command.timers])
-
-
-def _weigh_items(command: WriteItems) -> int:
-    return command.weight
-
-
-# About how many bytes a command keeps in memory while it waits; all others are small.
-_WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
-    SendMessages: _weigh_messages,
-    AppendLog: _weigh_entries,
-    PutTimers: _weigh_timers,
-    WriteItems: _weigh_items,
-}

@@ -3,18 +3,18 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from forebay.core.errors import Unavailable
+from forebay.store.admission import Admission, weigh
 from forebay.store.blobs import FileBlobs
 from forebay.store.cache import RecordCache
-from forebay.store.commands import AppendLog, Command, PutTimers, Query, SendMessages
+from forebay.store.commands import Command, Query
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
-from forebay.store.items import WriteItems
 from forebay.store.records import Kind
 from forebay.store.sqlite.connection import DATABASE_NAME, DirectoryLock, is_unavailable, open_reader
 from forebay.store.sqlite.handlers import ask
@@ -24,10 +24,6 @@ from forebay.store.sqlite.writer import Submission, Writer, WriterTransaction
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-# What may wait for a commit; past either, `submit` waits before it queues.
-PENDING_COUNT_MAX = 8192
-PENDING_BYTES_MAX = 64 * 1024 * 1024
 
 CACHED_RECORDS_MAX = 50_000
 
@@ -59,10 +55,7 @@ class SqliteStore:
         self._blobs = FileBlobs(directory / "blobs")
         self._hub = Hub()
         self._cache = RecordCache(CACHED_RECORDS_MAX)
-        self._pending_count = 0
-        self._pending_bytes = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_closed = False
+        self._admission = Admission()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
         self._idle_connections: deque[sqlite3.Connection] = deque()
         self._quick_reader = QuickReader(self._database)
@@ -81,29 +74,25 @@ class SqliteStore:
 
     def submit(self, commands: Sequence[Command[object]]) -> Awaitable[Sequence[object]]:
         """Run commands in order, in one commit, and answer their results when that commit is durable."""
-        weight = 0
-        for command in commands:
-            weigh = _WEIGHERS.get(type(command))
-            if weigh is not None:
-                weight += weigh(command)
-        if self._waiting or not self._has_room() or self._is_closed:
+        weight = weigh(commands)
+        if not self._admission.is_open:
             return self._submit_later(commands, weight)
         return self._enqueue(commands, None, weight)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction and return its result when the commit is durable."""
-        await self._wait_for_room()
+        await self._admission.wait()
         return await self._enqueue((), work, 0)
 
     async def view(self, work: Callable[[View], T]) -> T:
         """Run `work` on a consistent snapshot that includes every commit acknowledged so far."""
-        if self._is_closed:
+        if self._admission.is_closed:
             raise Unavailable("the store is closed")
         return await self._loop.run_in_executor(self._readers, self._read, work)
 
     async def ask(self, query: Query[R]) -> R:
         """Answer one query: on this thread where it is small."""
-        if not self._is_closed:
+        if not self._admission.is_closed:
             answer = self._quick_reader.ask(query)
             if answer is not None:
                 return answer
@@ -143,9 +132,9 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was submitted and let go of all resources."""
-        if self._is_closed:
+        if self._admission.is_closed:
             return
-        self._is_closed = True
+        self._admission.is_closed = True
         self._writer.close()
         await asyncio.to_thread(self._writer.thread.join)
         await asyncio.to_thread(self._readers.shutdown)
@@ -156,29 +145,17 @@ class SqliteStore:
         # The writer's last results were put on the loop before its thread ended.
         await asyncio.sleep(0)
 
-    def _has_room(self) -> bool:
-        return self._pending_count < PENDING_COUNT_MAX and self._pending_bytes < PENDING_BYTES_MAX
-
     def _enqueue(
         self, commands: Sequence[Command[Any]], work: Callable[[Transaction], Any] | None, weight: int
     ) -> "asyncio.Future[Any]":
         future = self._create_future()
-        self._pending_count += 1
-        self._pending_bytes += weight
+        self._admission.enter(weight)
         self._put(Submission(future, commands, work, weight))
         return future
 
     async def _submit_later(self, commands: Sequence[Command[object]], weight: int) -> Sequence[object]:
-        await self._wait_for_room()
+        await self._admission.wait()
         return await self._enqueue(commands, None, weight)
-
-    async def _wait_for_room(self) -> None:
-        while not self._is_closed and not self._has_room():
-            turn = self._create_future()
-            self._waiting.append(turn)
-            await turn
-        if self._is_closed:
-            raise Unavailable("the store is closed")
 
     def _deliver(
         self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
@@ -186,8 +163,9 @@ class SqliteStore:
         """Make a commit known: the cache first, then its callers, then those who watch and listen."""
         if changes:
             self._cache.update(changes)
+        weight = 0
         for submission in batch:
-            self._pending_bytes -= submission.weight
+            weight += submission.weight
             future = submission.future
             # A caller that was cancelled no longer waits.
             if not future.done():
@@ -195,21 +173,11 @@ class SqliteStore:
                     future.set_result(submission.result)
                 else:
                     future.set_exception(submission.error)
-        self._pending_count -= len(batch)
-        if self._waiting:
-            self._admit()
+        self._admission.leave(len(batch), weight)
         if changes:
             self._hub.tell_changes(changes)
         if topics:
             self._hub.tell_topics(topics)
-
-    def _admit(self) -> None:
-        room = PENDING_COUNT_MAX - self._pending_count if self._has_room() else 0
-        while self._waiting and room > 0:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                room -= 1
 
     def _read(self, work: Callable[[View], T]) -> T:
         """Run a view's work in a reader's thread."""
@@ -228,31 +196,3 @@ class SqliteStore:
             if is_unavailable(error):
                 raise Unavailable(f"the store cannot read: {error}") from error
             raise
-
-
-def _weigh_messages(command: SendMessages) -> int:
-    weight = 0
-    for message in command.messages:
-        weight += len(message.body) + len(message.attributes)
-    return weight
-
-
-def _weigh_entries(command: AppendLog) -> int:
-    return sum([len(entry.data) for entry in command.entries])
-
-
-def _weigh_timers(command: PutTimers) -> int:
-    return sum([len(timer.data) for timer in command.timers])
-
-
-def _weigh_items(command: WriteItems) -> int:
-    return command.weight
-
-
-# About how many bytes a command keeps in memory while it waits; all others are small.
-_WEIGHERS: Mapping[type[Command[Any]], Callable[[Any], int]] = {
-    SendMessages: _weigh_messages,
-    AppendLog: _weigh_entries,
-    PutTimers: _weigh_timers,
-    WriteItems: _weigh_items,
-}
