@@ -2,7 +2,8 @@
 
 Reading order: `engine.py` (the store as the loop sees it), `writer.py` (group commit), `handlers.py` (what runs which
 command), `session.py` (counters and positions), then the kinds of data: `messages.py`, `receive.py`, `log.py`,
-`timers.py`, `items.py` and `item_pages.py`, `records.py`; `quick_reader.py` (small queries on the loop); `schema.py` with `migrations/`, `connection.py`, `rows.py` and `cache.py` serve them.
+`timers.py`, `items.py` and `item_pages.py`, `records.py`; `quick_reader.py` (small queries on the loop); `schema.py`
+with `migrations/`, `connection.py`, `rows.py` and `cache.py` serve them.
 """
 
 import asyncio
