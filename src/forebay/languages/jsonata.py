@@ -71,8 +71,7 @@ class Expression:
 
         values: dict[str, object] = {"eval": None}
         for name, read in self.reads.items():
-            function = _functions(ids).get(name)
-            value = bindings(name) if function is None else function
+            value = _functions(ids)[name] if name in FUNCTIONS else bindings(name)
             if value is not None:
                 values[name] = pick(value, read)
         try:

@@ -71,7 +71,6 @@ def _start_iteration(run: Run, frame_id: int, processor: Processor) -> None:
     text = (fan_out.inputs or fan_out.values)[index]
     child = run.add_frame(parent, index, processor.start_at, Document(text))
     run.change(child.id, last_event_id=fan_out.started_event_id)
-    _emit_iteration(run, child.id, "MapIterationStarted")
     run.change(frame_id, fan_out=_with(fan_out, started=index + 1))
     run.ready.append(child.id)
 
@@ -101,6 +100,12 @@ def _emit_iteration(run: Run, frame_id: int, type_: api.HistoryEventType) -> Non
     frame = run.frames[frame_id]
     details = api.MapIterationEventDetails(name=run.frames[frame.parent].state, index=frame.index)
     run.emit(frame_id, type_, **{_ITERATION_DETAILS[type_]: details})
+
+
+def begin_chain(run: Run, frame: Frame) -> None:
+    """Record the start of an iteration, right before its first state's entry."""
+    if _is_iteration(run, frame):
+        _emit_iteration(run, frame.id, "MapIterationStarted")
 
 
 def _is_iteration(run: Run, frame: Frame) -> bool:
@@ -183,7 +188,7 @@ def abort(run: Run, frame: Frame) -> None:
         run.change(frame.id, phase=Phase.ABORTED)
         if state.type in _ABORTED:
             run.emit(frame.id, _ABORTED[state.type])
-    if _is_iteration(run, frame):
+    if frame.entered_event_id and _is_iteration(run, frame):
         _emit_iteration(run, frame.id, "MapIterationAborted")
 
 

@@ -26,7 +26,7 @@ from forebay.languages.asl.contract import (
 )
 from forebay.languages.asl.document import Document
 from forebay.languages.asl.failures import ErrorName, StateFailure
-from forebay.languages.asl.fan_out import abort, child_ended, do_map, do_parallel, revive
+from forebay.languages.asl.fan_out import abort, begin_chain, child_ended, do_map, do_parallel, revive
 from forebay.languages.asl.machine import (
     ChoiceBody,
     FailBody,
@@ -211,6 +211,9 @@ def _go_on(run: Run) -> None:
             run.owe(Proceed())
             return
         frame = run.frames[run.ready.popleft()]
+        if not frame.entered_event_id:
+            begin_chain(run, frame)
+            frame = run.frames[frame.id]
         try:
             work(run, frame if frame.phase is Phase.STARTING else enter(run, frame))
         except StateFailure as failure:

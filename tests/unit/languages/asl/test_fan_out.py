@@ -173,3 +173,23 @@ def test_redrive_runs_only_what_did_not_succeed():
 def test_redrive_of_a_running_execution_does_nothing():
     run = Execution(mapped(), [1])
     assert redrive(run.machine, run.state, environment()).state == run.state
+
+
+def test_iterations_start_with_their_first_state():
+    """As seen of AWS's branches, whose first states are entered and begun one after the other."""
+    assert Execution(mapped(), [1, 2]).events[2:] == [
+        (4, 3, "MapIterationStarted"),
+        (5, 4, "TaskStateEntered"),
+        (6, 3, "MapIterationStarted"),
+        (7, 6, "TaskStateEntered"),
+    ]
+
+
+def test_redriven_branch_names_its_own_last_event():
+    def work(_):
+        raise TaskError("E", "C")
+
+    run = Execution(parallel(TASK, WAIT), worker=work).run()
+    run.state = run._take(redrive(run.machine, run.state, environment()))
+    assert run.events[-1][2] == "ExecutionRedriven"
+    assert [frame.phase for frame in run.state.frames.values()] == ["children", "working", "waiting"]
