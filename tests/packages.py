@@ -41,6 +41,19 @@ def python_packages(*packages: str) -> Path:
         return scripts
 
 
+def python_wheel(package: str) -> Path:
+    """Return a package's wheel from PyPI, not installed.
+
+    Raises:
+        NotInstalled: pip cannot fetch it.
+    """
+    with _folder("wheel", (package,)) as folder:
+        if not (folder / "complete").exists():
+            _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package])
+            (folder / "complete").touch()
+        return next(folder.glob("*.whl"))
+
+
 def node_packages(*packages: str) -> Path:
     """Return a folder that has packages from npm in its `node_modules`.
 

@@ -7,7 +7,7 @@
 The built-in kinds come from Kubernetes' own OpenAPI (with its list and merge keys), which the package
 `kubernetes-validate` carries; those of KEDA and Karpenter from the type declarations that were made of their custom
 resource definitions. What no package has (KWOKNodeClass, metrics) stands below. Not part of `scripts/generate`,
-because its sources are no dependencies of the project; it is run when a newer Kubernetes, KEDA or Karpenter is taken up.
+because its sources are no dependencies of the project; run it when a newer Kubernetes, KEDA or Karpenter is taken up.
 """
 
 import json
@@ -181,7 +181,7 @@ class Declaration:
                 return text
         raise ValueError(self._kind)
 
-    def _interface(self, start: int) -> dict[str, Any]:
+    def _interface(self, start: int) -> dict[str, Any]:  # noqa: C901 - a reader of lines
         description, above = [], start - 1
         if self._lines[above].strip() == "*/":
             while not self._lines[above].strip().startswith("/**"):

@@ -5,7 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -35,7 +35,7 @@ def ask_cluster(
     request = urllib.request.Request(endpoint.url + path, body, headers, method=method)  # noqa: S310 - the user's own
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            for text in answer.headers.get_all("Warning") or []:
+            for text in cast("list[str]", answer.headers.get_all("Warning") or []):
                 if on_warning is not None:
                     on_warning(text.removeprefix("299 - ").strip('"').replace('\\"', '"'))
             return json.load(answer)

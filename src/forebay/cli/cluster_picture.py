@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+_NOTHING: Mapping[str, Any] = {}
 _BARS = " ▁▂▃▄▅▆▇█"
 _CURVE = 40
 _COLOURS = {"True": "green", "False": "yellow", "Unknown": "yellow"}
@@ -66,9 +67,9 @@ def draw(picture: Picture, width: int) -> str:
 
 def _workload(workload: Workload) -> Iterator[str]:
     thing = workload.thing
-    conditions = {each["type"]: each for each in (thing.get("status") or {}).get("conditions") or ()}
+    conditions = {each["type"]: each for each in _list(thing.get("status") or _NOTHING, "conditions")}
     words = [_condition(conditions, name) for name in ("Ready", "Active")]
-    if conditions.get("Paused", {}).get("status") == "True":
+    if conditions.get("Paused", _NOTHING).get("status") == "True":
         words.append(click.style("paused", fg="magenta"))
     spec = thing["spec"]
     bounds = f"{spec.get('minReplicaCount', 0)} to {spec.get('maxReplicaCount', 100)} pods"
@@ -82,7 +83,7 @@ def _workload(workload: Workload) -> Iterator[str]:
 
 
 def _condition(conditions: Mapping[str, Any], name: str) -> str:
-    status = conditions.get(name, {}).get("status", "Unknown")
+    status = conditions.get(name, _NOTHING).get("status", "Unknown")
     word = {"True": name.lower(), "False": f"not {name.lower()}"}.get(status, f"{name.lower()} unknown")
     return click.style(word, fg=_COLOURS.get(status))
 
@@ -106,8 +107,10 @@ def _pods(workload: Workload) -> str:
 def _pod_word(pod: Mapping[str, Any]) -> str:
     if "deletionTimestamp" in pod["metadata"]:
         return "terminating"
-    status = pod.get("status") or {}
-    waiting = [(each.get("state") or {}).get("waiting") or {} for each in status.get("containerStatuses") or ()]
+    status = pod.get("status") or _NOTHING
+    waiting = [
+        (each.get("state") or _NOTHING).get("waiting") or _NOTHING for each in _list(status, "containerStatuses")
+    ]
     reason = next((each["reason"] for each in waiting if each.get("reason")), None)
     if reason == "WouldBeRunning":
         return "would be running"
@@ -117,10 +120,14 @@ def _pod_word(pod: Mapping[str, Any]) -> str:
 
 
 def _autoscaler(hpa: Mapping[str, Any]) -> str:
-    status = hpa.get("status") or {}
-    metric = next(iter(status.get("currentMetrics") or ()), {}).get("external", {})
-    current = (metric.get("current") or {}).get("averageValue")
-    target = ((hpa["spec"].get("metrics") or [{}])[0].get("external") or {}).get("target", {}).get("averageValue")
+    status = hpa.get("status") or _NOTHING
+    metric = next(iter(_list(status, "currentMetrics")), _NOTHING).get("external", _NOTHING)
+    current = (metric.get("current") or _NOTHING).get("averageValue")
+    target = (
+        ((hpa["spec"].get("metrics") or [_NOTHING])[0].get("external") or _NOTHING)
+        .get("target", _NOTHING)
+        .get("averageValue")
+    )
     wanted = f"HPA wants {status.get('desiredReplicas', 0)}"
     if current is None:
         return f"  {wanted}"
@@ -137,7 +144,7 @@ def _nodes(picture: Picture) -> Iterator[str]:
     )
     for claim in picture.claims:
         yield _node(claim, ready, on_node)
-    base = next((node for node in picture.nodes if _BASE_NODE in node["metadata"].get("labels", {})), None)
+    base = next((node for node in picture.nodes if _BASE_NODE in node["metadata"].get("labels", _NOTHING)), None)
     if base is not None and on_node[base["metadata"]["name"]]:
         name = base["metadata"]["name"]
         yield f"  {name:<28} this machine{'':<18} {on_node[name]:>4} pods"
@@ -146,9 +153,9 @@ def _nodes(picture: Picture) -> Iterator[str]:
 
 def _node(claim: Mapping[str, Any], nodes: Mapping[str, Any], on_node: Mapping[str, int]) -> str:
     metadata = claim["metadata"]
-    labels, name = metadata.get("labels", {}), metadata["name"]
+    labels, name = metadata.get("labels", _NOTHING), metadata["name"]
     kind = f"{labels.get('node.kubernetes.io/instance-type', '?')} {labels.get('karpenter.sh/capacity-type', '')}"
-    most = int((claim.get("status") or {}).get("allocatable", {}).get("pods", 0) or 0)
+    most = int((claim.get("status") or _NOTHING).get("allocatable", _NOTHING).get("pods", 0) or 0)
     state = "ready" if name in nodes else "starting"
     if "deletionTimestamp" in metadata:
         state = "going"
@@ -160,11 +167,13 @@ def _node(claim: Mapping[str, Any], nodes: Mapping[str, Any], on_node: Mapping[s
 
 
 def _event(event: Mapping[str, Any]) -> str:
-    about = event.get("involvedObject") or {}
+    about = event.get("involvedObject") or _NOTHING
     at = str(event.get("lastTimestamp") or "")[11:19]
     colour = "red" if event.get("type") == "Warning" else None
     place = f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
-    return f"  {at}  " + click.style(f"{event.get('reason', ''):<26}", fg=colour) + f" {place}: {event.get('message', '')}"
+    return (
+        f"  {at}  " + click.style(f"{event.get('reason', ''):<26}", fg=colour) + f" {place}: {event.get('message', '')}"
+    )
 
 
 def curve(values: Sequence[int]) -> str:
@@ -175,6 +184,10 @@ def curve(values: Sequence[int]) -> str:
         return _BARS[1] * len(shown)
     marks = "".join(_BARS[1 + round(value / top * (len(_BARS) - 2))] for value in shown)
     return f"{marks} max {top}"
+
+
+def _list(thing: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    return thing.get(name) or []
 
 
 def _cut(line: str, width: int) -> str:

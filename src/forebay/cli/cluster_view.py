@@ -95,7 +95,8 @@ class Watcher:
         history = self._pods.setdefault(key, deque(maxlen=_HISTORY))
         history.append(running)
         queues = [self._queue(trigger) for trigger in spec.get("triggers") or () if "queueURL" in trigger["metadata"]]
-        target = (thing.get("status") or {}).get("hpaName")
+        status: Mapping[str, Any] = thing.get("status") or {}
+        target = status.get("hpaName")
         hpa = next((each for each in autoscalers if each["metadata"]["name"] == target), None)
         return Workload(
             key,
@@ -126,7 +127,7 @@ def _is_of(pod: Mapping[str, Any], thing: Mapping[str, Any], *, is_job: bool) ->
     if is_job:
         return pod["metadata"].get("labels", {}).get("scaledjob.keda.sh/name") == thing["metadata"]["name"]
     target = thing["spec"]["scaleTargetRef"]["name"]
-    owners = pod["metadata"].get("ownerReferences") or []
+    owners: Sequence[Mapping[str, Any]] = pod["metadata"].get("ownerReferences") or []
     return any(owner["kind"] == "ReplicaSet" and owner["name"].rpartition("-")[0] == target for owner in owners)
 
 

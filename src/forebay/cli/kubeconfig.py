@@ -21,9 +21,7 @@ _NAME = "forebay"
     help="PEM file of who signed the node's certificate, where the node speaks TLS.",
 )
 @endpoint_options
-def kubeconfig(
-    *, namespace: str, certificate_authority: Path | None, endpoint: str, region: str, account: str
-) -> None:
+def kubeconfig(*, namespace: str, certificate_authority: Path | None, endpoint: str, region: str, account: str) -> None:
     """Print a kubeconfig: `forebay scale kubeconfig > kubeconfig`, then `KUBECONFIG=kubeconfig kubectl get pods`.
 
     A node with configured keys takes one of them as the token: the one of AWS_ACCESS_KEY_ID and

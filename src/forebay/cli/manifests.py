@@ -107,7 +107,8 @@ def _apply_one(
     say: Report,
     namespace: str,
 ) -> None:
-    version, kind, metadata = thing.get("apiVersion", ""), thing["kind"], thing.get("metadata") or {}
+    version, kind = thing.get("apiVersion", ""), thing["kind"]
+    metadata: dict[str, Any] = thing.get("metadata") or {}
     known = plurals.get((version, kind))
     name = metadata.get("name", "")
     if known is None:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from forebay.background.worker import Worker
-from forebay.core.http import Request, Response
+from forebay.core.http import Answer, Request
 from forebay.core.shapes import ServiceModel
 from forebay.delivery.contract import Sender, SourceOpener, Target
 from forebay.delivery.stream import StreamOpener
@@ -70,7 +70,7 @@ class Address:
 class Ingress(Protocol):
     """Answers plain HTTP that is no API operation: API Gateway's APIs, function URLs."""
 
-    async def handle(self, request: Request, address: Address) -> Response:
+    async def handle(self, request: Request, address: Address) -> Answer:
         """Answer a request; every failure of the caller is an answer, not an exception."""
         ...
 

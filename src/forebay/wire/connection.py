@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
             self._continue()
         self._steer_reading()
 
-    def _advance(self) -> bool:
+    def _advance(self) -> bool:  # noqa: C901 - one branch a step
         """Take one step; return whether another may be possible."""
         if self._writing_paused or self._transport is None or self._transport.is_closing():
             return False

@@ -170,7 +170,7 @@ def test_two_scaled_objects_may_not_share_a_target(api: Api) -> None:
     second = scaled_object("first") | {"metadata": {"name": "second"}}
     answer = refused(api, "POST", SCALED_OBJECTS, second)
     assert answer["message"] == (
-        'admission webhook "vscaledobject.kb.io" denied the request: the workload \'first\' of type '
+        "admission webhook \"vscaledobject.kb.io\" denied the request: the workload 'first' of type "
         "'apps/v1.Deployment' is already managed by the ScaledObject 'first'"
     )
 
@@ -321,7 +321,10 @@ def test_watch_begins_with_what_is_there(api: Api) -> None:
 
 
 def test_watch_ends_in_time(api: Api) -> None:
-    assert list(api.watch(f"{CONFIG_MAPS}?watch=1&timeoutSeconds=1&resourceVersion=1&fieldSelector=metadata.name%3Dx")) == []
+    assert (
+        list(api.watch(f"{CONFIG_MAPS}?watch=1&timeoutSeconds=1&resourceVersion=1&fieldSelector=metadata.name%3Dx"))
+        == []
+    )
 
 
 def test_watch_from_the_future_is_expired(api: Api) -> None:

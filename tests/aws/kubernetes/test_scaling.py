@@ -199,7 +199,9 @@ def test_nodes_come_for_pods_and_go_after_them(node: RunningNode) -> None:
     assert [each["metadata"]["labels"]["node.kubernetes.io/instance-type"] for each in claims] == ["c-2x-amd64-linux"]
     nodes = {each["metadata"]["name"]: each for each in api.items(NODES)}
     assert {each["spec"]["nodeName"] for each in api.items(PODS)} == {each["metadata"]["name"] for each in claims}
-    assert nodes["forebay"]["spec"]["taints"] == [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+    assert nodes["forebay"]["spec"]["taints"] == [
+        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    ]
     api.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": 0}})
     wait_until(lambda: not api.items(PODS))
     wait_until(lambda: _advanced(node, 5) and not api.items(CLAIMS), 60)

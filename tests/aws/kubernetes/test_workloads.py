@@ -32,7 +32,9 @@ def is_waiting_for(thing: Any, reason: str) -> bool:
 
 
 def pods_of(api: Api, name: str) -> list[Any]:
-    return [each for each in api.items(f"{PODS}?labelSelector=app%3D{name}") if "deletionTimestamp" not in each["metadata"]]
+    return [
+        each for each in api.items(f"{PODS}?labelSelector=app%3D{name}") if "deletionTimestamp" not in each["metadata"]
+    ]
 
 
 def log_of(api: Api, name: str, query: str = "") -> str:
@@ -171,7 +173,7 @@ def test_deployment_makes_pods_and_replaces_killed_ones(api: Api, tmp_path: Any)
     names = {each["metadata"]["name"] for each in pods_of(api, "live")}
     os.kill(int((tmp_path / "pids").read_text().split()[0]), signal.SIGKILL)
     wait_until(lambda: any(container_of(each)["restartCount"] for each in pods_of(api, "live")))
-    api.delete(f"{PODS}/{sorted(names)[0]}", {"gracePeriodSeconds": 0})
+    api.delete(f"{PODS}/{min(names)}", {"gracePeriodSeconds": 0})
     wait_until(lambda: len({each["metadata"]["name"] for each in pods_of(api, "live")} - names) == 1)
     api.delete(f"{DEPLOYMENTS}/live")
     wait_until(lambda: not api.items(f"{PODS}?labelSelector=app%3Dlive"))
@@ -187,7 +189,11 @@ def test_rolling_update_keeps_pods_available(api: Api) -> None:
 
     def is_rolled(each: Any) -> bool:
         status = each["status"]
-        return status["observedGeneration"] == 2 and (status.get("updatedReplicas"), status.get("replicas"), status.get("availableReplicas")) == (3, 3, 3)
+        return status["observedGeneration"] == 2 and (
+            status.get("updatedReplicas"),
+            status.get("replicas"),
+            status.get("availableReplicas"),
+        ) == (3, 3, 3)
 
     done = api.until(f"{DEPLOYMENTS}/roll", is_rolled)
     assert done["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
@@ -217,7 +223,9 @@ def test_scale_deletes_the_cheapest_pod_first(api: Api) -> None:
 
 def test_job_runs_to_completion(api: Api) -> None:
     template = {"spec": {"restartPolicy": "Never", "containers": pod("x", "sh", "-c", "exit 0")["spec"]["containers"]}}
-    api.create(JOBS, {"metadata": {"name": "three"}, "spec": {"completions": 3, "parallelism": 2, "template": template}})
+    api.create(
+        JOBS, {"metadata": {"name": "three"}, "spec": {"completions": 3, "parallelism": 2, "template": template}}
+    )
     done = api.until(f"{JOBS}/three", lambda each: each.get("status", {}).get("completionTime"))
     assert done["status"]["succeeded"] == 3
     assert {each["type"] for each in done["status"]["conditions"]} == {"SuccessCriteriaMet", "Complete"}
@@ -240,14 +248,19 @@ def test_dependents_go_with_their_owner_or_are_left_alone(api: Api) -> None:
     api.until_gone(f"{DEPLOYMENTS}/parent")
     (left,) = api.items("/apis/apps/v1/namespaces/default/replicasets?labelSelector=app%3Dparent")
     assert not left["metadata"].get("ownerReferences")
-    api.delete(f"/apis/apps/v1/namespaces/default/replicasets/{left['metadata']['name']}", {"propagationPolicy": "Foreground"})
+    api.delete(
+        f"/apis/apps/v1/namespaces/default/replicasets/{left['metadata']['name']}", {"propagationPolicy": "Foreground"}
+    )
     wait_until(lambda: not api.items(f"{PODS}?labelSelector=app%3Dparent"))
 
 
 def test_eviction_respects_budgets(api: Api) -> None:
     api.create(DEPLOYMENTS, deployment("guarded", 1))
     api.until(f"{DEPLOYMENTS}/guarded", lambda each: each.get("status", {}).get("readyReplicas") == 1)
-    budget = {"metadata": {"name": "guard"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "guarded"}}}}
+    budget = {
+        "metadata": {"name": "guard"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "guarded"}}},
+    }
     path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
     api.create(path, budget)
     api.until(f"{path}/guard", lambda each: each.get("status", {}).get("currentHealthy") == 1)

@@ -138,7 +138,11 @@ class Autoscalers:
             return memory
         target = self._target(thing, read.spec)
         if target is None:
-            text = f'the HPA controller was unable to get the target\'s current scale: {read.spec.scale_target_ref.kind} "{read.spec.scale_target_ref.name}" not found'
+            reference = read.spec.scale_target_ref
+            text = (
+                "the HPA controller was unable to get the target's current scale: "
+                f'{reference.kind} "{reference.name}" not found'
+            )
             event = Event("Warning", "FailedGetScale", text)
             await self._tell(thing, None, [Condition("AbleToScale", "False", "FailedGetScale", text)], [event])
         else:
@@ -160,8 +164,7 @@ class Autoscalers:
         current = int(workload["spec"].get("replicas", 1))
         proposals: list[Proposal | Failure] = []
         if not (current == 0 and spec.min_replicas != 0) and spec.min_replicas <= current <= spec.max_replicas:
-            for metric in metrics_of(spec):
-                proposals.append(await self._propose(thing, spec, metric, workload))
+            proposals += [await self._propose(thing, spec, metric, workload) for metric in metrics_of(spec)]
         decision = decide(spec, current, proposals, history, self._world.now(), self._flags)
         if decision.is_rescaled and decision.replicas != current:
             await scale(self._world, resource, workload, decision.replicas, "kube-controller-manager")
@@ -178,7 +181,9 @@ class Autoscalers:
         text = f"metrics of type {metric.type} have no source here"
         return Failure(f"FailedGet{metric.type}Metric", text)
 
-    async def _external(self, thing: Object, spec: HpaSpec, metric: ExternalMetric, workload: Object) -> Proposal | Failure:
+    async def _external(
+        self, thing: Object, spec: HpaSpec, metric: ExternalMetric, workload: Object
+    ) -> Proposal | Failure:
         name = external_metric_name(metric)
         labels = metric.metric.selector.match_labels if metric.metric.selector else {}
         try:
@@ -194,7 +199,9 @@ class Autoscalers:
         current = int(workload["spec"].get("replicas", 1))
         try:
             pods = self._pods(workload, "")
-            return Proposal(name, external_value(total, parse_milli(metric.target.value or 0), current, pods, tolerance))
+            return Proposal(
+                name, external_value(total, parse_milli(metric.target.value or 0), current, pods, tolerance)
+            )
         except MetricError as problem:
             return Failure("FailedGetExternalMetric", str(problem))
 
@@ -296,10 +303,10 @@ class Autoscalers:
         now = self._world.now()
 
         def change(each: Object) -> None:
-            old = cast("Object", each.get("status") or {})
+            old = cast("Object", each.get("status") or EMPTY)
             kept = {name: old[name] for name in ("lastScaleTime", "conditions") if name in old}
             each["status"] = {"currentReplicas": 0, "desiredReplicas": 0, **(old if status is None else {})}
-            each["status"] |= copy.deepcopy(kept) | (status or {})
+            each["status"] |= copy.deepcopy(kept) | (status or EMPTY)
             set_conditions(each["status"], conditions, now)
 
         await self._world.objects.change(AUTOSCALERS, thing, change)

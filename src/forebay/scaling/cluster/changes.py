@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from forebay.scaling.cluster.kinds import Object
+from forebay.scaling.cluster.kinds import EMPTY, Object
 from forebay.scaling.cluster.schemas import Schema, item_of, member_of
 from forebay.scaling.cluster.status import StatusError, bad_request
 
@@ -70,7 +70,7 @@ def _pointer(text: str) -> list[str]:
 
 def _at(document: Any, path: Sequence[str]) -> Any:
     for part in path:
-        document = document[int(part)] if isinstance(document, list) else document[part]
+        document = cast("Any", document[int(part)] if isinstance(document, list) else document[part])
     return document
 
 
@@ -112,7 +112,7 @@ def strategic_merge_patch(schema: Schema, value: Object, patch: Object) -> Objec
     for name, change in patch.items():
         if name.startswith("$"):
             continue
-        member = member_of(schema, name) or {}
+        member = member_of(schema, name) or EMPTY
         if change is None:
             merged.pop(name, None)
         elif isinstance(change, dict):
@@ -132,10 +132,10 @@ def _follow_directives(schema: Schema, merged: Object, patch: Object) -> None:
     for name, value in patch.items():
         if name.startswith(_REMOVED):
             field = name.removeprefix(_REMOVED)
-            merged[field] = [item for item in merged.get(field) or [] if item not in value]
+            merged[field] = [item for item in cast("list[Any]", merged.get(field) or []) if item not in value]
         elif name.startswith(_ORDER) and name.removeprefix(_ORDER) not in patch:
             field = name.removeprefix(_ORDER)
-            key = (member_of(schema, field) or {}).get("x-kubernetes-patch-merge-key")
+            key = (member_of(schema, field) or EMPTY).get("x-kubernetes-patch-merge-key")
             if merged.get(field):
                 merged[field] = _ordered(merged[field], value, key)
     retained = patch.get(_RETAINED)
@@ -149,7 +149,7 @@ def _merge_list(schema: Schema, old: list[Any], change: list[Any], order: list[A
     if "merge" not in schema.get("x-kubernetes-patch-strategy", ""):
         return change
     if key is None:
-        merged = [*old, *(item for item in change if item not in old)]
+        merged: list[Any] = [*old, *(item for item in change if item not in old)]
         return merged if order is None else _ordered(merged, order, None)
     if any(item.get(_DIRECTIVE) == "replace" for item in change):
         return [item for item in change if item.get(_DIRECTIVE) != "replace"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from forebay.scaling.cluster import kinds
-from forebay.scaling.cluster.kinds import Object, Resource
+from forebay.scaling.cluster.kinds import EMPTY, Object, Resource
 from forebay.scaling.cluster.status import FieldError, StatusError, invalid, invalid_value, required, unsupported
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -27,9 +27,7 @@ _LABEL_TEXT = (
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
-_QUANTITY_TEXT = (
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)
+_QUANTITY_TEXT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 
 Look = Callable[[Resource, str], list[Object]]
@@ -63,7 +61,9 @@ def _metadata(resource: Resource, metadata: Object) -> Iterator[FieldError]:
             yield required("metadata.name", "name or generateName is required")
         return
     pattern, text, limit = (
-        (_DNS_LABEL, _LABEL_TEXT, _LABEL_MAX) if resource is kinds.NAMESPACES else (_SUBDOMAIN, _SUBDOMAIN_TEXT, _NAME_MAX)
+        (_DNS_LABEL, _LABEL_TEXT, _LABEL_MAX)
+        if resource is kinds.NAMESPACES
+        else (_SUBDOMAIN, _SUBDOMAIN_TEXT, _NAME_MAX)
     )
     if not pattern.fullmatch(name):
         yield invalid_value("metadata.name", name, text)
@@ -79,12 +79,12 @@ def _deployment(thing: Object) -> Iterator[FieldError]:
 
 
 def _selector(spec: Object) -> Iterator[FieldError]:
-    selector = cast("Object", spec.get("selector") or {})
+    selector = cast("Object", spec.get("selector") or EMPTY)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         yield required("spec.selector")
         return
-    labels = cast("Object", ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {})
-    wanted = cast("Mapping[str, str]", selector.get("matchLabels") or {})
+    labels = cast("Object", ((spec.get("template") or EMPTY).get("metadata") or EMPTY).get("labels") or EMPTY)
+    wanted = cast("Mapping[str, str]", selector.get("matchLabels") or EMPTY)
     if any(labels.get(name) != value for name, value in wanted.items()):
         shown = "map[string]string{" + ", ".join(f'"{k}":"{v}"' for k, v in sorted(labels.items())) + "}"
         text = f"Invalid value: {shown}: `selector` does not match template `labels`"
@@ -95,7 +95,7 @@ def _job(thing: Object) -> Iterator[FieldError]:
     spec = thing["spec"]
     for name in ("parallelism", "completions", "backoffLimit"):
         yield from _count(spec, name)
-    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy")
+    policy = ((spec.get("template") or EMPTY).get("spec") or EMPTY).get("restartPolicy")
     if policy not in {"OnFailure", "Never"}:
         yield unsupported("spec.template.spec.restartPolicy", policy, ("OnFailure", "Never"))
     yield from _template(spec, None)
@@ -106,7 +106,7 @@ def _template(spec: Object, policies: tuple[str, ...] | None) -> Iterator[FieldE
     if not template:
         yield required("spec.template.spec.containers")
         return
-    pod = cast("Object", template.get("spec") or {})
+    pod = cast("Object", template.get("spec") or EMPTY)
     if policies is not None and pod.get("restartPolicy") not in policies:
         yield unsupported("spec.template.spec.restartPolicy", pod.get("restartPolicy"), policies)
     yield from _pod_spec(pod, "spec.template.spec")
@@ -142,9 +142,9 @@ def _container(container: Object, path: str, names: set[str]) -> Iterator[FieldE
     names.add(str(name))
     if not container.get("image"):
         yield required(f"{path}.image")
-    resources = cast("Object", container.get("resources") or {})
+    resources = cast("Object", container.get("resources") or EMPTY)
     for part in ("limits", "requests"):
-        for key, amount in cast("Object", resources.get(part) or {}).items():
+        for key, amount in cast("Object", resources.get(part) or EMPTY).items():
             if not _QUANTITY.fullmatch(str(amount)):
                 yield invalid_value(f"{path}.resources.{part}[{key}]", amount, _QUANTITY_TEXT)
 
@@ -156,7 +156,7 @@ def _autoscaler(thing: Object) -> Iterator[FieldError]:
         yield invalid_value("spec.maxReplicas", high or 0, "must be greater than 0")
     elif isinstance(low, int) and high < low:
         yield invalid_value("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
-    target = cast("Object", spec.get("scaleTargetRef") or {})
+    target = cast("Object", spec.get("scaleTargetRef") or EMPTY)
     for name in ("kind", "name"):
         if not target.get(name):
             yield required(f"spec.scaleTargetRef.{name}")
@@ -181,15 +181,20 @@ def _scaled_object(thing: Object) -> Iterator[FieldError]:
 
 
 def _immutable(resource: Resource, thing: Object, before: Object) -> Iterator[FieldError]:
-    fixed = {kinds.DEPLOYMENTS.id: ("selector",), kinds.REPLICA_SETS.id: ("selector",), kinds.JOBS.id: ("selector", "template")}
+    fixed = {
+        kinds.DEPLOYMENTS.id: ("selector",),
+        kinds.REPLICA_SETS.id: ("selector",),
+        kinds.JOBS.id: ("selector", "template"),
+    }
     for name in fixed.get(resource.id, ()):
         if thing["spec"].get(name) != before["spec"].get(name):
             yield FieldError(f"spec.{name}", "FieldValueInvalid", "Invalid value: field is immutable")
     if resource is kinds.PODS and _fixed_part(thing["spec"]) != _fixed_part(before["spec"]):
         text = (
             "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
-            "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+            "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+            "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously "
+            "negative)"
         )
         yield FieldError("spec", "FieldValueForbidden", text)
 
@@ -203,10 +208,10 @@ def _fixed_part(spec: Object) -> Object:
     return kept
 
 
-def _check_scaled_object(thing: Object, look: Look) -> None:
+def _check_scaled_object(thing: Object, look: Look) -> None:  # noqa: C901 - the webhook's rules, in its order
     """Refuse what KEDA's webhook refuses, in its words."""
     spec, metadata = thing["spec"], thing["metadata"]
-    target = cast("Object", spec.get("scaleTargetRef") or {})
+    target = cast("Object", spec.get("scaleTargetRef") or EMPTY)
     low, high, idle = spec.get("minReplicaCount"), spec.get("maxReplicaCount", 100), spec.get("idleReplicaCount")
     if low is not None and low > high:
         raise denied(f"MinReplicaCount={low} must be less than MaxReplicaCount={high}")
@@ -222,9 +227,9 @@ def _check_scaled_object(thing: Object, look: Look) -> None:
         same = _target_of(other["spec"]["scaleTargetRef"]) == _target_of(target)
         if same and other["metadata"]["name"] != metadata.get("name"):
             raise denied(f"{managed} ScaledObject '{other['metadata']['name']}'")
-    if (metadata.get("annotations") or {}).get("validations.keda.sh/hpa-ownership") == "false":
+    if (metadata.get("annotations") or EMPTY).get("validations.keda.sh/hpa-ownership") == "false":
         return
-    own = ((spec.get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}).get("name")
+    own = ((spec.get("advanced") or EMPTY).get("horizontalPodAutoscalerConfig") or EMPTY).get("name")
     for other in look(kinds.AUTOSCALERS, namespace):
         is_own = other["metadata"]["name"] == (own or f"keda-hpa-{metadata.get('name')}")
         if _target_of(other["spec"]["scaleTargetRef"]) == _target_of(target) and not is_own:

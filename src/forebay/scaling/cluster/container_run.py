@@ -79,7 +79,7 @@ class Stopping:
 class ContainerRun:
     """Runs one container for as long as its pod is to live."""
 
-    def __init__(  # noqa: PLR0913 - the meeting point of a container's parts, built in one place
+    def __init__(  # noqa: PLR0913, PLR0917 - the meeting point of a container's parts, built in one place
         self,
         pod_id: str,
         container: Object,
@@ -237,7 +237,7 @@ def state_from(status: Object, container: Object, restarted_at: float) -> Contai
     """Return the state of a container after the node was away: whatever ran has ended with it."""
     state = ContainerState(container["name"], str(container.get("image") or ""))
     state.restarts = int(status.get("restartCount") or 0)
-    state.last_state = cast("Object", status.get("lastState") or {})
+    state.last_state = cast("Object", status.get("lastState") or EMPTY)
     was = cast("Mapping[str, Object]", status.get("state") or EMPTY)
     if "running" in was:
         ended = {"exitCode": _KILLED, "reason": "Error", "message": "the node was stopped"}

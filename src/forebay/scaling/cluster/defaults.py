@@ -1,4 +1,4 @@
-"""The values that fields have when a manifest leaves them out, as the API server and the custom kinds' schemas set them.
+"""The values of fields that a manifest leaves out, as the API server and the custom kinds' schemas set them.
 
 They are written into the object, as in a cluster: what is read back says what holds. Pure; each function changes the
 object that it is given. (Kubernetes API reference; Karpenter's custom resource definitions.)
@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from forebay.scaling.cluster import kinds
-from forebay.scaling.cluster.kinds import Object, Resource
+from forebay.scaling.cluster.kinds import EMPTY, Object, Resource
 
-_UP_POLICIES = ({"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15})
+_UP_POLICIES = (
+    {"type": "Pods", "value": 4, "periodSeconds": 15},
+    {"type": "Percent", "value": 100, "periodSeconds": 15},
+)
 _DOWN_POLICIES = ({"type": "Percent", "value": 100, "periodSeconds": 15},)
 _JOB_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid")
 _JOB_NAME_LABELS = ("batch.kubernetes.io/job-name", "job-name")
@@ -56,7 +59,7 @@ def _job(thing: Object) -> None:
         spec["selector"] = {"matchLabels": {_JOB_LABELS[0]: uid}}
         marks = dict.fromkeys(_JOB_LABELS, uid) | dict.fromkeys(_JOB_NAME_LABELS, thing["metadata"].get("name", ""))
         metadata = spec["template"].setdefault("metadata", {})
-        metadata["labels"] = (metadata.get("labels") or {}) | marks
+        metadata["labels"] = (metadata.get("labels") or EMPTY) | marks
 
 
 def job_defaults(spec: Object) -> None:
@@ -104,11 +107,11 @@ def _container(container: Object) -> None:
     _fill(container, imagePullPolicy="Always" if is_latest else "IfNotPresent")
     resources = cast("Object", container["resources"])
     if resources.get("limits"):
-        resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
+        resources["requests"] = {**resources["limits"], **(resources.get("requests") or EMPTY)}
     for port in cast("list[Object]", container.get("ports") or []):
         _fill(port, protocol="TCP")
     for variable in cast("list[Object]", container.get("env") or []):
-        reference = (variable.get("valueFrom") or {}).get("fieldRef")
+        reference = (variable.get("valueFrom") or EMPTY).get("fieldRef")
         if isinstance(reference, dict):
             _fill(cast("Object", reference), apiVersion="v1")
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
@@ -124,11 +127,13 @@ def _probe(probe: Object) -> None:
 
 
 def _quality(spec: Object) -> str:
-    resources = [container.get("resources") or {} for container in cast("list[Object]", spec.get("containers") or [])]
+    resources = [
+        container.get("resources") or EMPTY for container in cast("list[Object]", spec.get("containers") or [])
+    ]
     if not any(each.get("requests") or each.get("limits") for each in resources):
         return "BestEffort"
     for each in resources:
-        limits = each.get("limits") or {}
+        limits = each.get("limits") or EMPTY
         if set(limits) < {"cpu", "memory"} or (each.get("requests") or limits) != limits:
             return "Burstable"
     return "Guaranteed"
@@ -148,7 +153,9 @@ def _autoscaler(thing: Object) -> None:
 def fill_behavior(behavior: Object) -> None:
     """Fill in both directions of an autoscaler's behaviour."""
     _fill(behavior, scaleUp={}, scaleDown={})
-    _fill(behavior["scaleUp"], stabilizationWindowSeconds=0, selectPolicy="Max", policies=[dict(p) for p in _UP_POLICIES])
+    _fill(
+        behavior["scaleUp"], stabilizationWindowSeconds=0, selectPolicy="Max", policies=[dict(p) for p in _UP_POLICIES]
+    )
     _fill(behavior["scaleDown"], selectPolicy="Max", policies=[dict(p) for p in _DOWN_POLICIES])
 
 
@@ -157,7 +164,7 @@ def _namespace(thing: Object) -> None:
     _fill(thing["spec"], finalizers=["kubernetes"])
     _fill(thing["status"], phase="Active")
     name = thing["metadata"].get("name", "")
-    thing["metadata"]["labels"] = (thing["metadata"].get("labels") or {}) | {"kubernetes.io/metadata.name": name}
+    thing["metadata"]["labels"] = (thing["metadata"].get("labels") or EMPTY) | {"kubernetes.io/metadata.name": name}
 
 
 def _secret(thing: Object) -> None:
@@ -165,7 +172,7 @@ def _secret(thing: Object) -> None:
     texts = thing.pop("stringData", None)
     if texts:
         encoded = {name: base64.b64encode(str(text).encode()).decode() for name, text in texts.items()}
-        thing["data"] = (thing.get("data") or {}) | encoded
+        thing["data"] = (thing.get("data") or EMPTY) | encoded
 
 
 def _priority_class(thing: Object) -> None:
@@ -177,7 +184,7 @@ def _node_pool(thing: Object) -> None:
     _fill(spec, disruption={})
     _fill(spec["disruption"], consolidateAfter="0s", consolidationPolicy="WhenEmptyOrUnderutilized")
     _fill(spec["disruption"], budgets=[{"nodes": "10%"}])
-    template = cast("Object", spec.get("template") or {})
+    template = cast("Object", spec.get("template") or EMPTY)
     if isinstance(template.get("spec"), dict):
         _fill(template["spec"], expireAfter="720h")
 
@@ -191,8 +198,8 @@ def _ec2_node_class(thing: Object) -> None:
 
 def _scaled_job(thing: Object) -> None:
     spec = thing.setdefault("spec", {})
-    target = cast("Object", spec.get("jobTargetRef") or {})
-    pod = cast("Object", (target.get("template") or {}).get("spec") or {})
+    target = cast("Object", spec.get("jobTargetRef") or EMPTY)
+    pod = cast("Object", (target.get("template") or EMPTY).get("spec") or EMPTY)
     if pod and not pod.get("restartPolicy"):
         # KEDA sets it where it makes the job (its scale executor), because a job takes no Always.
         pod["restartPolicy"] = "OnFailure"

@@ -232,7 +232,7 @@ class Deployments:
         conditions, due = _conditions(rollout, now)
 
         def change(thing: Object) -> None:
-            status = cast("Object", thing.get("status") or {})
+            status = cast("Object", thing.get("status") or EMPTY)
             thing["status"] = _numbers(rollout, thing) | {"conditions": copy.deepcopy(status.get("conditions") or [])}
             set_conditions(thing["status"], conditions, now, updated=True)
 

@@ -21,9 +21,7 @@ _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _INHERITED = ("PATH", "LANG", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 
 
-def container_environment(
-    index: Index, pod: Object, container: Object, base: Mapping[str, str]
-) -> dict[str, str]:
+def container_environment(index: Index, pod: Object, container: Object, base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a container; `base` are those that the node gives and the manifest may replace.
 
     Raises:
@@ -38,7 +36,7 @@ def container_environment(
         ):
             if reference:
                 found = _load(index, kind, namespace_of(pod), reference)
-                made |= {prefix + key: value for key, value in (found or {}).items()}
+                made |= {prefix + key: value for key, value in (found or EMPTY).items()}
     for variable in cast("list[Object]", container.get("env") or []):
         reference = cast("Object | None", variable.get("valueFrom"))
         value = expand(str(variable.get("value") or ""), made)
@@ -51,7 +49,7 @@ def container_environment(
 
 def values_of(thing: Object) -> dict[str, str]:
     """Return the values of a Secret or ConfigMap as text."""
-    data = cast("Mapping[str, str]", thing.get("data") or {})
+    data = cast("Mapping[str, str]", thing.get("data") or EMPTY)
     if thing.get("kind") == "Secret":
         return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
     return dict(data)

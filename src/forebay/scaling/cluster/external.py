@@ -24,7 +24,9 @@ class ExternalClient:
     async def metric(self, metadata: Mapping[str, str], subject: Subject) -> tuple[str, float]:
         """Return the name and target of a scaler's metric."""
         grpc, messages = _modules()
-        answer = await self._call(grpc, metadata, "GetMetricSpec", _reference(messages, metadata, subject), "GetMetricSpecResponse")
+        answer = await self._call(
+            grpc, metadata, "GetMetricSpec", _reference(messages, metadata, subject), "GetMetricSpecResponse"
+        )
         if not answer.metricSpecs:
             raise TriggerFailed("the external scaler has no metric")
         spec = answer.metricSpecs[0]
@@ -50,7 +52,7 @@ class ExternalClient:
             with suppress(grpc.aio.AioRpcError):
                 stream = self._channel(grpc, metadata).unary_stream(
                     _SERVICE + "StreamIsActive",
-                    request_serializer=lambda message: message.SerializeToString(),
+                    request_serializer=_bytes_of,
                     response_deserializer=messages.IsActiveResponse.FromString,
                 )
                 async for answer in stream(_reference(messages, metadata, subject)):
@@ -70,7 +72,7 @@ class ExternalClient:
         _, messages = _modules()
         call = self._channel(grpc, metadata).unary_unary(
             _SERVICE + method,
-            request_serializer=lambda message: message.SerializeToString(),
+            request_serializer=_bytes_of,
             response_deserializer=getattr(messages, answer).FromString,
         )
         try:
@@ -87,10 +89,14 @@ class ExternalClient:
         return self._channels[address]
 
 
+def _bytes_of(message: Any) -> bytes:
+    return message.SerializeToString()
+
+
 def _modules() -> tuple[Any, Any]:
     try:
         import grpc  # noqa: PLC0415 - an extra
-        import grpc.aio  # noqa: PLC0415
+        import grpc.aio  # noqa: PLC0415 # pyright: ignore[reportUnusedImport]
 
         from forebay.scaling.external_scaler import external_scaler_pb2 as messages  # noqa: PLC0415
     except ImportError:

@@ -56,8 +56,10 @@ class GarbageCollector:
 
     def _goes_first(self, reference: Object, uids: dict[str, Object]) -> bool:
         owner = uids.get(reference["uid"])
-        return owner is not None and is_deleting(owner) and "foregroundDeletion" in (
-            owner["metadata"].get("finalizers") or ()
+        return (
+            owner is not None
+            and is_deleting(owner)
+            and "foregroundDeletion" in (owner["metadata"].get("finalizers") or ())
         )
 
     def _dependents(self, owner: Object) -> list[tuple[Resource, Object]]:
@@ -139,5 +141,3 @@ def _drop_finalizer(thing: Object, name: str) -> None:
     thing["metadata"]["finalizers"] = finalizers
     if not finalizers:
         del thing["metadata"]["finalizers"]
-
-

@@ -17,7 +17,7 @@ from typing import Any, cast
 import yaml
 
 from forebay.core.errors import ConfigError, ForebayError
-from forebay.scaling.cluster.kinds import Object
+from forebay.scaling.cluster.kinds import EMPTY, Object
 from forebay.scaling.cluster.objects import annotations_of
 
 COMMAND = "forebay.dev/command"
@@ -52,7 +52,7 @@ def load_images(path: Path | None) -> Mapping[str, Image]:
     if path is None:
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or EMPTY
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"The image mapping {path} cannot be read: {error}.") from error
     if not isinstance(content, dict):
@@ -77,7 +77,7 @@ def _image(path: Path, name: str, entry: Any) -> Image:
         raise ConfigError(f"The image mapping {path} has {what} for {name}.")
     command = values["command"]
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    environment = {str(key): str(value) for key, value in (values.get("env") or {}).items()}
+    environment = {str(key): str(value) for key, value in (values.get("env") or EMPTY).items()}
     return Image(tuple(words), folder / str(values.get("workingDir", ".")), environment)
 
 
@@ -123,7 +123,9 @@ def command_of(
     if found is None and directory is not None and (directory / words[0]).is_file():
         found = str(directory / words[0])
     if found is None:
-        text = f'exec: "{words[0]}": executable file not found in $PATH on this machine (image {container.get("image")})'
+        text = (
+            f'exec: "{words[0]}": executable file not found in $PATH on this machine (image {container.get("image")})'
+        )
         raise NotRunnable("RunContainerError", text)
     return [found, *words[1:]], directory
 

@@ -42,7 +42,9 @@ class Jobs:
         done, lost = self._counted(job, succeeded, failed)
         if spec.get("suspend"):
             await self._delete(job, active)
-            return await self._tell(job, [], done, lost, [Condition("Suspended", "True", "JobSuspended", "Job suspended")])
+            return await self._tell(
+                job, [], done, lost, [Condition("Suspended", "True", "JobSuspended", "Job suspended")]
+            )
         verdict = _verdict(job, active, done, lost, now)
         if verdict is not None:
             await self._delete(job, active)
@@ -171,7 +173,7 @@ def _number(made: Sequence[Object], present: Sequence[Object], completions: int)
     """Give pods of an indexed job the numbers that are free."""
     name = "batch.kubernetes.io/job-completion-index"
     taken = {
-        (pod["metadata"].get("annotations") or {}).get(name)
+        (pod["metadata"].get("annotations") or EMPTY).get(name)
         for pod in present
         if phase_of(pod) != "Failed" and not is_deleting(pod)
     }
@@ -181,5 +183,3 @@ def _number(made: Sequence[Object], present: Sequence[Object], completions: int)
         pod["metadata"]["labels"] = {**pod["metadata"]["labels"], name: number}
         for container in pod["spec"]["containers"]:
             container.setdefault("env", []).append({"name": "JOB_COMPLETION_INDEX", "value": number})
-
-

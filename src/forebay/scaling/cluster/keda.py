@@ -58,7 +58,8 @@ class Watched:
     due_at: float
     cached: dict[str, float] = field(default_factory=dict[str, float])
     health: dict[str, Health] = field(default_factory=dict[str, Health])
-    pushing: bool = False
+    # Set when other scalers have taken the place of these, or none.
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     was_failing: bool = False
 
 
@@ -84,7 +85,7 @@ class Keda:
             present.add(uid_of(thing))
             due = min(due, await self._attend(thing))
         for uid in set(self._watched) - present:
-            del self._watched[uid]
+            self._forget(uid)
         return max(0.0, due - self._world.now())
 
     async def _attend(self, thing: Object) -> float:
@@ -95,20 +96,25 @@ class Keda:
         if watched is not None and not is_changed and watched.due_at > now:
             return watched.due_at
         if is_changed:
+            self._forget(uid_of(thing))
             watched = await self._prepare(thing, version)
         if watched is None:
             # What is wrong may be mended elsewhere (a secret, a target), so it is looked at again at the usual pace.
             interval = float(thing["spec"].get("pollingInterval") or 30)
-            self._watched.pop(uid_of(thing), None)
             return now + interval
         self._watched[uid_of(thing)] = watched
         watched.due_at = now + watched.manifest.spec.polling_interval
         await self._poll(thing, watched)
         return watched.due_at
 
+    def _forget(self, uid: str) -> None:
+        watched = self._watched.pop(uid, None)
+        if watched is not None:
+            watched.ended.set()
+
     def _version(self, thing: Object) -> str:
         """Return a text that changes when what scalers are made of does."""
-        spec, annotations = thing["spec"], thing["metadata"].get("annotations") or {}
+        spec, annotations = thing["spec"], thing["metadata"].get("annotations") or EMPTY
         target = self._target(thing)
         template = target[1]["spec"].get("template") if target else None
         marks = {name: value for name, value in annotations.items() if "keda.sh/" in name}
@@ -171,8 +177,7 @@ class Keda:
         subject = Subject(namespace_of(thing), name_of(thing), {})
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._triggers.follow_pushes(scaler, subject, wake))
-            while self._watched.get(uid) is watched or watched.due_at == 0.0:
-                await asyncio.sleep(1)
+            await watched.ended.wait()
             following.cancel()
 
     # --- polling ---
@@ -180,7 +185,7 @@ class Keda:
     async def _poll(self, thing: Object, watched: Watched) -> None:
         target = self._target(thing)
         if target is None:
-            self._watched.pop(uid_of(thing), None)
+            self._forget(uid_of(thing))
             return
         resource, workload = target
         readings = await self._read_all(watched)
@@ -281,7 +286,7 @@ class Keda:
         if thing is None or watched is None:
             raise TriggerFailed(f"no matching metrics found for {metric}")
         target = self._target(thing)
-        workload = target[1] if target else {"spec": {}, "metadata": {}}
+        workload: Object = target[1] if target else {"spec": EMPTY, "metadata": EMPTY}
         if metric == COMPOSITE_METRIC:
             return await self._composite(watched, workload)
         scaler = next((each for each in watched.scalers if each.name == metric), None)
@@ -331,7 +336,7 @@ class Keda:
 
         def change(each: Object) -> None:
             each["spec"] = copy.deepcopy(wanted["spec"])
-            each["metadata"]["labels"] = {**(each["metadata"].get("labels") or {}), **wanted["metadata"]["labels"]}
+            each["metadata"]["labels"] = {**(each["metadata"].get("labels") or EMPTY), **wanted["metadata"]["labels"]}
 
         await self._world.objects.change(AUTOSCALERS, found, change)
 
@@ -360,7 +365,7 @@ class Keda:
 
         def change(each: Object) -> None:
             each.setdefault("status", {}).update(status)
-            each["metadata"]["labels"] = (each["metadata"].get("labels") or {}) | {
+            each["metadata"]["labels"] = (each["metadata"].get("labels") or EMPTY) | {
                 "scaledobject.keda.sh/name": name_of(each)
             }
             each["metadata"]["finalizers"] = sorted({*(each["metadata"].get("finalizers") or ()), _FINALIZER})
@@ -381,7 +386,9 @@ class Keda:
         falling = any(is_falling_back(fallback, health) for health in watched.health.values())
         conditions = [*decision.conditions, fallback_condition(is_falling_back=falling)]
         if not any(each.type == "Paused" for each in conditions):
-            conditions.append(Condition("Paused", "False", "ScaledObjectUnpaused", "pause annotation removed for ScaledObject"))
+            conditions.append(
+                Condition("Paused", "False", "ScaledObjectUnpaused", "pause annotation removed for ScaledObject")
+            )
         activity = {name: {"isActive": isinstance(each, Reading) and each.is_active} for name, each in readings.items()}
         health = {
             name: {"numberOfFailures": each.failures, "status": each.status} for name, each in watched.health.items()
@@ -450,5 +457,3 @@ async def scale(world: World, resource: Resource, workload: Object, replicas: in
 def _stored_health(thing: Object) -> dict[str, Health]:
     stored = cast("Mapping[str, Object]", (thing.get("status") or EMPTY).get("health") or EMPTY)
     return {name: Health(int(each.get("numberOfFailures") or 0)) for name, each in stored.items()}
-
-

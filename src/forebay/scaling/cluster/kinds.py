@@ -103,9 +103,11 @@ _AUTHENTICATION_COLUMNS = (
 )
 
 RESOURCES: Sequence[Resource] = (
-    Resource("", "v1", "Namespace", "namespaces", _CORE + "Namespace", ("ns",), (), False, _STATUS),
-    Resource("", "v1", "Pod", "pods", _CORE + "Pod", ("po",), ("all",), True, frozenset({"status", "log", "eviction"})),
-    Resource("", "v1", "Node", "nodes", _CORE + "Node", ("no",), (), False, _STATUS),
+    Resource("", "v1", "Namespace", "namespaces", _CORE + "Namespace", ("ns",), namespaced=False, subresources=_STATUS),
+    Resource(
+        "", "v1", "Pod", "pods", _CORE + "Pod", ("po",), ("all",), subresources=frozenset({"status", "log", "eviction"})
+    ),
+    Resource("", "v1", "Node", "nodes", _CORE + "Node", ("no",), namespaced=False, subresources=_STATUS),
     Resource("", "v1", "Event", "events", _CORE + "Event", ("ev",)),
     Resource("", "v1", "Secret", "secrets", _CORE + "Secret"),
     Resource("", "v1", "ConfigMap", "configmaps", _CORE + "ConfigMap", ("cm",)),
@@ -232,9 +234,9 @@ RESOURCES: Sequence[Resource] = (
         "sh.karpenter.v1.NodePool",
         (),
         ("karpenter",),
-        False,
-        _STATUS,
-        (
+        namespaced=False,
+        subresources=_STATUS,
+        columns=(
             Column("NodeClass", "spec.template.spec.nodeClassRef.name"),
             Column("Nodes", "status.resources.nodes"),
             _condition("Ready", "Ready"),
@@ -254,9 +256,9 @@ RESOURCES: Sequence[Resource] = (
         "sh.karpenter.v1.NodeClaim",
         (),
         ("karpenter",),
-        False,
-        _STATUS,
-        (
+        namespaced=False,
+        subresources=_STATUS,
+        columns=(
             Column("Type", r"metadata.labels.node\.kubernetes\.io/instance-type"),
             Column("Capacity", r"metadata.labels.karpenter\.sh/capacity-type"),
             Column("Zone", r"metadata.labels.topology\.kubernetes\.io/zone"),
@@ -280,9 +282,9 @@ RESOURCES: Sequence[Resource] = (
         "aws.k8s.karpenter.v1.EC2NodeClass",
         ("ec2nc", "ec2ncs"),
         ("karpenter",),
-        False,
-        _STATUS,
-        (_condition("Ready", "Ready"), _AGE, Column("Role", "spec.role", "string", 1)),
+        namespaced=False,
+        subresources=_STATUS,
+        columns=(_condition("Ready", "Ready"), _AGE, Column("Role", "spec.role", "string", 1)),
         has_generation=True,
         is_custom=True,
     ),
@@ -294,9 +296,9 @@ RESOURCES: Sequence[Resource] = (
         "sh.kwok.karpenter.v1alpha1.KWOKNodeClass",
         ("kwoknc", "kwokncs"),
         ("karpenter",),
-        False,
-        _STATUS,
-        (_AGE,),
+        namespaced=False,
+        subresources=_STATUS,
+        columns=(_AGE,),
         has_generation=True,
         is_custom=True,
     ),
@@ -325,7 +327,7 @@ RESOURCES: Sequence[Resource] = (
         "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
         ("crd", "crds"),
         ("api-extensions",),
-        False,
+        namespaced=False,
         read_only=True,
         columns=(Column("Created At", "metadata.creationTimestamp", "date"),),
     ),

@@ -95,5 +95,3 @@ def ready_conditions() -> list[Condition]:
         for name in pressures
     ]
     return [*found, Condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")]
-
-

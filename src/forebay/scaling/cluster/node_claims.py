@@ -60,10 +60,8 @@ class NodeClaims:
             if is_deleting(node) and TERMINATION in (node["metadata"].get("finalizers") or ()):
                 await self._follow_node(node)
         for claim in self._world.index.all(NODE_CLAIMS):
-            if is_deleting(claim):
-                due = min(due, await self._terminate(claim))
-            else:
-                due = min(due, await self._grow(claim))
+            step = self._terminate if is_deleting(claim) else self._grow
+            due = min(due, await step(claim))
         await self._tell_classes()
         await self._tell_pools()
         return due
@@ -124,7 +122,10 @@ class NodeClaims:
                 "annotations": dict(annotations_of(claim)),
                 "finalizers": [TERMINATION],
             },
-            "spec": {"providerID": status["providerID"], "taints": [*(spec.get("taints") or ()), *(spec.get("startupTaints") or ())]},
+            "spec": {
+                "providerID": status["providerID"],
+                "taints": [*(spec.get("taints") or ()), *(spec.get("startupTaints") or ())],
+            },
             "status": {
                 "capacity": status["capacity"],
                 "allocatable": status["allocatable"],
@@ -255,7 +256,11 @@ class NodeClaims:
                 event = Event("Warning", "FailedDraining", f"Failed to drain node, {problem.message}")
                 await self._world.recorder.record(NODE_CLAIMS, claim, [event], COMPONENT)
             else:
-                event = Event("Normal", "Evicted", "Evicted pod: Underutilized" if not _reason(claim) else f"Evicted pod: {_reason(claim)}")
+                event = Event(
+                    "Normal",
+                    "Evicted",
+                    "Evicted pod: Underutilized" if not _reason(claim) else f"Evicted pod: {_reason(claim)}",
+                )
                 await self._world.recorder.record(PODS, pod, [event], COMPONENT)
 
     # --- classes and pools ---
@@ -274,7 +279,9 @@ class NodeClaims:
 
     async def _tell_pools(self) -> None:
         for pool in self._world.index.all(NODE_POOLS):
-            claims = [each for each in self._world.index.all(NODE_CLAIMS) if labels_of(each).get(NODEPOOL) == name_of(pool)]
+            claims = [
+                each for each in self._world.index.all(NODE_CLAIMS) if labels_of(each).get(NODEPOOL) == name_of(pool)
+            ]
             capacities = [cast("Object", claim["status"]["capacity"]) for claim in claims]
             resources = {
                 "cpu": f"{sum(parse_milli(each.get('cpu', 0)) for each in capacities)}m",
@@ -282,18 +289,20 @@ class NodeClaims:
                 "pods": str(sum(parse_whole(each.get("pods", 0)) for each in capacities)),
                 "nodes": str(len(claims)),
             }
-            conditions = self._pool_conditions(pool)
-            now = self._world.now()
+            await self._tell_pool(pool, resources, self._pool_conditions(pool))
 
-            def change(each: Object, resources: Object = resources, conditions: list[Condition] = conditions) -> None:
-                status = cast("Object", each.setdefault("status", {}))
-                status["resources"] = resources
-                set_conditions(status, conditions, now)
+    async def _tell_pool(self, pool: Object, resources: Object, conditions: Sequence[Condition]) -> None:
+        now = self._world.now()
 
-            trial = copy.deepcopy(pool)
-            change(trial)
-            if trial != pool:
-                await self._world.objects.change(NODE_POOLS, pool, change)
+        def change(each: Object) -> None:
+            status = cast("Object", each.setdefault("status", {}))
+            status["resources"] = resources
+            set_conditions(status, conditions, now)
+
+        trial = copy.deepcopy(pool)
+        change(trial)
+        if trial != pool:
+            await self._world.objects.change(NODE_POOLS, pool, change)
 
     def _pool_conditions(self, pool: Object) -> list[Condition]:
         reference = pool["spec"]["template"]["spec"]["nodeClassRef"]
@@ -314,7 +323,9 @@ class NodeClaims:
 def pods_on(world: World, node_name: str) -> list[Object]:
     """Return the pods that run on a node."""
     pods = world.index.all(PODS)
-    return [pod for pod in pods if pod["spec"].get("nodeName") == node_name and phase_of(pod) not in {"Succeeded", "Failed"}]
+    return [
+        pod for pod in pods if pod["spec"].get("nodeName") == node_name and phase_of(pod) not in {"Succeeded", "Failed"}
+    ]
 
 
 def _stays(pod: Object) -> bool:
@@ -341,5 +352,3 @@ def _drop_finalizer(thing: Object) -> None:
     thing["metadata"]["finalizers"] = finalizers
     if not finalizers:
         del thing["metadata"]["finalizers"]
-
-

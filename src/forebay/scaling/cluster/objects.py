@@ -15,7 +15,7 @@ import msgspec
 
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
-from forebay.scaling.cluster.kinds import BY_PATH, EVENTS, NAMESPACES, NEW_EVENTS, PODS, Object, Resource
+from forebay.scaling.cluster.kinds import BY_PATH, EMPTY, EVENTS, NAMESPACES, NEW_EVENTS, PODS, Object, Resource
 from forebay.scaling.cluster.status import already_exists, conflict, not_found
 from forebay.store.commands import AppendLog, LogEntry
 from forebay.store.contract import Store, Transaction
@@ -86,12 +86,12 @@ def uid_of(thing: Object) -> str:
 
 def labels_of(thing: Object) -> Mapping[str, str]:
     """Return an object's labels."""
-    return thing["metadata"].get("labels") or {}
+    return thing["metadata"].get("labels") or EMPTY
 
 
 def annotations_of(thing: Object) -> Mapping[str, str]:
     """Return an object's annotations."""
-    return thing["metadata"].get("annotations") or {}
+    return thing["metadata"].get("annotations") or EMPTY
 
 
 def is_deleting(thing: Object) -> bool:
@@ -143,7 +143,7 @@ class Index:
         """Return the objects of a kind whose controller is `owner`."""
         uid = uid_of(owner)
         mine = self.all(resource, namespace_of(owner))
-        return [each for each in mine if (controller_of(each) or {}).get("uid") == uid]
+        return [each for each in mine if (controller_of(each) or EMPTY).get("uid") == uid]
 
     def take(self, key: str, value: Object | None) -> None:
         """Take over what a commit has changed."""
@@ -347,7 +347,7 @@ def selectable(thing: Object) -> Object:
     metadata = thing["metadata"]
     kept: Object = {"metadata": {name: metadata[name] for name in ("name", "namespace", "labels") if name in metadata}}
     for part, names in (("spec", ("nodeName", "restartPolicy", "schedulerName")), ("status", ("phase",))):
-        values = cast("Object", thing.get(part) or {})
+        values = cast("Object", thing.get(part) or EMPTY)
         kept[part] = {name: values[name] for name in names if name in values}
     return kept
 
@@ -386,7 +386,7 @@ def _begin_deletion(thing: Object, now: float, grace_seconds: int) -> None:
 def _grace_seconds(resource: Resource, thing: Object, deletion: Deletion) -> int:
     if resource is not PODS:
         return 0
-    spec, status = thing["spec"], cast("Object", thing.get("status") or {})
+    spec, status = thing["spec"], cast("Object", thing.get("status") or EMPTY)
     if not spec.get("nodeName") or status.get("phase") in {"Succeeded", "Failed"}:
         # Nothing runs that would have to be stopped (kubernetes: pod strategy, CheckGracefulDelete).
         return 0

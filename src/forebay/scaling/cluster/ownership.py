@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from forebay.scaling.cluster.kinds import Object, Resource
+from forebay.scaling.cluster.kinds import EMPTY, Object, Resource
 from forebay.scaling.cluster.schemas import Schema, is_atomic, is_set, item_of, list_keys, member_of, schema_of
 from forebay.scaling.cluster.status import StatusError
 
@@ -51,7 +51,7 @@ def field_paths(resource: Resource, thing: Object) -> set[Path]:
 def _collect(schema: Schema, value: object, path: Path, found: set[Path]) -> None:
     if isinstance(value, dict) and value and not is_atomic(schema):
         for name, member in cast("Object", value).items():
-            _collect(member_of(schema, name) or {}, member, (*path, f"f:{name}"), found)
+            _collect(member_of(schema, name) or EMPTY, member, (*path, f"f:{name}"), found)
     elif isinstance(value, list) and (list_keys(schema) or is_set(schema)):
         for item in cast("list[Any]", value):
             below = (*path, _entry(schema, item))
@@ -72,7 +72,7 @@ def _entry(schema: Schema, item: Any) -> str:
 
 
 def _key_default(schema: Schema, key: str) -> object:
-    return (member_of(item_of(schema), key) or {}).get("default")
+    return (member_of(item_of(schema), key) or EMPTY).get("default")
 
 
 def _find(schema: Schema, value: Any, path: Path) -> Any:
@@ -82,7 +82,7 @@ def _find(schema: Schema, value: Any, path: Path) -> Any:
             name = part[2:]
             if not isinstance(value, dict) or name not in value:
                 return _ABSENT
-            value, schema = cast("Object", value)[name], member_of(schema, name) or {}
+            value, schema = cast("Object", value)[name], member_of(schema, name) or EMPTY
         else:
             items = cast("list[Any]", value) if isinstance(value, list) else []
             matching = [item for item in items if _entry(schema, item) == part]
@@ -132,7 +132,7 @@ def record(resource: Resource, before: Object | None, after: Object, manager: Ma
     kept: list[Object] = []
     mine: set[Path] = set()
     for entry in entries:
-        paths = parse_fields(entry.get("fieldsV1") or {}) - removed
+        paths = parse_fields(entry.get("fieldsV1") or EMPTY) - removed
         if _is_of(entry, manager):
             mine = paths
         elif rest := paths - changed:
@@ -157,13 +157,15 @@ def apply(resource: Resource, live: Object | None, applied: Object, manager: Man
         made["metadata"]["managedFields"] = [_new_entry(resource, manager, new)]
         return made
     entries = _entries(live)
-    others = [(entry, parse_fields(entry.get("fieldsV1") or {})) for entry in entries if not _is_of(entry, manager)]
+    others = [(entry, parse_fields(entry.get("fieldsV1") or EMPTY)) for entry in entries if not _is_of(entry, manager)]
     changing = {path for path in new if _differs(schema, applied, live, path)}
     conflicts = [(entry, sorted(paths & changing)) for entry, paths in others if paths & changing]
     if conflicts and not force:
         raise _conflict(conflicts)
     merged = _merge(schema, live, applied)
-    mine = next((parse_fields(entry.get("fieldsV1") or {}) for entry in entries if _is_of(entry, manager)), set[Path]())
+    mine = next(
+        (parse_fields(entry.get("fieldsV1") or EMPTY) for entry in entries if _is_of(entry, manager)), set[Path]()
+    )
     owned_elsewhere = set[Path]().union(*(paths for _, paths in others))
     for path in sorted(mine - new - owned_elsewhere, key=len, reverse=True):
         if not any(other[: len(path)] == path for other in new | owned_elsewhere):
@@ -189,12 +191,12 @@ def _merge(schema: Schema, live: Any, applied: Any) -> Any:
     if isinstance(live, dict) and isinstance(applied, dict) and not is_atomic(schema):
         merged = dict(cast("Object", live))
         for name, member in cast("Object", applied).items():
-            below = member_of(schema, name) or {}
+            below = member_of(schema, name) or EMPTY
             merged[name] = _merge(below, merged[name], member) if name in merged else copy.deepcopy(member)
         return merged
     if isinstance(live, list) and isinstance(applied, list) and (list_keys(schema) or is_set(schema)):
         return _merge_list(schema, cast("list[Any]", live), cast("list[Any]", applied))
-    return copy.deepcopy(applied)
+    return copy.deepcopy(cast("Any", applied))
 
 
 def _merge_list(schema: Schema, live: list[Any], applied: list[Any]) -> list[Any]:
@@ -217,7 +219,7 @@ def _without(schema: Schema, value: Any, path: Path) -> Any:
             return cast("Any", value)
         members = dict(cast("Object", value))
         if rest:
-            members[name] = _without(member_of(schema, name) or {}, members[name], rest)
+            members[name] = _without(member_of(schema, name) or EMPTY, members[name], rest)
         else:
             del members[name]
         return members

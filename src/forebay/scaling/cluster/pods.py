@@ -147,9 +147,7 @@ class Kubelet:
 class PodRun:
     """One pod while it lives here."""
 
-    def __init__(
-        self, world: World, pod: Object, images: Mapping[str, Image], logs: PodLogs, folder: Path
-    ) -> None:
+    def __init__(self, world: World, pod: Object, images: Mapping[str, Image], logs: PodLogs, folder: Path) -> None:
         self.folder = folder
         self.stopping = Stopping()
         self.containers: list[ContainerRun] = []
@@ -262,7 +260,9 @@ class PodRun:
         """
         base = self._base_environment()
         image = self._images.get(str(container.get("image") or ""))
-        environment = container_environment(self._world.index, self._pod, container, base | dict(image.environment if image else {}))
+        environment = container_environment(
+            self._world.index, self._pod, container, base | dict(image.environment if image else {})
+        )
         words, directory = command_of(self._pod, container, self._images, environment)
         return Start(words, environment, directory or self.folder)
 

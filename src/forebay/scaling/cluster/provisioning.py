@@ -122,7 +122,7 @@ async def create_claim(world: World, node: NewNode, pool: Pool) -> Object | None
             "name": name,
             "labels": labels,
             "annotations": {
-                **((template.get("metadata") or EMPTY).get("annotations") or {}),
+                **((template.get("metadata") or EMPTY).get("annotations") or EMPTY),
                 POOL_HASH: pool_hash(found),
             },
             "finalizers": [TERMINATION],
@@ -159,7 +159,7 @@ def pool_hash(pool: Object) -> str:
     """Return a short name of what of a pool's template makes its nodes differ when it changes."""
     template = pool["spec"]["template"]
     spec = {name: value for name, value in template["spec"].items() if name != "requirements"}
-    content = msgspec.json.encode([template.get("metadata") or {}, spec], order="sorted")
+    content = msgspec.json.encode([template.get("metadata") or EMPTY, spec], order="sorted")
     return str(int.from_bytes(hashlib.sha256(content).digest()[:8]))
 
 
@@ -169,5 +169,3 @@ def _requests(pods: Sequence[PodView]) -> Amounts:
 
 def _is_provisionable(pod: Object) -> bool:
     return is_pending(pod) and condition_of(pod, "PodScheduled").get("reason") == "Unschedulable"
-
-

@@ -136,14 +136,14 @@ def _candidate(pod: Object) -> Candidate:
 def new_pod(index: Index, resource: Resource, owner: Object, template: Object) -> Object:
     """Return a pod made of a template, to be created for an owner."""
     template = copy.deepcopy(template)
-    given = cast("Object", template.get("metadata") or {})
+    given = cast("Object", template.get("metadata") or EMPTY)
     pod: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "generateName": f"{name_of(owner)}-",
             "namespace": namespace_of(owner),
-            "labels": given.get("labels") or {},
+            "labels": given.get("labels") or EMPTY,
             "ownerReferences": [owner_reference(resource, owner)],
         },
         "spec": template["spec"],
@@ -170,5 +170,3 @@ def set_priority(index: Index, pod: Object) -> None:
 def pods_of(index: Index, owner: Object) -> list[Object]:
     """Return all pods of an owner, also those that have ended or go."""
     return index.owned(PODS, owner)
-
-

@@ -158,7 +158,7 @@ class ScaledJobs:
                     "namespace": namespace_of(thing),
                     "uid": uid,
                     "labels": {
-                        **(thing["metadata"].get("labels") or {}),
+                        **(thing["metadata"].get("labels") or EMPTY),
                         "app.kubernetes.io/managed-by": COMPONENT,
                         "app.kubernetes.io/part-of": name_of(thing),
                         _NAME_LABEL: name_of(thing),

@@ -141,8 +141,9 @@ def unknown_field_error(resource: Resource, unknown: Sequence[str]) -> StatusErr
 
 def _cannot_unmarshal(resource: Resource, found: Mistyped) -> StatusError:
     text = (
-        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot unmarshal '
-        f"{_json_type(found.value)} into Go struct field {resource.kind}.{found.path} of type {found.go_type}"
+        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: '
+        f"cannot unmarshal {_json_type(found.value)} into Go struct field {resource.kind}.{found.path} "
+        f"of type {found.go_type}"
     )
     return bad_request(text)
 
@@ -158,11 +159,12 @@ def _inspect(schema: Schema, value: object, path: str, findings: Findings) -> ob
         items = cast("list[object]", value)
         each = schema.get("items", _ANYTHING)
         return [_inspect(each, item, f"{path}[{index}]", findings) for index, item in enumerate(items)]
-    if not _fits(kind, value):
-        findings.mistyped.append(_mistyped(schema, value, path))
-    elif "enum" in schema and value not in schema["enum"] and path not in {"apiVersion", "kind"}:
-        findings.missing.append(unsupported(path, value, schema["enum"]))
-    return value
+    plain = cast("object", value)
+    if not _fits(kind, plain):
+        findings.mistyped.append(_mistyped(schema, plain, path))
+    elif "enum" in schema and plain not in schema["enum"] and path not in {"apiVersion", "kind"}:
+        findings.missing.append(unsupported(path, plain, schema["enum"]))
+    return plain
 
 
 def _inspect_object(schema: Schema, given: Object, path: str, findings: Findings) -> Object:
@@ -180,7 +182,7 @@ def _inspect_object(schema: Schema, given: Object, path: str, findings: Findings
     return kept
 
 
-def _fits(kind: str | None, value: object) -> bool:
+def _fits(kind: str | None, value: object) -> bool:  # noqa: PLR0911 - one case a type
     match kind:
         case "string":
             return isinstance(value, str)

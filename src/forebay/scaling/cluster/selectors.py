@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from forebay.scaling.cluster.kinds import Object, Resource
+from forebay.scaling.cluster.kinds import EMPTY, Object, Resource
 from forebay.scaling.cluster.objects import labels_of
 from forebay.scaling.cluster.status import StatusError, bad_request
 
@@ -45,7 +45,9 @@ def parse_label_selector(text: str) -> Matches:
     while at < len(text):
         match = _TERM.match(text, at)
         if match is None or match.end() == at:
-            raise bad_request(f"unable to parse requirement: found '{text[at:]}', expected: identifier or 'end of string'")
+            raise bad_request(
+                f"unable to parse requirement: found '{text[at:]}', expected: identifier or 'end of string'"
+            )
         terms.append(_label_term(match))
         at = match.end()
     return lambda thing: all(term(labels_of(thing)) for term in terms)
@@ -109,14 +111,15 @@ def matches_labels(selector: Object | None, labels: Mapping[str, str]) -> bool:
     """Return whether labels fit a selector object; an empty one fits all, an absent one none."""
     if selector is None:
         return False
-    wanted = cast("Mapping[str, str]", selector.get("matchLabels") or {})
+    wanted = cast("Mapping[str, str]", selector.get("matchLabels") or EMPTY)
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return all(_fits(expression, labels) for expression in cast("list[Object]", selector.get("matchExpressions") or []))
 
 
 def _fits(expression: Object, labels: Mapping[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or []
+    key: str = expression["key"]
+    values = cast("list[str]", expression.get("values") or [])
     match expression["operator"]:
         case "In":
             return labels.get(key) in values
@@ -132,7 +135,7 @@ def format_selector(selector: Object | None) -> str:
     """Return a selector object as queries write it."""
     if selector is None:
         return ""
-    terms = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    terms = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or EMPTY).items())]
     for each in cast("list[Object]", selector.get("matchExpressions") or []):
         values = ",".join(each.get("values") or ())
         operator = {"In": f" in ({values})", "NotIn": f" notin ({values})", "Exists": ""}.get(each["operator"])

@@ -21,6 +21,7 @@ from forebay.operations.platform import Platform
 from forebay.operations.table import new_caller
 from forebay.scaling.cluster.authentication import Parameters
 from forebay.scaling.cluster.external import ExternalClient
+from forebay.scaling.cluster.kinds import EMPTY
 from forebay.scaling.cluster.subject import Subject, TriggerFailed
 from forebay.scaling.manifests.keda import MetricType, Trigger
 from forebay.scaling.manifests.problem import InvalidManifest
@@ -122,7 +123,7 @@ class Triggers:
             answer = await platform.table.run_params(caller, "sqs", "GetQueueAttributes", request)
         except ServiceError as error:
             raise TriggerFailed(f"error inspecting aws-queue: {error.code}: {error.message}") from None
-        return answer.get("Attributes") or {}
+        return answer.get("Attributes") or EMPTY
 
     def _is_own(self, endpoint: str) -> bool:
         return urlsplit(endpoint).port == urlsplit(self._platform.endpoint()).port and urlsplit(endpoint).hostname in {
@@ -280,7 +281,7 @@ def _ask_elsewhere(
     config = Config(connect_timeout=_TIMEOUT_SECONDS, read_timeout=_TIMEOUT_SECONDS, retries={"total_max_attempts": 2})
     client = cast("Any", boto3).client("sqs", endpoint_url=endpoint, region_name=region, config=config, **keys)
     try:
-        return client.get_queue_attributes(**request).get("Attributes") or {}
+        return client.get_queue_attributes(**request).get("Attributes") or EMPTY
     except (BotoCoreError, ClientError) as error:
         raise TriggerFailed(f"error inspecting aws-queue: {error}") from None
 
@@ -324,9 +325,9 @@ def _dig(document: Any, path: str) -> Any:
     """Return the value at a path of gjson's dotted form (names and numbers)."""
     for part in path.split("."):
         if isinstance(document, list) and part.isdecimal() and int(part) < len(cast("list[Any]", document)):
-            document = document[int(part)]
+            document = cast("list[Any]", document)[int(part)]
         elif isinstance(document, dict) and part in document:
-            document = document[part]
+            document = cast("dict[str, Any]", document)[part]
         else:
             raise TriggerFailed(f"valueLocation must point to value of type number or a string: {path} is not there")
     return document
@@ -340,7 +341,8 @@ def _float(value: Any, place: str) -> float:
 
 
 def _prometheus_value(document: Any, *, ignores: bool) -> float:
-    results = (document.get("data") or {}).get("result") if isinstance(document, dict) else None
+    whole = cast("dict[str, Any]", document) if isinstance(document, dict) else EMPTY
+    results = cast("list[Any]", (whole.get("data") or EMPTY).get("result") or [])
     if not results:
         if ignores:
             return 0.0

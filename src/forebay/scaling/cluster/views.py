@@ -105,7 +105,7 @@ class Views:
         pods.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod_key(pod)))
         return [self.pod_view(pod, now) for pod in pods]
 
-    def nodes(self, now: float, nominated: Mapping[str, float] = {}) -> list[NodeView]:  # noqa: B006 - not changed
+    def nodes(self, now: float, nominated: Mapping[str, float] = {}) -> list[NodeView]:
         """Return the nodes that there are, and those that are being made."""
         by_node: dict[str, list[Object]] = {}
         for pod in self._index.all(PODS):
@@ -113,7 +113,9 @@ class Views:
             if node_name and phase_of(pod) not in {"Succeeded", "Failed"}:
                 by_node.setdefault(node_name, []).append(pod)
         evictable = self._evictable(now)
-        claims = {str((claim.get("status") or EMPTY).get("nodeName") or ""): claim for claim in self._index.all(NODE_CLAIMS)}
+        claims = {
+            str((claim.get("status") or EMPTY).get("nodeName") or ""): claim for claim in self._index.all(NODE_CLAIMS)
+        }
         views = [
             self._node_view(node, by_node.get(name_of(node), []), claims.get(name_of(node)), evictable, now, nominated)
             for node in self._index.all(NODES)
@@ -137,7 +139,7 @@ class Views:
         everyone = list(budgeted.values())
         return {key: may_evict(each, budgets, everyone) for key, each in budgeted.items()}
 
-    def _node_view(  # noqa: PLR0913 - what a node is seen by
+    def _node_view(
         self,
         node: Object,
         pods: Sequence[Object],
@@ -147,7 +149,7 @@ class Views:
         nominated: Mapping[str, float],
     ) -> NodeView:
         spec, status, labels = node["spec"], cast("Object", node.get("status") or EMPTY), labels_of(node)
-        allocatable = cast("Resources", status.get("allocatable") or {})
+        allocatable = cast("Resources", status.get("allocatable") or EMPTY)
         views = tuple(self.pod_view(pod, now, is_evictable=evictable.get(pod_key(pod), True)) for pod in pods)
         taints = msgspec.convert(_plain(spec.get("taints") or []), tuple[Taint, ...])
         pool = labels.get(NODEPOOL, "")
@@ -191,7 +193,7 @@ class Views:
         """Return a node that is being made, as pods may count on it."""
         spec, labels = claim["spec"], labels_of(claim)
         status = cast("Object", claim.get("status") or EMPTY)
-        allocatable = cast("Resources", status.get("allocatable") or {})
+        allocatable = cast("Resources", status.get("allocatable") or EMPTY)
         return NodeView(
             name_of(claim),
             read_amounts(allocatable),
@@ -230,7 +232,9 @@ class Views:
 
     def _types_for(self, pool: NodePool) -> tuple[InstanceType, ...]:
         reference = pool.spec.template.spec.node_class_ref
-        node_class = self._index.find(EC2_NODE_CLASSES, "", reference.name) if reference.kind == "EC2NodeClass" else None
+        node_class = (
+            self._index.find(EC2_NODE_CLASSES, "", reference.name) if reference.kind == "EC2NodeClass" else None
+        )
         if node_class is None:
             return self._types
         kubelet = cast("EC2NodeClass", read_manifest(node_class).manifest).spec.kubelet

@@ -42,7 +42,11 @@ async def build(platform: Platform) -> Parts:
     }
     server = ApiServer(platform, cluster.objects, subresources, virtual)
     return Parts(
-        ingress=server, duties=cluster.duties, shared=(cluster,), drain=(server.drain, logs.drain, cluster.drain), close=(cluster.close,)
+        ingress=server,
+        duties=cluster.duties,
+        shared=(cluster,),
+        drain=(server.drain, logs.drain, cluster.drain),
+        close=(cluster.close,),
     )
 
 

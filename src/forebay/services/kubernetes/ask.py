@@ -18,7 +18,9 @@ _PATH = re.compile(
     r"(?P<watch>/watch)?(?:/namespaces/(?P<namespace>[^/]+))?"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>[^/]+))?)?/?"
 )
-_NAMESPACE_PATH = re.compile(r"/api/v1(?P<watch>/watch)?/namespaces(?:/(?P<name>[^/]+)(?:/(?P<sub>status|finalize))?)?/?")
+_NAMESPACE_PATH = re.compile(
+    r"/api/v1(?P<watch>/watch)?/namespaces(?:/(?P<name>[^/]+)(?:/(?P<sub>status|finalize))?)?/?"
+)
 _YES = frozenset({"true", "1"})
 
 

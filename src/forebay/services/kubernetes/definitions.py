@@ -7,7 +7,9 @@ _CREATED = "2024-01-01T00:00:00Z"
 
 def custom_definitions() -> list[Object]:
     """Return a CustomResourceDefinition for each custom kind."""
-    return sorted((_definition(each) for each in RESOURCES if each.is_custom), key=lambda each: each["metadata"]["name"])
+    return sorted(
+        (_definition(each) for each in RESOURCES if each.is_custom), key=lambda each: each["metadata"]["name"]
+    )
 
 
 def _definition(resource: Resource) -> Object:
@@ -23,7 +25,7 @@ def _definition(resource: Resource) -> Object:
         {"name": each.name, "type": each.type, "jsonPath": f".{each.path}", "priority": each.priority}
         for each in resource.columns
     ]
-    version = {
+    version: Object = {
         "name": resource.version,
         "served": True,
         "storage": True,

@@ -140,12 +140,13 @@ def _discovered_resource(resource: Resource) -> Object:
     if resource.categories:
         entry["categories"] = list(resource.categories)
     if resource.subresources:
-        entry["subresources"] = []
-        for name in sorted(resource.subresources):
-            group, version, kind, verbs = _subresource(resource, name)
-            below = {"subresource": name, "responseKind": _kind(group, version, kind), "verbs": verbs}
-            entry["subresources"].append(below)
+        entry["subresources"] = [_discovered_subresource(resource, name) for name in sorted(resource.subresources)]
     return entry
+
+
+def _discovered_subresource(resource: Resource, name: str) -> Object:
+    group, version, kind, verbs = _subresource(resource, name)
+    return {"subresource": name, "responseKind": _kind(group, version, kind), "verbs": verbs}
 
 
 def _kind(group: str, version: str, kind: str) -> Object:

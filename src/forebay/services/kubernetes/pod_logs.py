@@ -134,7 +134,7 @@ def _container(pod: Object, ask: Ask) -> str:
     if not given and len(names) > 1 and default not in names:
         text = f"a container name must be specified for pod {name_of(pod)}, choose one of: [{' '.join(names)}]"
         raise bad_request(text)
-    chosen = given or (default if default in names else names[0])
+    chosen = str(given or (default if default in names else names[0]))
     if chosen not in every:
         raise StatusError(400, "BadRequest", f"container {chosen} is not valid for pod {name_of(pod)}")
     return chosen

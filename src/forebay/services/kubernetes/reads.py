@@ -39,7 +39,9 @@ _WATCH_SECONDS = 3600.0
 class Reader:
     """Answers reads from the objects in memory, and watches from the log of changes."""
 
-    def __init__(self, objects: Objects, clock: Clock, find_virtual: Callable[[Resource, str], list[Object] | None]) -> None:
+    def __init__(
+        self, objects: Objects, clock: Clock, find_virtual: Callable[[Resource, str], list[Object] | None]
+    ) -> None:
         self._objects = objects
         self._clock = clock
         # Kinds that are computed when asked (metrics, definitions): their objects, or None for kept ones.
@@ -229,5 +231,3 @@ def _continued(token: str) -> tuple[str, str] | None:
     except ValueError:
         raise bad_request("continue key is not valid") from None
     return namespace, name
-
-

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from forebay.core.clock import Clock
 from forebay.scaling.cluster.changes import json_patch, merge_patch
-from forebay.scaling.cluster.kinds import Object
+from forebay.scaling.cluster.kinds import EMPTY, Object
 from forebay.scaling.cluster.objects import Objects, Writer, instant
 from forebay.scaling.cluster.ownership import Manager, record
 from forebay.scaling.cluster.selectors import format_selector
@@ -15,7 +15,7 @@ from forebay.services.kubernetes.ask import Ask, body_of
 
 def scale_of(thing: Object) -> Object:
     """Return a workload's scale."""
-    metadata, status = thing["metadata"], cast("Object", thing.get("status") or {})
+    metadata, status = thing["metadata"], cast("Object", thing.get("status") or EMPTY)
     names = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     return {
         "kind": "Scale",
@@ -57,7 +57,7 @@ class Scales:
         def work(writer: Writer) -> Object:
             before = writer.load(ask.resource, ask.namespace, ask.name)
             wanted = _changed(scale_of(before), body, kind if ask.request.method == "PATCH" else "")
-            version = cast("Object", wanted.get("metadata") or {}).get("resourceVersion")
+            version = cast("Object", wanted.get("metadata") or EMPTY).get("resourceVersion")
             if version and version != before["metadata"]["resourceVersion"]:
                 raise conflict(ask.resource, ask.name)
             thing = copy.deepcopy(before)
@@ -75,16 +75,17 @@ def _changed(scale: Object, body: Any, patch_type: str) -> Object:
         return json_patch(scale, cast("list[Object]", body))
     if not isinstance(body, dict):
         raise bad_request("the object provided is unrecognized (must be of type Scale)")
-    return cast("Object", merge_patch(scale, body)) if patch_type else cast("Object", body)
+    return cast("Object", merge_patch(scale, cast("object", body))) if patch_type else cast("Object", body)
 
 
 def _replicas(ask: Ask, wanted: Object) -> int:
-    value = cast("Object", wanted.get("spec") or {}).get("replicas", 0)
+    value = cast("Object", wanted.get("spec") or EMPTY).get("replicas", 0)
     if not isinstance(value, int) or value < 0:
-        text = f'Scale.autoscaling "{ask.name}" is invalid: spec.replicas: Invalid value: {value}: must be greater than or equal to 0'
+        rule = f"Invalid value: {value}: must be greater than or equal to 0"
+        text = f'Scale.autoscaling "{ask.name}" is invalid: spec.replicas: {rule}'
         cause = {
             "reason": "FieldValueInvalid",
-            "message": f"Invalid value: {value}: must be greater than or equal to 0",
+            "message": rule,
             "field": "spec.replicas",
         }
         raise StatusError(422, "Invalid", text, {"name": ask.name, "kind": "Scale", "causes": [cause]})

@@ -71,7 +71,7 @@ class ApiServer:
             return refusal(StatusError(500, "InternalError", f"Internal error occurred: {text}"))
 
     async def _check_caller(self, request: Request) -> None:
-        """Refuse who is not allowed: web pages of other origins always, and without a known token where keys are set."""
+        """Refuse web pages of other origins, and where keys are set, who has none of them."""
         if self._credentials is None:
             _check_origin(request)
             return
@@ -83,7 +83,7 @@ class ApiServer:
         if scheme != "Bearer" or known is None or not hmac.compare_digest(known.secret_key.encode(), secret.encode()):
             raise StatusError(401, "Unauthorized", "Unauthorized")
 
-    def _fixed(self, request: Request) -> Response | None:
+    def _fixed(self, request: Request) -> Response | None:  # noqa: C901, PLR0911 - one case a path
         """Answer what is about the API itself."""
         path, accept = request.path.rstrip("/"), request.headers.get("accept", "")
         match path.split("/")[1:]:
@@ -110,7 +110,7 @@ class ApiServer:
             case _:
                 return None
 
-    async def _answer(self, ask: Ask) -> Answer:
+    async def _answer(self, ask: Ask) -> Answer:  # noqa: C901, PLR0911 - one case a verb
         if ask.subresource == "scale":
             return await self._scale(ask)
         if ask.subresource in self._subresources:
@@ -119,11 +119,11 @@ class ApiServer:
         if ask.resource.read_only and method not in {"GET", "HEAD"}:
             raise _not_allowed()
         match method, bool(ask.name):
-            case ("GET" | "HEAD"), _ if ask.is_watch:
+            case (("GET" | "HEAD"), _) if ask.is_watch:
                 return self._reader.watch(ask)
-            case ("GET" | "HEAD"), True:
+            case (("GET" | "HEAD"), True):
                 return self._reader.get(ask)
-            case ("GET" | "HEAD"), False:
+            case (("GET" | "HEAD"), False):
                 return self._reader.list_page(ask)
             case "POST", False:
                 written = await self._writes.create(ask)
@@ -200,5 +200,3 @@ def _check_origin(request: Request) -> None:
 def _not_allowed() -> StatusError:
     text = "the server does not allow this method on the requested resource"
     return StatusError(405, "MethodNotAllowed", text)
-
-

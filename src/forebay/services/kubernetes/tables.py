@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from forebay.scaling.cluster import kinds
-from forebay.scaling.cluster.kinds import Column, Object, Resource
+from forebay.scaling.cluster.kinds import EMPTY, Column, Object, Resource
 from forebay.scaling.cluster.objects import is_deleting, name_of, parse_instant
 from forebay.scaling.cluster.selectors import format_selector
 
@@ -38,8 +38,7 @@ def _printing(resource: Resource) -> tuple[list[Object], Cells]:
         columns, cells = own
     else:
         columns = [_NAME, *(resource.columns or (_AGE,))]
-        paths = [column for column in columns[1:]]
-        cells = lambda thing, now: [name_of(thing), *(_cell(column, thing, now) for column in paths)]  # noqa: E731
+        cells = _cells_of(columns[1:])
     definitions = [
         {
             "name": column.name,
@@ -53,6 +52,13 @@ def _printing(resource: Resource) -> tuple[list[Object], Cells]:
     return definitions, cells
 
 
+def _cells_of(columns: Sequence[Column]) -> Cells:
+    def cells(thing: Object, now: float) -> list[Any]:
+        return [name_of(thing), *(_cell(column, thing, now) for column in columns)]
+
+    return cells
+
+
 def _cell(column: Column, thing: Object, now: float) -> Any:
     if column.name == "Age" and not column.path:
         return age(thing["metadata"].get("creationTimestamp"), now)
@@ -60,7 +66,7 @@ def _cell(column: Column, thing: Object, now: float) -> Any:
     if column.type == "date":
         return age(value, now) if value else _UNKNOWN
     if isinstance(value, list):
-        return str(value[0]) if value else ""
+        return str(cast("list[Any]", value)[0]) if value else ""
     return "" if value is None and column.type != "integer" else value
 
 
@@ -90,7 +96,7 @@ def age(moment: str | None, now: float) -> str:
     return _UNKNOWN if at is None else human_duration(now - at)
 
 
-def human_duration(seconds: float) -> str:
+def human_duration(seconds: float) -> str:  # noqa: C901, PLR0911 - one line a unit, as upstream
     """Return a duration as kubectl shows it (apimachinery's `duration.HumanDuration`)."""
     whole = int(seconds)
     if whole < -1:
@@ -115,16 +121,16 @@ def human_duration(seconds: float) -> str:
     return f"{years}y{days % 365}d" if years < 8 and days % 365 else f"{years}y"
 
 
-def pod_status(thing: Object) -> str:
+def pod_status(thing: Object) -> str:  # noqa: C901 - the cases of upstream, in its order
     """Return the word in kubectl's STATUS column (kubernetes: printers, `printPod`)."""
-    status = cast("Object", thing.get("status") or {})
+    status = cast("Object", thing.get("status") or EMPTY)
     reason = status.get("reason") or status.get("phase") or _UNKNOWN
     if any(each.get("reason") == "SchedulingGated" for each in status.get("conditions") or ()):
         reason = "SchedulingGated"
     running = False
     for container in reversed(cast("list[Object]", status.get("containerStatuses") or [])):
-        state = cast("Object", container.get("state") or {})
-        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        state = cast("Object", container.get("state") or EMPTY)
+        waiting, ended = state.get("waiting") or EMPTY, state.get("terminated") or EMPTY
         if waiting.get("reason"):
             reason = waiting["reason"]
         elif ended.get("reason"):
@@ -146,11 +152,11 @@ def _is_true(status: Object, kind: str) -> bool:
 
 
 def _pod(thing: Object, now: float) -> list[Any]:
-    spec, status = thing["spec"], cast("Object", thing.get("status") or {})
+    spec, status = thing["spec"], cast("Object", thing.get("status") or EMPTY)
     statuses = cast("list[Object]", status.get("containerStatuses") or [])
     ready = sum(1 for each in statuses if each.get("ready"))
     count = sum(int(each.get("restartCount") or 0) for each in statuses)
-    ends = [((each.get("lastState") or {}).get("terminated") or {}).get("finishedAt") for each in statuses]
+    ends = [((each.get("lastState") or EMPTY).get("terminated") or EMPTY).get("finishedAt") for each in statuses]
     last = max((end for end in ends if end), default=None)
     restarts = f"{count} ({age(last, now)} ago)" if count and last else str(count)
     return [
@@ -172,39 +178,41 @@ def _age(thing: Object, now: float) -> str:
 
 def _wide(thing: Object, now: float) -> list[Any]:
     spec = thing["spec"]
-    containers = cast("list[Object]", ((spec.get("template") or {}).get("spec") or {}).get("containers") or [])
+    containers = cast("list[Object]", ((spec.get("template") or EMPTY).get("spec") or EMPTY).get("containers") or [])
     names = ",".join(str(each.get("name")) for each in containers)
     images = ",".join(str(each.get("image")) for each in containers)
     return [_age(thing, now), names, images, format_selector(spec.get("selector"))]
 
 
 def _deployment(thing: Object, now: float) -> list[Any]:
-    status = cast("Object", thing.get("status") or {})
+    status = cast("Object", thing.get("status") or EMPTY)
     ready, wanted = status.get("readyReplicas", 0), thing["spec"].get("replicas", 0)
     numbers = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
     return [name_of(thing), f"{ready}/{wanted}", *numbers, *_wide(thing, now)]
 
 
 def _replica_set(thing: Object, now: float) -> list[Any]:
-    status = cast("Object", thing.get("status") or {})
+    status = cast("Object", thing.get("status") or EMPTY)
     numbers = [thing["spec"].get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0)]
     return [name_of(thing), *numbers, *_wide(thing, now)]
 
 
 def _job(thing: Object, now: float) -> list[Any]:
-    spec, status = thing["spec"], cast("Object", thing.get("status") or {})
+    spec, status = thing["spec"], cast("Object", thing.get("status") or EMPTY)
     completions = spec.get("completions")
     done = status.get("succeeded", 0)
     shown = f"{done}/{completions}" if completions is not None else f"{done}/1 of {spec.get('parallelism', 1)}"
     word = next((w for k, w in (("Complete", "Complete"), ("Failed", "Failed")) if _is_true(status, k)), "")
-    word = word or ("Suspended" if _is_true(status, "Suspended") else "Terminating" if is_deleting(thing) else "Running")
+    word = word or (
+        "Suspended" if _is_true(status, "Suspended") else "Terminating" if is_deleting(thing) else "Running"
+    )
     start, end = parse_instant(status.get("startTime")), parse_instant(status.get("completionTime"))
     duration = "" if start is None else human_duration((end or now) - start)
     return [name_of(thing), word, shown, duration, *_wide(thing, now)]
 
 
 def _autoscaler(thing: Object, now: float) -> list[Any]:
-    spec, status = thing["spec"], cast("Object", thing.get("status") or {})
+    spec, status = thing["spec"], cast("Object", thing.get("status") or EMPTY)
     target = spec["scaleTargetRef"]
     current = cast("list[Object]", status.get("currentMetrics") or [])
     metrics = cast("list[Object]", spec.get("metrics") or [])
@@ -220,8 +228,8 @@ def _autoscaler(thing: Object, now: float) -> list[Any]:
 def _metric(wanted: Object, current: Object) -> str:
     kind = wanted["type"]
     name = kind[0].lower() + kind[1:]
-    target = cast("Object", (wanted.get(name) or {}).get("target") or {})
-    have = cast("Object", (current.get(name) or {}).get("current") or {})
+    target = cast("Object", (wanted.get(name) or EMPTY).get("target") or EMPTY)
+    have = cast("Object", (current.get(name) or EMPTY).get("current") or EMPTY)
     prefix = f"{wanted[name]['name']}: " if kind in {"Resource", "ContainerResource"} else ""
     if target.get("averageUtilization") is not None:
         value = have.get("averageUtilization")
@@ -233,36 +241,49 @@ def _metric(wanted: Object, current: Object) -> str:
 
 
 def _budget(thing: Object, now: float) -> list[Any]:
-    spec, status = thing["spec"], cast("Object", thing.get("status") or {})
+    spec, status = thing["spec"], cast("Object", thing.get("status") or EMPTY)
     bounds = [str(spec.get(name, "N/A")) for name in ("minAvailable", "maxUnavailable")]
     return [name_of(thing), *bounds, status.get("disruptionsAllowed", 0), _age(thing, now)]
 
 
 def _node(thing: Object, now: float) -> list[Any]:
-    status = cast("Object", thing.get("status") or {})
+    status = cast("Object", thing.get("status") or EMPTY)
     words = ["Ready" if _is_true(status, "Ready") else "NotReady"]
     if thing["spec"].get("unschedulable"):
         words.append("SchedulingDisabled")
-    labels = cast("Mapping[str, str]", thing["metadata"].get("labels") or {})
+    labels = cast("Mapping[str, str]", thing["metadata"].get("labels") or EMPTY)
     prefix = "node-role.kubernetes.io/"
     roles = ",".join(sorted(name.removeprefix(prefix) for name in labels if name.startswith(prefix)))
-    info = cast("Object", status.get("nodeInfo") or {})
+    info = cast("Object", status.get("nodeInfo") or EMPTY)
     address = next((each["address"] for each in status.get("addresses") or () if each["type"] == "InternalIP"), _NONE)
-    wide = [address, _NONE, info.get("osImage", ""), info.get("kernelVersion", ""), info.get("containerRuntimeVersion", "")]
+    wide = [
+        address,
+        _NONE,
+        info.get("osImage", ""),
+        info.get("kernelVersion", ""),
+        info.get("containerRuntimeVersion", ""),
+    ]
     return [name_of(thing), ",".join(words), roles or _NONE, _age(thing, now), info.get("kubeletVersion", ""), *wide]
 
 
 def _event(thing: Object, now: float) -> list[Any]:
-    about = cast("Object", thing.get("involvedObject") or thing.get("regarding") or {})
-    series = cast("Object", thing.get("series") or {})
+    about = cast("Object", thing.get("involvedObject") or thing.get("regarding") or EMPTY)
+    series = cast("Object", thing.get("series") or EMPTY)
     first = thing.get("firstTimestamp") or thing.get("deprecatedFirstTimestamp") or thing.get("eventTime")
     last = thing.get("lastTimestamp") or thing.get("deprecatedLastTimestamp") or series.get("lastObservedTime") or first
-    source = cast("Object", thing.get("source") or thing.get("deprecatedSource") or {})
+    source = cast("Object", thing.get("source") or thing.get("deprecatedSource") or EMPTY)
     component = source.get("component") or thing.get("reportingComponent") or thing.get("reportingController") or ""
     target = f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
     count = thing.get("count") or thing.get("deprecatedCount") or series.get("count") or 1
     message = str(thing.get("message") or thing.get("note") or "").strip()
-    start = [age(last, now), thing.get("type", ""), thing.get("reason", ""), target, about.get("fieldPath", ""), component]
+    start = [
+        age(last, now),
+        thing.get("type", ""),
+        thing.get("reason", ""),
+        target,
+        about.get("fieldPath", ""),
+        component,
+    ]
     return [*start, message, age(first, now), count, name_of(thing)]
 
 
@@ -277,7 +298,7 @@ def _plain(*columns: tuple[str, str]) -> tuple[list[Column], Cells]:
 
 
 def _count(thing: Object, *members: str) -> int:
-    return sum(len(thing.get(member) or {}) for member in members)
+    return sum(len(thing.get(member) or EMPTY) for member in members)
 
 
 def _named(names: str, cells: Cells, *, wide: str = "") -> tuple[list[Column], Cells]:
@@ -293,9 +314,7 @@ _EVENT_COLUMNS = (
 )  # fmt: skip
 
 _PRINTERS: Mapping[str, tuple[list[Column], Cells]] = {
-    kinds.PODS.id: _named(
-        "Name|Ready|Status|Restarts|Age", _pod, wide="IP|Node|Nominated Node|Readiness Gates"
-    ),
+    kinds.PODS.id: _named("Name|Ready|Status|Restarts|Age", _pod, wide="IP|Node|Nominated Node|Readiness Gates"),
     kinds.DEPLOYMENTS.id: _named("Name|Ready|Up-to-date|Available|Age", _deployment, wide=_WORKLOAD),
     kinds.REPLICA_SETS.id: _named("Name|Desired|Current|Ready|Age", _replica_set, wide=_WORKLOAD),
     kinds.JOBS.id: _named("Name|Status|Completions|Duration|Age", _job, wide=_WORKLOAD),
@@ -310,7 +329,8 @@ _PRINTERS: Mapping[str, tuple[list[Column], Cells]] = {
     kinds.NEW_EVENTS.id: ([Column(name, "", priority=priority) for name, priority in _EVENT_COLUMNS], _event),
     kinds.NAMESPACES.id: _plain(("Status", "status.phase")),
     kinds.SECRETS.id: _named(
-        "Name|Type|Data|Age", lambda thing, now: [name_of(thing), thing.get("type"), _count(thing, "data"), _age(thing, now)]
+        "Name|Type|Data|Age",
+        lambda thing, now: [name_of(thing), thing.get("type"), _count(thing, "data"), _age(thing, now)],
     ),
     kinds.CONFIG_MAPS.id: _named(
         "Name|Data|Age", lambda thing, now: [name_of(thing), _count(thing, "data", "binaryData"), _age(thing, now)]

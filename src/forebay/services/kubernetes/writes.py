@@ -10,7 +10,16 @@ from forebay.core.ids import Ids
 from forebay.scaling.cluster.changes import json_patch, merge_patch, strategic_merge_patch
 from forebay.scaling.cluster.checks import check
 from forebay.scaling.cluster.defaults import set_defaults
-from forebay.scaling.cluster.kinds import NAMESPACES, NEW_EVENTS, Object, Resource
+from forebay.scaling.cluster.kinds import (
+    AUTOSCALERS,
+    DISRUPTION_BUDGETS,
+    EMPTY,
+    NAMESPACES,
+    NEW_EVENTS,
+    REPLICA_SETS,
+    Object,
+    Resource,
+)
 from forebay.scaling.cluster.objects import Deletion, Objects, Writer, instant, is_deleting, name_of, uid_of
 from forebay.scaling.cluster.ownership import Manager, apply, record
 from forebay.scaling.cluster.schemas import check_types, inspect, schema_of, unknown_field_error
@@ -26,6 +35,13 @@ _SYSTEM_NAMES = (
     *("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "selfLink"),
     "deletionGracePeriodSeconds",
 )
+
+
+_EMPTY_STATUS: Mapping[str, Object] = {
+    REPLICA_SETS.id: {"replicas": 0},
+    AUTOSCALERS.id: {"currentReplicas": 0, "desiredReplicas": 0},
+    DISRUPTION_BUDGETS.id: {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -145,7 +161,9 @@ class Writes:
     async def delete_all(self, ask: Ask, things: Sequence[Object]) -> None:
         """Delete the objects that a request selects."""
         deletion = _deletion(ask)
-        for thing in [] if ask.is_dry_run else things:
+        if ask.is_dry_run:
+            return
+        for thing in things:
             await self._objects.delete(ask.resource, thing, deletion)
 
     # --- inside a transaction ---
@@ -172,6 +190,9 @@ class Writes:
             metadata.pop(name, None)
         if "status" in resource.subresources:
             thing.pop("status", None)
+            if not resource.is_custom:
+                # Built-in kinds always have one; clients that are typed rely on it.
+                thing["status"] = dict(_EMPTY_STATUS.get(resource.id, {}))
         self._check_namespace(writer, resource, metadata)
         metadata["uid"] = self._ids.uuid()
         if not metadata.get("name") and metadata.get("generateName"):
@@ -193,7 +214,7 @@ class Writes:
             text = f"unable to create new content in namespace {name_of(namespace)} because it is being terminated"
             raise forbidden(resource, metadata.get("name", ""), text)
 
-    def _replace(  # noqa: PLR0913 - what a write consists of
+    def _replace(
         self,
         writer: Writer,
         ask: Ask,
@@ -210,20 +231,7 @@ class Writes:
         if metadata.get("uid") not in {None, uid_of(before)}:
             text = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {uid_of(before)}"
             raise conflict(resource, ask.name, text)
-        for name in _SYSTEM_NAMES:
-            if name in before["metadata"]:
-                metadata[name] = before["metadata"][name]
-            else:
-                metadata.pop(name, None)
-        if ask.subresource == "status":
-            thing = {**before, "status": thing.get("status"), "metadata": {**before["metadata"]}}
-            thing["metadata"]["managedFields"] = metadata.get("managedFields") or []
-            if thing["status"] is None:
-                del thing["status"]
-        elif "status" in resource.subresources:
-            thing.pop("status", None)
-            if "status" in before:
-                thing["status"] = before["status"]
+        thing = _kept_parts(ask, thing, before)
         set_defaults(resource, thing)
         check(resource, thing, before, self._objects.index.all)
         if not is_applied:
@@ -267,6 +275,26 @@ class Writes:
         return kept, warnings + (_without_effect(kept) if is_whole else [])
 
 
+def _kept_parts(ask: Ask, thing: Object, before: Object) -> Object:
+    """Return an object with what a client cannot change as it was: identity, and spec or status."""
+    resource, metadata = ask.resource, thing["metadata"]
+    for name in _SYSTEM_NAMES:
+        if name in before["metadata"]:
+            metadata[name] = before["metadata"][name]
+        else:
+            metadata.pop(name, None)
+    if ask.subresource == "status":
+        changed = {**before, "metadata": {**before["metadata"]}}
+        changed["metadata"]["managedFields"] = metadata.get("managedFields") or []
+        changed.pop("status", None)
+        return changed | ({"status": thing["status"]} if thing.get("status") is not None else {})
+    if "status" in resource.subresources:
+        thing.pop("status", None)
+        if "status" in before:
+            thing["status"] = before["status"]
+    return thing
+
+
 def _without_effect(thing: Object) -> list[str]:
     kind = KINDS.get((thing["apiVersion"], thing["kind"]))
     if kind is None:
@@ -280,7 +308,8 @@ def _patching(resource: Resource, kind: str, body: Any) -> Callable[[Object], Ob
         operations = cast("list[Mapping[str, Any]]", body)
         return lambda thing: json_patch(thing, operations)
     if kind == _MERGE_PATCH and isinstance(body, dict):
-        return lambda thing: cast("Object", merge_patch(thing, body))
+        change = cast("Object", body)
+        return lambda thing: cast("Object", merge_patch(thing, change))
     if kind == _STRATEGIC_PATCH and isinstance(body, dict) and not resource.is_custom:
         change = cast("Object", body)
         return lambda thing: strategic_merge_patch(schema_of(resource), thing, change)
@@ -294,7 +323,7 @@ def _deletion(ask: Ask) -> Deletion:
     if ask.request.body:
         body = body_of(ask.request)
         options = cast("Object", body) if isinstance(body, dict) else {}
-    preconditions = cast("Object", options.get("preconditions") or {})
+    preconditions = cast("Object", options.get("preconditions") or EMPTY)
     grace = options.get("gracePeriodSeconds", ask.number("gracePeriodSeconds"))
     policy = options.get("propagationPolicy") or ask.query.get("propagationPolicy") or "Background"
     if options.get("orphanDependents"):
