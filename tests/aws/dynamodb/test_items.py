@@ -133,8 +133,8 @@ def test_put_refuses_items(dynamodb, table, item, text):
         (
             {"Key": at("a"), "ProjectionExpression": "a", "AttributesToGet": ["b"]},
             (
-                "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-                "{AttributesToGet} Expression parameters: {ProjectionExpression}"
+                "Can not use both expression and non-expression parameters in the same request: "
+                "Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}"
             ),
         ),
         (
@@ -176,8 +176,8 @@ def test_get_refuses(dynamodb, table, request_, text):
         (
             {"UpdateExpression": "SET a = :v", "ExpressionAttributeValues": {":v": {}}},
             (
-                "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly "
-                "one of the supported datatypes for key :v"
+                "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain "
+                "exactly one of the supported datatypes for key :v"
             ),
         ),
         (

@@ -131,3 +131,13 @@ def test_batch_get_leaves_keys_for_which_16_megabytes_have_no_room(dynamodb, tab
     answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": [at("huge", number) for number in range(42)]}})
     assert len(answer["Responses"][table]) == 41
     assert len(answer["UnprocessedKeys"][table]["Keys"]) == 1
+
+
+def test_key_that_is_none_of_the_table_is_a_reason(dynamodb, table):
+    wrong = {"Delete": {"TableName": table, "Key": {"pk": {"S": "a"}}}}
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as failure:
+        dynamodb.transact_write_items(TransactItems=[put(table, "fine"), wrong])
+    assert failure.value.response["CancellationReasons"] == [
+        {"Code": "None"},
+        {"Code": "ValidationError", "Message": "The provided key element does not match the schema"},
+    ]

@@ -26,6 +26,8 @@ from forebay.languages.dynamodb.syntax import (
 from forebay.languages.dynamodb.update import CompiledUpdate, compile_actions
 from forebay.languages.dynamodb.value import SETS, Value, check_value, order_key, plain_value
 
+# Keys of global indexes have up to four partition and four sort attributes.
+_KEY_CONDITIONS_MAX = 8
 _SCALARS = frozenset({"S", "N", "B"})
 _SIGNS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 _COUNTS = {"NULL": 0, "NOT_NULL": 0, "BETWEEN": 2}
@@ -162,6 +164,8 @@ def read_filter(conditions: Mapping[str, Any], conditional_operator: str | None)
 
 def read_key_conditions(conditions: Mapping[str, Any]) -> tuple[KeyCondition, ...]:
     """Return the conditions that `KeyConditions` states."""
+    if not conditions or len(conditions) > _KEY_CONDITIONS_MAX:
+        raise invalid("Conditions can be of length 1 or 2 only")
     found: list[KeyCondition] = []
     for name, part in conditions.items():
         values = [_checked(value) for value in part.attribute_value_list or ()]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from forebay.core.errors import ServiceError
 from forebay.languages.dynamodb import key as keys
 from forebay.languages.dynamodb.errors import invalid, invalid_parameter
 from forebay.languages.dynamodb.key_condition import KeyAttributes
@@ -132,6 +133,21 @@ class Layout:
             text = "Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
             raise invalid_parameter(text)
         return coded
+
+    def updated_entries(self, item: Values, key: ItemKey) -> tuple[IndexEntry, ...]:
+        """Return where indexes list an item that an update has made.
+
+        Raises:
+            ValidationException: an index's key attribute has another type or is empty.
+        """
+        try:
+            return self.entries(item, key)
+        except ServiceError as error:
+            # Documented with TransactWriteItems' reasons of cancellation.
+            if "Type mismatch for Index Key" in error.message:
+                text = "The update expression attempted to update the secondary index key to unsupported type"
+                raise invalid(text) from None
+            raise
 
     def entries(self, item: Values, key: ItemKey, *, is_strict: bool = True) -> tuple[IndexEntry, ...]:
         """Return where indexes list an item.

@@ -6,6 +6,8 @@ item of a table of our own, written with the transaction that it names.
 """
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -72,7 +74,8 @@ async def transact_write_items(call: Call, request: api.TransactWriteItemsInput)
         TransactionCanceledException: a condition does not hold, or an update does not fit; the reasons say which.
         IdempotentParameterMismatchException: the token was used for another request.
     """
-    writes = [await _prepare(call, one) for one in request.transact_items]
+    drafts = [await _draft(call, one) for one in request.transact_items]
+    writes = prepared(drafts)
     digest = hashlib.sha256(encode_item(request.transact_items)).hexdigest()
     is_repeated, outcomes = await run_transaction(call, writes, request.client_request_token, digest)
     answer: dict[str, Any] = {}
@@ -91,7 +94,35 @@ async def transact_write_items(call: Call, request: api.TransactWriteItemsInput)
     return Encoded(of=api.TransactWriteItemsOutput, body=encode_item(answer))
 
 
-async def _prepare(call: Call, one: api.TransactWriteItem) -> TableWrite:
+@dataclass(frozen=True)
+class Draft:
+    """A write whose parameters are right; `prepare` may still find that they do not go with the table's keys."""
+
+    name: str
+    prepare: Callable[[], Write]
+    is_check: bool = False
+
+
+def prepared(drafts: list[Draft]) -> list[TableWrite]:
+    """Return the writes of drafts.
+
+    Raises:
+        TransactionCanceledException: some do not go with their tables' keys; the reasons say which.
+    """
+    writes: list[TableWrite] = []
+    reasons: list[dict[str, Any]] = []
+    for draft in drafts:
+        try:
+            writes.append(TableWrite(draft.name, draft.prepare(), draft.is_check))
+            reasons.append({"Code": "None"})
+        except ServiceError as error:
+            reasons.append({"Code": _CODES.get(error.code, error.code), "Message": error.message})
+    if len(writes) < len(drafts):
+        raise cancellation(reasons)
+    return writes
+
+
+async def _draft(call: Call, one: api.TransactWriteItem) -> Draft:
     given = [part for part in (one.condition_check, one.put, one.delete, one.update) if part is not None]
     if len(given) != 1:
         raise invalid(_ONE_OF)
@@ -104,19 +135,19 @@ async def _prepare(call: Call, one: api.TransactWriteItem) -> TableWrite:
         item, size = read_item(part.item)
         guard = read_guard(part)
         layout = await find_layout(call, part.table_name)
-        return TableWrite(part.table_name, prepare_put(call, layout, item, size, guard))
+        return Draft(part.table_name, lambda: prepare_put(call, layout, item, size, guard))
     key = read_key(part.key)
     if isinstance(part, api.Update):
         change, guard = read_change(part)
         layout = await find_layout(call, part.table_name)
-        return TableWrite(part.table_name, prepare_update(call, layout, key, change, guard))
+        return Draft(part.table_name, lambda: prepare_update(call, layout, key, change, guard))
     guard = read_guard(part)
     layout = await find_layout(call, part.table_name)
     if isinstance(part, api.Delete):
-        return TableWrite(part.table_name, prepare_delete(call, layout, key, guard))
+        return Draft(part.table_name, lambda: prepare_delete(call, layout, key, guard))
     assert guard is not None
-    write = Write(layout, layout.lookup_key(key), key, decide_check(guard))
-    return TableWrite(part.table_name, write, is_check=True)
+    check = decide_check(guard)
+    return Draft(part.table_name, lambda: Write(layout, layout.lookup_key(key), key, check), is_check=True)
 
 
 async def run_transaction(

@@ -128,7 +128,7 @@ def decide_update(
             size = item_size(item) if old is None else old.size + _grown(before, item, change)
             if size > limits.ITEM_BYTES_MAX:
                 return _refusal(old, invalid("Item size to update has exceeded the maximum allowed size"))
-            new = Item(encode_item(item), size, layout.entries(item, item_key))
+            new = Item(encode_item(item), size, layout.updated_entries(item, item_key))
         except ServiceError as error:
             return _refusal(old, error)
         if old is not None and new.data == old.data:

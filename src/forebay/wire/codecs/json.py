@@ -66,6 +66,9 @@ class JsonCodec:
     def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
         """Write `__type` and the message; where clients still know Query's codes, name those in a header."""
         body = {"__type": error_type(self._model, error), **error_members(error, json_plain)}
+        if error.code == "SerializationException" and self._model is not None and "dynamodb" in self._model.name:
+            # DynamoDB's answers bear the text under a capital letter where the request could not be read.
+            body["Message"] = body.pop("message")
         headers = [self._content_type, ("x-amzn-RequestId", request_id)]
         if self._model is not None and self._model.query_compatible:
             headers.append(("x-amzn-query-error", query_error(error)))
