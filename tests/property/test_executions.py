@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from forebay.services.stepfunctions.definition import compile_definition
 from forebay.services.stepfunctions.engine import Engine
 from forebay.services.stepfunctions.execution import Execution
 from forebay.services.stepfunctions.execution_log import ExecutionLog
-from forebay.services.stepfunctions.inbox import TIMER, Answered, Inbound, Refused, decode_owed
+from forebay.services.stepfunctions.inbox import TIMER, Answered, Inbound, Refused, decode_owed, timer_key
 from forebay.services.stepfunctions.machines import Compiled, Machines
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.notices import Notices
@@ -134,7 +134,7 @@ def run_alone(definition: str, ids: Any) -> tuple[str, str | None, list[str]]:
                 case _:
                     raise AssertionError
         else:
-            timers.sort(key=lambda timer: timer.due_at)
+            timers.sort(key=lambda timer: (timer.due_at, timer_key("", timer.key, timer.kind)))
             timer = timers.pop(0)
             now = max(now, timer.due_at)
             event = asl.TimerFired(timer.key, timer.kind)
@@ -160,8 +160,13 @@ class OnNode:
         notices = Notices(platform, ExecutionLog(platform), Measures(platform.store, platform.clock))
         engine = Engine(platform, self._rows, Machines(platform.store), notices)
 
-        async def call(_execution: Execution, launch: Launch) -> None:
+        async def nothing() -> None:
+            pass
+
+        def call(_execution: Execution, launch: Launch) -> Coroutine[Any, Any, None]:
+            # At once: in the order of the commit.
             self._launches.append(launch)
+            return nothing()
 
         engine.outlets.call = call
         return engine
@@ -194,8 +199,10 @@ class OnNode:
         store = self._node.platform.store
         query = ListTimers(TIMER, 1000, key)
         found = await store.view(lambda view: view.ask(query))
-        timers = sorted((timer for timer in found if timer.key.startswith(key)), key=lambda timer: timer.due_at_ms)
-        for timer in timers:
+        mine = [timer for timer in found if timer.key.startswith(key)]
+        clock = self._node.platform.clock
+        for timer in sorted(mine, key=lambda timer: (timer.due_at_ms, timer.key)):
+            clock.advance(max(0.0, timer.due_at_ms / 1000 - clock.now()))
             if await self._engine.hand(key, decode_owed(timer.data).event):
                 return
         raise AssertionError("nothing is due")
@@ -212,7 +219,7 @@ class OnNode:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     running = RunningNode(Path(tmp_path_factory.mktemp("executions")), store="memory:").start()
     # The node's own workers are not started: the test hands over what is due.
-    running.clock.freeze()
+    running.clock.freeze(1_800_000_000.0)
     yield running
     running.stop()
 
