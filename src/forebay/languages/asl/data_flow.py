@@ -47,6 +47,8 @@ def leave_with(state: State, raw: Document, result: Document, scope: Scope) -> L
         seeing = scope.with_states(result=result.value) if _reads_result(state) else scope
         output = result if state.output is None else Document.of(state.output.evaluate(seeing))
         return Leaving(output, assigned_by(state.assign, seeing), state.next)
+    # "In Task, Map, and Parallel States, "$" refers to the result" (specification, "Using Assign").
+    assigned = None if state.assign is None else assigned_by(state.assign, scope.on(result.value))
     if state.result_selector is not None:
         result = Document.of(state.result_selector.evaluate(scope.on(result.value)))
     if scope.trace is not None:
@@ -56,8 +58,6 @@ def leave_with(state: State, raw: Document, result: Document, scope: Scope) -> L
         merged = Document.of(state.result_path.place(raw.value, result.value))
     if scope.trace is not None:
         scope.note("afterResultPath", merged.value)
-    # The developer guide's example reads both the input ($.order) and the result ($.result) in one Assign.
-    assigned = None if state.assign is None else assigned_by(state.assign, scope.on(merged.value))
     return Leaving(_output_path(state, merged, scope), assigned, state.next)
 
 
@@ -68,13 +68,10 @@ def _reads_result(state: State) -> bool:
 def pass_on(state: State, document: Document, scope: Scope, *, rule: Rule | None, next_state: str | None) -> Leaving:
     """Return how a state that does no work is left: Choice (by a rule or by default), Wait, Succeed."""
     seeing = scope if state.query_language == "JSONata" else scope.on(document.value)
-    # A state's own Assign applies whichever rule matches ("Choice workflow state"); the rule's goes over it.
-    assigned = assigned_by(state.assign, seeing)
-    output = state.output
-    if rule is not None:
-        output = rule.output or output
-        if rule.assign is not None:
-            assigned = {**(assigned or {}), **(assigned_by(rule.assign, seeing) or {})}
+    # A chosen rule's Assign and Output stand in for the state's own, which are for the default (specification,
+    # "Choice State").
+    output, assign = (state.output, state.assign) if rule is None else (rule.output, rule.assign)
+    assigned = assigned_by(assign, seeing)
     if state.query_language == "JSONata":
         return Leaving(document if output is None else Document.of(output.evaluate(seeing)), assigned, next_state)
     return Leaving(_output_path(state, document, scope), assigned, next_state)
@@ -86,9 +83,10 @@ def caught(state: State, catcher: Catcher, raw: Document, error: Document, scope
         seeing = scope.with_states(errorOutput=error.value)
         output = error if catcher.output is None else Document.of(catcher.output.evaluate(seeing))
         return Leaving(output, assigned_by(catcher.assign, seeing), catcher.next)
+    assigned = assigned_by(catcher.assign, scope.on(error.value))
     if catcher.result_path is not None:
         error = Document.of(catcher.result_path.place(raw.value, error.value))
-    return Leaving(error, assigned_by(catcher.assign, scope.on(error.value)), catcher.next)
+    return Leaving(error, assigned, catcher.next)
 
 
 def error_document(error: str, cause: str | None) -> Document:

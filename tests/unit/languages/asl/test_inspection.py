@@ -14,7 +14,7 @@ MACHINE = {
             "ResultPath": "$.out",
             "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": 2}],
             "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "U", "ResultPath": "$.err"}],
-            "Assign": {"v.$": "$.out.r"},
+            "Assign": {"v.$": "$.q"},
             "Next": "U",
         },
         "U": {"Type": "Wait", "Seconds": 600, "Next": "P"},

@@ -1,4 +1,4 @@
-from tests.unit.languages.asl.executions import Execution, machine
+from tests.unit.languages.asl.executions import Execution, TaskError, machine
 
 
 def test_variables_take_effect_after_the_state():
@@ -39,22 +39,66 @@ def test_branches_read_outer_variables_and_keep_their_own():
     )
 
 
-def test_assign_of_a_task_sees_input_and_result():
+def test_assign_of_a_task_sees_its_result():
     definition = {
         "StartAt": "T",
         "States": {
             "T": {
                 "Type": "Task",
                 "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f",
+                "ResultSelector": {"only.$": "$.price"},
                 "ResultPath": "$.result",
-                "Assign": {"product.$": "$.order.product", "price.$": "$.result.price"},
+                "Assign": {"price.$": "$.price"},
                 "Next": "U",
             },
-            "U": {"Type": "Pass", "Parameters": {"p.$": "States.Array($product, $price)"}, "End": True},
+            "U": {"Type": "Pass", "Parameters": {"p.$": "States.Array($price, $.result.only)"}, "End": True},
         },
     }
     run = Execution(definition, {"order": {"product": "tea"}}, worker=lambda _: {"price": 3}).run()
-    assert run.output == {"p": ["tea", 3]}
+    assert run.output == {"p": [3, 3]}
+
+
+def test_assign_of_a_catcher_sees_the_error():
+    def work(_):
+        raise TaskError("E", "C")
+
+    catcher = {"ErrorEquals": ["E"], "Assign": {"why.$": "$.Cause"}, "ResultPath": "$.error", "Next": "U"}
+    definition = {
+        "StartAt": "T",
+        "States": {
+            "T": {
+                "Type": "Task",
+                "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f",
+                "Catch": [catcher],
+                "Next": "U",
+            },
+            "U": {"Type": "Pass", "Parameters": {"why.$": "$why", "error.$": "$.error.Error"}, "End": True},
+        },
+    }
+    assert Execution(definition, {}, worker=work).run().output == {"why": "C", "error": "E"}
+
+
+def test_chosen_rule_assigns_and_default_assigns():
+    """The example of the specification, "Choice State"."""
+    definition = {
+        "StartAt": "C",
+        "States": {
+            "C": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Variable": "$.n", "NumericEquals": 22, "Assign": {"range": "twenties"}, "Next": "D"},
+                    {"Variable": "$.n", "NumericEquals": 1, "Next": "D"},
+                ],
+                "Default": "D",
+                "Assign": {"range": "default"},
+            },
+            "D": {"Type": "Succeed"},
+        },
+    }
+    assigned = [
+        Execution(definition, {"n": n}).event(3)["stateExitedEventDetails"].get("assignedVariables") for n in (22, 1, 0)
+    ]
+    assert assigned == [{"range": '"twenties"'}, None, {"range": '"default"'}]
 
 
 def test_variables_beyond_256_kib_fail():
