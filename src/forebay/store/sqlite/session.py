@@ -5,6 +5,7 @@ instead of sixty. After a rollback everything here is forgotten and read again.
 """
 
 import sqlite3
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,21 @@ _POSITIONS_RESERVED = 1 << 16
 # Queues whose counters stay in memory between commits.
 _QUEUES_MAX = 50_000
 
+# The rows of queues lie together by number, so a commit that changes many queues would write as many pages for them.
+# From this many on their counters are gathered in one row instead ...
+_GATHERED_MIN = 8
+# ... and go to the queues' own rows when so many queues or commits wait for it: for some milliseconds, all at once.
+_GATHERED_QUEUES_MAX = 4096
+_GATHERED_ROWS_MAX = 256
+
 _SAVE_QUEUES = Statements("INSERT OR REPLACE INTO queue VALUES {rows}", "(?,?,?,?,?,?,?,?)")
+_SAVE_COUNTERS = Statements(
+    "WITH change (number, ready, delayed, in_flight) AS (VALUES {rows}) UPDATE queue SET"
+    " ready = change.ready, delayed = change.delayed, in_flight = change.in_flight"
+    " FROM change WHERE queue.number = change.number",
+    "(?,?,?,?)",
+)
+_COUNTERS = struct.Struct("<4q")
 _SAVE_ITEM_COUNTS = Statements(
     "INSERT INTO item_count VALUES {rows} ON CONFLICT (item_table, item_index)"
     " DO UPDATE SET items = items + excluded.items, size = size + excluded.size",
@@ -45,6 +60,13 @@ class QueueState:
     is_fifo: bool = False
     has_tenants: bool = False
     next_due: int | None = None
+    # `flags` as they stand in the queue's row; None while it has none.
+    kept_flags: tuple[int, bool, bool, bool] | None = None
+
+    @property
+    def flags(self) -> tuple[int, bool, bool, bool]:
+        """What of the queue's row is not counters."""
+        return (self.purged_through, self.is_swept, self.is_fifo, self.has_tenants)
 
     @property
     def first_id(self) -> int:
@@ -71,6 +93,61 @@ class QueueState:
             self.in_flight += change
 
 
+class GatheredCounters:
+    """Counters of queues that wait to be written to the queues' own rows: the writer's memory of `queue_change`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # None until it is read, at the start and after a rollback.
+        self._known: dict[int, tuple[int, int, int]] | None = None
+        self._rows = 0
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._read()
+
+    def apply(self, state: QueueState) -> None:
+        """Give a queue that was read from its own row the counters that were gathered since."""
+        counters = self._read().get(state.number)
+        if counters is not None:
+            state.ready, state.delayed, state.in_flight = counters
+
+    def add(self, states: Sequence[QueueState]) -> None:
+        """Gather the counters of queues, which have rows of their own."""
+        known = self._read()
+        pieces: list[bytes] = []
+        for state in states:
+            counters = known[state.number] = (state.ready, state.delayed, state.in_flight)
+            pieces.append(_COUNTERS.pack(state.number, *counters))
+        self._connection.execute("INSERT INTO queue_change (counters) VALUES (?)", (b"".join(pieces),))
+        self._rows += 1
+        if len(known) > _GATHERED_QUEUES_MAX or self._rows > _GATHERED_ROWS_MAX:
+            self._spread(known)
+
+    def forget(self) -> None:
+        """Forget what a rollback has undone."""
+        self._known = None
+
+    def _read(self) -> dict[int, tuple[int, int, int]]:
+        if self._known is None:
+            rows = self._connection.execute("SELECT counters FROM queue_change ORDER BY id").fetchall()
+            self._known = {
+                number: (ready, delayed, in_flight)
+                for (counters,) in rows
+                for number, ready, delayed, in_flight in _COUNTERS.iter_unpack(counters)
+            }
+            self._rows = len(rows)
+        return self._known
+
+    def _spread(self, known: dict[int, tuple[int, int, int]]) -> None:
+        values: list[object] = []
+        for number in sorted(known):
+            values += (number, *known[number])
+        _SAVE_COUNTERS.run(self._connection, values)
+        self._connection.execute("DELETE FROM queue_change")
+        known.clear()
+        self._rows = 0
+
+
 class Session:
     """The writer's view of the database. Used by one thread."""
 
@@ -86,6 +163,7 @@ class Session:
         self._queues: dict[int, QueueState] = {}
         self._dirty: dict[int, QueueState] = {}
         self._timer_counts: dict[str, int] = {}
+        self._gathered = GatheredCounters(connection)
         # By table and index: items and their size.
         self._item_counts: dict[tuple[int, int], list[int]] = {}
         self._next_item = 0
@@ -143,19 +221,7 @@ class Session:
         """Write what is only in memory, so that SQL sees it."""
         self.groups.flush()
         if self._dirty:
-            values: list[object] = []
-            for state in self._dirty.values():
-                values += (
-                    state.number,
-                    state.ready,
-                    state.delayed,
-                    state.in_flight,
-                    state.purged_through,
-                    state.is_swept,
-                    state.is_fifo,
-                    state.has_tenants,
-                )
-            _SAVE_QUEUES.run(self.connection, values)
+            self._save_queues()
             self._dirty.clear()
         for kind, change in self._timer_counts.items():
             self.execute(
@@ -179,6 +245,7 @@ class Session:
         self._timer_counts.clear()
         self._item_counts.clear()
         self._next_item = 0
+        self._gathered.forget()
         self._reserved_until = 0
 
     def take_news(self) -> tuple[Sequence[Topic], Sequence[tuple[str, str, object]]]:
@@ -193,9 +260,31 @@ class Session:
             raise OverflowError(f"queue number {number} is not between 0 and {_QUEUE_MAX}")
         row = self.execute("SELECT * FROM queue WHERE number = ?", (number,)).fetchone()
         state = QueueState(*row) if row else QueueState(number)
+        if row:
+            state.kept_flags = state.flags
+            self._gathered.apply(state)
         state.next_due = self.first_hidden(state)
         self._queues[number] = state
         return state
+
+    def _save_queues(self) -> None:
+        gathered = self._gathered
+        are_many = len(self._dirty) >= _GATHERED_MIN
+        values: list[object] = []
+        together: list[QueueState] = []
+        for state in self._dirty.values():
+            is_gathered = state.number in gathered
+            if state.kept_flags != state.flags or not (are_many or is_gathered):
+                values += (state.number, state.ready, state.delayed, state.in_flight, *state.flags)
+                state.kept_flags = state.flags
+            elif not is_gathered:
+                together.append(state)
+            if is_gathered:
+                # What was gathered before would count for more than the queue's row.
+                together.append(state)
+        _SAVE_QUEUES.run(self.connection, values)
+        if together:
+            gathered.add(together)
 
     def first_hidden(self, state: QueueState) -> int | None:
         """Return when the first hidden message of a queue becomes visible, or None."""

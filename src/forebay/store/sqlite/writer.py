@@ -51,6 +51,7 @@ _TABLES = (
     "duplicate",
     "receive_attempt",
     "queue",
+    "queue_change",
     "entry",
     "stream",
     "timer",
