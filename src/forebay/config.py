@@ -67,6 +67,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int | None, _setting("Memory for all function instances, in MB; without it, three quarters of the machine's.")
     ] = None
     function_idle_seconds: Annotated[float, _setting("How long an idle function instance stays warm.", ge=1)] = 300.0
+    dynamodb_throttling: Annotated[
+        bool, _setting("Whether tables refuse what is above their provisioned, most or warm throughput.")
+    ] = False
     sqs_fifo_limits: Annotated[
         bool, _setting("Whether FIFO queues refuse what is above AWS's call rates (300 a second for each action).")
     ] = False

@@ -26,12 +26,14 @@ from forebay.services.dynamodb.expiry import ItemExpiry
 from forebay.services.dynamodb.indexing import DROP_TIMER, INDEX_TIMER, IndexWorker, TableJanitor
 from forebay.services.dynamodb.measures import TableMeasures
 from forebay.services.dynamodb.stream_source import TableStreams
+from forebay.services.dynamodb.throttle import TableLimits
 from forebay.services.dynamodb.transfer_workers import IMPORT_TIMER, ExportWorker, ImportWorker
 
 
 async def _build(platform: Platform) -> Parts:
     store, clock = platform.store, platform.clock
-    measures = TableMeasures(store, clock)
+    throttle = TableLimits(clock, is_enforced=platform.config.dynamodb_throttling)
+    measures = TableMeasures(store, clock, throttle)
     return Parts(
         duties=[
             Duty(IndexWorker(store, clock), [("timers", INDEX_TIMER)]),
@@ -43,7 +45,7 @@ async def _build(platform: Platform) -> Parts:
             Duty(measures),
         ],
         streams=TableStreams(store, clock),
-        shared=[Layouts(store), measures],
+        shared=[Layouts(store), measures, throttle],
         close=[measures.flush],
     )
 

@@ -9,6 +9,7 @@ from forebay.operations.call import Call
 from forebay.services.dynamodb.errors import no_resource, no_table
 from forebay.services.dynamodb.layout import Layout
 from forebay.services.dynamodb.table import TABLE, Table, table_key
+from forebay.services.dynamodb.throttle import Kind, TableLimits
 from forebay.store.contract import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+\Z")
@@ -85,15 +86,17 @@ def check_name(name: str, member: str = "tableName") -> None:
         raise invalid(f"{len(violations)} validation {errors} detected: {listed}")
 
 
-async def find_layout(call: Call, name: str) -> Layout:
-    """Return the layout of a table whose items can be used.
+async def find_layout(call: Call, name: str, kind: Kind) -> Layout:
+    """Return the layout of a table whose items can be used, to read or to write them.
 
     Raises:
         ResourceNotFoundException: there is none.
+        ProvisionedThroughputExceededException: it has no units left, where that counts.
     """
     layout = await call.part(Layouts).find(address_key(call, name))
     if layout is None or layout.table.filling is not None:
         raise no_resource()
+    call.part(TableLimits).admit(layout, kind)
     return layout
 
 

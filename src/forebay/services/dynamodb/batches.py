@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from forebay.api import dynamodb as api
+from forebay.core.errors import ServiceError
 from forebay.core.shapes import Encoded
 from forebay.languages.dynamodb.errors import invalid
 from forebay.languages.dynamodb.projection import Projection
@@ -18,6 +19,7 @@ from forebay.services.dynamodb.items import prepare_delete, prepare_put
 from forebay.services.dynamodb.layout import Layout, decode_item, encode_item
 from forebay.services.dynamodb.measures import TableMeasures
 from forebay.services.dynamodb.parameters import check_parameters, read_item, read_key, read_projection
+from forebay.services.dynamodb.throttle import Kind, is_throttled
 from forebay.services.dynamodb.writing import Outcome, Write
 from forebay.store.items import GetItems, Item, ItemKey, WriteItems
 
@@ -25,6 +27,29 @@ _SEVERAL = (
     "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 )
 _DUPLICATES = "Provided list of item keys contains duplicates"
+
+
+class _Throttling:
+    """Finds a batch's tables; those that have no units left are left out, unless all are."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._error: ServiceError | None = None
+        self.refused: list[str] = []
+
+    async def find(self, name: str, kind: Kind) -> Layout | None:
+        try:
+            return await find_layout(self._call, name, kind)
+        except ServiceError as error:
+            if not is_throttled(error):
+                raise
+            self._error = error
+            self.refused.append(name)
+            return None
+
+    def check(self, has_some: bool) -> None:  # noqa: FBT001  what is left is the question
+        if self._error is not None and not has_some:
+            raise self._error
 
 
 @operation
@@ -35,15 +60,20 @@ async def batch_get_item(call: Call, request: api.BatchGetItemInput) -> Encoded:
     keys = {name: [read_key(key) for key in wanted.keys] for name, wanted in request.request_items.items()}
     if count > limits.BATCH_GET_KEYS_MAX:
         raise invalid("Too many items requested for the BatchGetItem call")
+    throttling = _Throttling(call)
     reads: list[tuple[str, Layout, tuple[ItemKey, ...]]] = []
     for name in request.request_items:
-        layout = await find_layout(call, name)
+        layout = await throttling.find(name, "Read")
+        if layout is None:
+            continue
         places = tuple(layout.lookup_key(key) for key in keys[name])
         if len(set(places)) < len(places):
             raise invalid(_DUPLICATES)
         reads.append((name, layout, places))
     found = await call.look(lambda inner: [inner.ask(GetItems(layout.number, places)) for _, layout, places in reads])
     gathering = _Gathering(call, request)
+    for name in throttling.refused:
+        gathering.leave_table(name)
     for (name, layout, _), items in zip(reads, found, strict=True):
         gathering.add_table(name, layout, items, projections[name])
     return gathering.answer()
@@ -95,6 +125,9 @@ class _Gathering:
         if wants_capacity(detail):
             self._consumed.append(consumed.shown(name, str(detail)))
 
+    def leave_table(self, name: str) -> None:
+        self._unprocessed[name] = _wire(self._request.request_items[name])
+
     def answer(self) -> Encoded:
         rest: dict[str, Any] = {"UnprocessedKeys": self._unprocessed}
         if self._consumed:
@@ -114,9 +147,12 @@ async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Enco
     parsed = {name: [_read_write(one) for one in requests] for name, requests in request.request_items.items()}
     if count > limits.BATCH_WRITE_REQUESTS_MAX:
         raise invalid("Too many items requested for the BatchWriteItem call")
+    throttling = _Throttling(call)
     prepared: list[tuple[str, Layout, list[Write]]] = []
     for name, requests in parsed.items():
-        layout = await find_layout(call, name)
+        layout = await throttling.find(name, "Write")
+        if layout is None:
+            continue
         writes = [
             prepare_put(call, layout, item, size, None)
             if size is not None
@@ -126,9 +162,11 @@ async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Enco
         if len({write.key for write in writes}) < len(writes):
             raise invalid(_DUPLICATES)
         prepared.append((name, layout, writes))
+    throttling.check(bool(prepared))
     commands = [WriteItems((write.item_write(),)) for _, _, writes in prepared for write in writes]
     outcomes: list[Outcome] = [written.answers[0] for written in await call.submit(commands)]
-    return await _written(call, request, prepared, outcomes)
+    left = {name: _wire(request.request_items[name]) for name in throttling.refused}
+    return await _written(call, request, prepared, outcomes, left)
 
 
 def _read_write(request: api.WriteRequest) -> tuple[dict[str, Any], int | None]:
@@ -147,8 +185,9 @@ async def _written(
     request: api.BatchWriteItemInput,
     prepared: list[tuple[str, Layout, list[Write]]],
     outcomes: list[Outcome],
+    left: dict[str, Any],
 ) -> Encoded:
-    answer: dict[str, Any] = {"UnprocessedItems": {}}
+    answer: dict[str, Any] = {"UnprocessedItems": left}
     capacities: list[dict[str, Any]] = []
     metrics: dict[str, list[dict[str, Any]]] = {}
     following = iter(outcomes)

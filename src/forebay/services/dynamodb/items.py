@@ -59,7 +59,7 @@ async def put_item(call: Call, request: api.PutItemInput) -> Encoded:
     if request.return_values not in {None, "NONE", "ALL_OLD"}:
         raise invalid(_ONLY_OLD)
     guard = read_legacy_guard(request) or read_guard(request)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Write")
     outcome = await commit(call, prepare_put(call, layout, item, size, guard))
     old = outcome.old if request.return_values == "ALL_OLD" else None
     call.part(TableMeasures).wrote(layout, outcome)
@@ -87,7 +87,7 @@ async def get_item(call: Call, request: api.GetItemInput) -> Encoded:
         check_parameters(request.expression_attribute_names, None, legacy, expressions)
     key = read_key(request.key)
     projection = read_projection(request)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Read")
     query = GetItems(layout.number, (layout.lookup_key(key),))
     (found,) = await call.platform.store.ask(query)
     call.part(TableMeasures).read(layout, found.size if found else 0, is_consistent=bool(request.consistent_read))
@@ -127,7 +127,7 @@ async def update_item(call: Call, request: api.UpdateItemInput) -> Encoded:
     guard = read_legacy_guard(request)
     if change.update is None and guard is None:
         change, guard = read_change(request)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Write")
     outcome = await commit(call, prepare_update(call, layout, key, change, guard))
     call.part(TableMeasures).wrote(layout, outcome)
     attributes = returned_attributes(request.return_values, change, outcome)
@@ -174,7 +174,7 @@ async def delete_item(call: Call, request: api.DeleteItemInput) -> Encoded:
     if request.return_values not in {None, "NONE", "ALL_OLD"}:
         raise invalid(_ONLY_OLD)
     guard = read_legacy_guard(request) or read_guard(request)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Write")
     outcome = await commit(call, prepare_delete(call, layout, key, guard))
     call.part(TableMeasures).wrote(layout, outcome)
     old = outcome.old if request.return_values == "ALL_OLD" else None

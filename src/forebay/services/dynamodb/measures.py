@@ -4,12 +4,17 @@ Source: the developer guide's "DynamoDB metrics and dimensions". Consumed units 
 needs a fleet (throttling, replication) has nothing to count here.
 """
 
+from typing import TYPE_CHECKING
+
 from forebay.core.clock import Clock
 from forebay.operations.measures import MINUTE_MS, DataPoint, MetricName, keep_points
 from forebay.services.dynamodb.capacity import read_units, write_units
 from forebay.services.dynamodb.layout import Layout
-from forebay.services.dynamodb.writing import Outcome
+from forebay.services.dynamodb.throttle import TableLimits
 from forebay.store.contract import Store, Transaction
+
+if TYPE_CHECKING:
+    from forebay.services.dynamodb.writing import Outcome
 
 _READ, _WRITE, _FAILED = "ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ConditionalCheckFailedRequests"
 
@@ -34,7 +39,8 @@ class TableMeasures:
 
     name = "dynamodb.measures"
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: TableLimits) -> None:
+        self._limits = limits
         self._store = store
         self._clock = clock
         self._sums: dict[tuple[str, str, str, str], _Sum] = {}
@@ -42,12 +48,16 @@ class TableMeasures:
 
     def read(self, layout: Layout, size: int, *, is_consistent: bool) -> None:
         """Count a read of so many bytes."""
-        self._add(layout, _READ, read_units(size, is_consistent=is_consistent))
+        units = read_units(size, is_consistent=is_consistent)
+        self._limits.take(layout, "Read", units)
+        self._add(layout, _READ, units)
 
-    def wrote(self, layout: Layout, outcome: Outcome) -> None:
+    def wrote(self, layout: Layout, outcome: "Outcome") -> None:
         """Count a write, without what it cost indexes."""
         old, new = outcome.old, outcome.new
-        self._add(layout, _WRITE, write_units(max(old.size if old else 0, new.size if new else 0)))
+        units = write_units(max(old.size if old else 0, new.size if new else 0))
+        self._limits.take(layout, "Write", units)
+        self._add(layout, _WRITE, units)
 
     def failed(self, layout: Layout) -> None:
         """Count a condition that did not hold."""

@@ -72,7 +72,7 @@ async def query(call: Call, request: api.QueryInput) -> Encoded:
     if parsed.conditions is None:
         raise invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
     check_select_parameters(request.select, parsed.projection, request.attributes_to_get)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Read")
     is_consistent = bool(request.consistent_read)
     index = find_index(layout, request.index_name, is_consistent=is_consistent)
     key = layout.key if index is None else index.key
@@ -115,7 +115,7 @@ async def scan(call: Call, request: api.ScanInput) -> Encoded:
     check_conditional_operator(request.conditional_operator, (request.scan_filter,))
     segment = _segment(request)
     check_select_parameters(request.select, parsed.projection, request.attributes_to_get)
-    layout = await find_layout(call, request.table_name)
+    layout = await find_layout(call, request.table_name, "Read")
     index = find_index(layout, request.index_name, is_consistent=bool(request.consistent_read))
     reading = Reading(
         layout,

@@ -80,7 +80,8 @@ async def prepare(call: Call, text: str, parameters: Sequence[api.AttributeValue
     values = statement.literals.values(given)
     for value in values.values():
         check_value(value)
-    return Prepared(statement, values, await find_layout(call, statement.table))
+    kind = "Read" if isinstance(statement, Select) else "Write"
+    return Prepared(statement, values, await find_layout(call, statement.table, kind))
 
 
 # --- Reading ---

@@ -134,15 +134,15 @@ async def _draft(call: Call, one: api.TransactWriteItem) -> Draft:
     if isinstance(part, api.Put):
         item, size = read_item(part.item)
         guard = read_guard(part)
-        layout = await find_layout(call, part.table_name)
+        layout = await find_layout(call, part.table_name, "Write")
         return Draft(part.table_name, lambda: prepare_put(call, layout, item, size, guard))
     key = read_key(part.key)
     if isinstance(part, api.Update):
         change, guard = read_change(part)
-        layout = await find_layout(call, part.table_name)
+        layout = await find_layout(call, part.table_name, "Write")
         return Draft(part.table_name, lambda: prepare_update(call, layout, key, change, guard))
     guard = read_guard(part)
-    layout = await find_layout(call, part.table_name)
+    layout = await find_layout(call, part.table_name, "Write")
     if isinstance(part, api.Delete):
         return Draft(part.table_name, lambda: prepare_delete(call, layout, key, guard))
     assert guard is not None
@@ -256,7 +256,7 @@ async def transact_get_items(call: Call, request: api.TransactGetItemsInput) -> 
         check_parameters(get.expression_attribute_names, None, {}, {"ProjectionExpression": get.projection_expression})
         key = read_key(get.key)
         projection = read_projection(_Wanted(get))
-        layout = await find_layout(call, get.table_name)
+        layout = await find_layout(call, get.table_name, "Read")
         reads.append((get, layout, layout.lookup_key(key), projection))
     places = [(layout.number, key) for _, layout, key, _ in reads]
     if len(set(places)) < len(places):

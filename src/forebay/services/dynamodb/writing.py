@@ -19,6 +19,7 @@ from forebay.operations.call import Call
 from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.effects import Effects
 from forebay.services.dynamodb.layout import Layout, decode_item, encode_item
+from forebay.services.dynamodb.measures import TableMeasures
 from forebay.store.items import Decide, Decision, Item, ItemKey, ItemWrite, WriteItems
 
 CONDITION_FAILED = "The conditional request failed"
@@ -156,5 +157,7 @@ async def commit(call: Call, write: Write) -> Outcome:
     written = await call.run(WriteItems((write.item_write(),)))
     outcome: Outcome = written.answers[0]
     if outcome.error is not None:
+        if outcome.error.code == "ConditionalCheckFailedException":
+            call.part(TableMeasures).failed(write.layout)
         raise outcome.error
     return outcome
