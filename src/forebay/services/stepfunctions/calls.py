@@ -8,7 +8,7 @@ from forebay.core.errors import Unavailable
 from forebay.languages.asl import contract as asl
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions import limits
-from forebay.services.stepfunctions.engine import Engine
+from forebay.services.stepfunctions.engine import Engine, is_embedded
 from forebay.services.stepfunctions.execution import Execution, Pending, task_text
 from forebay.services.stepfunctions.inbox import (
     LEASE,
@@ -146,8 +146,7 @@ class Calls:
 
     async def _reclaim(self) -> None:
         """Make all leases lapse where no other node can hold one: an embedded store has one node."""
-        store = self._platform.config.store
-        if store is not None and not store.startswith("sqlite:"):
+        if not is_embedded(self._platform.config):
             return
         now_ms, after = int(self._clock.now() * 1000), ""
         while True:

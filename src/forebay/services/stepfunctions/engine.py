@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
+from forebay.config import Config
 from forebay.languages.asl import contract as asl
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions.execution import (
@@ -72,6 +73,8 @@ class Engine:
         self._notices = notices
         self._hot = HotExecutions()
         self._mailboxes: dict[str, list[Handed]] = {}
+        # Where other nodes share the store, what this one remembers may be old: good enough to write by, not to show.
+        self._is_alone = is_embedded(platform.config)
         self.outlets = Outlets()
 
     async def start(self, execution: Execution, compiled: Compiled) -> Execution | None:
@@ -104,7 +107,7 @@ class Engine:
 
     async def find(self, key: str) -> Execution | None:
         """Return an execution."""
-        hot = self._hot.find(key)
+        hot = self._hot.find(key) if self._is_alone else None
         if hot is not None:
             return hot.execution
         (item,) = await self._store.view(lambda view: view.ask(self.rows.read(key)))
@@ -112,7 +115,7 @@ class Engine:
 
     async def find_whole(self, key: str) -> Hot | None:
         """Return an execution with its progress."""
-        return self._hot.find(key) or await self._load(key)
+        return (self._hot.find(key) if self._is_alone else None) or await self._load(key)
 
     async def _begin(self, execution: Execution, compiled: Compiled, *, is_ours: bool) -> tuple[Transition, WriteItems]:
         transition = Transition(execution, None, self._around(compiled, is_ours=is_ours))
@@ -219,6 +222,11 @@ class Engine:
         return Surroundings(
             compiled.machine, compiled.revision.role, self._platform.clock.now(), self._platform.ids, is_ours
         )
+
+
+def is_embedded(config: Config) -> bool:
+    """Tell whether a node's store is its own, so that no other node can have changed what is in it."""
+    return config.store is None or config.store.startswith(("sqlite:", "memory:"))
 
 
 def _hand(transition: Transition, event: Inbound) -> bool:

@@ -191,7 +191,7 @@ async def redrive_execution(call: Call, request: api.RedriveExecutionInput) -> a
     refusal = redrive_refusal(execution, execution.events, call.now, is_deleting=is_deleting)
     if refusal is not None or execution.map_run is not None:
         reason = refusal or "Execution can only be redriven by its Map Run"
-        raise api.ExecutionNotRedrivable(f"Execution is not redrivable: '{name.arn()}'. Reason: {reason}")
+        raise api.ExecutionNotRedrivable(reason)
     await engine.hand(name.key(), Redriven(token))
     redriven = await engine.find(name.key())
     return api.RedriveExecutionOutput(redrive_date=(redriven and redriven.redriven_at) or call.now)

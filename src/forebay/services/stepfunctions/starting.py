@@ -23,8 +23,6 @@ from forebay.services.stepfunctions.state_machine import (
 )
 from forebay.store.commands import Command
 
-_SECRET_BYTES = 16
-
 
 class Order(msgspec.Struct, frozen=True):
     """What is to be started: the ARN of a state machine, a version or an alias, and with what."""
@@ -118,7 +116,7 @@ class Starter:
             type=machine.type,
             started_at=self._platform.clock.now(),
             input=text,
-            secret=ids.bytes(_SECRET_BYTES),
+            secret=bytes.fromhex(ids.uuid().replace("-", "")),
             version=resolved.version,
             alias=resolved.alias,
             trace_header=order.trace_header,
