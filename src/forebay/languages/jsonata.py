@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from forebay.core.ids import Ids
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 1.0
 STRING_BYTES_MAX = 16 * 1024 * 1024
+# Far more than any payload may have.
+RESULT_BYTES_MAX = 4 * 1024 * 1024
 RANGE_ITEMS_MAX = 10_000_000
 
 # Messages in which the engine writes whole numbers as 7.0; the reference implementation writes 7.
@@ -36,6 +39,15 @@ _HASHES = {
     "SHA-384": hashlib.sha384,
     "SHA-512": hashlib.sha512,
 }
+
+
+class Unbound(Enum):
+    """Says that a binding does not exist; unlike null, which is a value."""
+
+    UNBOUND = "unbound"
+
+
+UNBOUND = Unbound.UNBOUND
 
 
 class JsonataError(Exception):
@@ -62,7 +74,7 @@ class Expression:
     def evaluate(self, bindings: Callable[[str], object], ids: Ids, now: float) -> str | None:
         """Return the result as JSON, or None where it is undefined.
 
-        `bindings` gives the value of a binding, or None for one that does not exist.
+        `bindings` gives the value of a binding, or UNBOUND for one that does not exist.
 
         Raises:
             JsonataError: the evaluation failed or took too long.
@@ -72,7 +84,7 @@ class Expression:
         values: dict[str, object] = {"eval": None}
         for name, read in self.reads.items():
             value = _functions(ids)[name] if name in FUNCTIONS else bindings(name)
-            if value is not None:
+            if value is not UNBOUND:
                 values[name] = pick(value, read)
         try:
             return self._compiled.evaluate_json(
@@ -80,6 +92,7 @@ class Expression:
                 values,
                 timeout=TIMEOUT_SECONDS,
                 max_string_length=STRING_BYTES_MAX,
+                max_result_size=RESULT_BYTES_MAX,
                 now=int(now * 1000),
             )
         except jlens.JlensError as error:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from forebay.languages.asl.document import decode, encode
 from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.machine import Expression
-from forebay.languages.asl.scope import ABSENT, Scope
+from forebay.languages.asl.scope import Scope
 from forebay.languages.asl.templates import ArrayTemplate, ObjectTemplate, Static
 from forebay.languages.json_kinds import is_array, is_object
+from forebay.languages.jsonata import UNBOUND, JsonataError, compile_jsonata
 from forebay.languages.jsonata import Expression as Jsonata
-from forebay.languages.jsonata import JsonataError, compile_jsonata
 
 _OPEN, _CLOSE = "{%", "%}"
 _KINDS: dict[type, str] = {
@@ -66,10 +66,9 @@ class _Bindings:
         self._reads = expression.reads
 
     def read(self, name: str) -> object:
-        """Return a binding's value, or None if there is none."""
+        """Return a binding's value, or UNBOUND if there is none."""
         if name != "states":
-            value = self._scope.variables.get(name, ABSENT)
-            return None if value is ABSENT else value
+            return self._scope.variables.get(name, UNBOUND)
         read = self._reads["states"]
         wants_context = not is_object(read) or "context" in read
         return {**self._scope.states, "context": self._scope.context} if wants_context else self._scope.states

@@ -173,6 +173,8 @@ class PathReader:
     def __init__(self, text: str, at: int = 0) -> None:
         self._text = text
         self._at = at
+        # How many filters are open.
+        self._filters = 0
 
     def whole(self) -> Path:
         """Read the path that the whole text is.
@@ -222,7 +224,7 @@ class PathReader:
     def _name(self) -> Step:
         if self._take("*"):
             return Every()
-        name, self._at = name_at(self._text, self._at)
+        name, self._at = name_at(self._text, self._at, is_in_filter=self._filters > 0)
         if self._take("("):
             # Step Functions accepts Jayway's functions and finds nothing with them.
             self._expect(")")
@@ -236,7 +238,9 @@ class PathReader:
         elif self._take("?"):
             self._skip_space()
             self._expect("(")
+            self._filters += 1
             step = Filter(self._either())
+            self._filters -= 1
             self._skip_space()
             self._expect(")")
         elif self._peek("'") or self._peek('"'):

@@ -15,7 +15,9 @@ from forebay.languages.asl.scope import ABSENT, Scope
 from forebay.languages.json_kinds import is_array, is_object
 
 _ROOT = re.compile(r"\$\$|\$(?P<variable>[^\W\d][\w]*)?")
-_NAME = re.compile(r"[^.\[\]()*\s'\"?@:,!=<>&|]+")
+_NAME = re.compile(r"[^.\[\]()*\s'\"]+")
+# In a filter an operator may follow a name without a space.
+_NAME_IN_FILTER = re.compile(r"[^.\[\]()*\s'\"?@:,!=<>&|]+")
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
@@ -209,13 +211,13 @@ def root_of(text: str) -> tuple[str, int]:
     return match["variable"] or match[0], match.end()
 
 
-def name_at(text: str, at: int) -> tuple[str, int]:
+def name_at(text: str, at: int, *, is_in_filter: bool = False) -> tuple[str, int]:
     """Return the name that stands at an offset, and where it ends.
 
     Raises:
         InvalidPath: there is none.
     """
-    match = _NAME.match(text, at)
+    match = (_NAME_IN_FILTER if is_in_filter else _NAME).match(text, at)
     if match is None:
         raise InvalidPath(f"Expected a name at position {at}: {text}")
     return match[0], match.end()

@@ -84,6 +84,25 @@ def test_failed_evaluation_is_recorded(output, field, sentence):
     }
 
 
+def test_null_is_a_value_of_variables():
+    definition = jsonata(
+        {
+            "StartAt": "A",
+            "States": {
+                "A": {"Type": "Pass", "Assign": {"x": None}, "Next": "B"},
+                "B": {"Type": "Pass", "Output": "{% [$x = null, $exists($x), $exists($y)] %}", "End": True},
+            },
+        }
+    )
+    assert Execution(definition).output == [True, True, False]
+
+
+def test_result_that_is_far_too_large_is_not_even_made():
+    run = Execution(jsonata(pass_through(Output="{% [1..1000000] %}")))
+    assert run.failure[0] == "States.QueryEvaluationError"
+    assert "U1001" in run.failure[1]
+
+
 def test_endless_expression_is_ended():
     run = Execution(jsonata(pass_through(Output="{% ($f := function(){$f()}; $f()) %}")))
     assert run.failure[0] == "States.QueryEvaluationError"
