@@ -36,6 +36,7 @@ BUILT_IN = (
     "api.batch.v1.Job",
     "api.autoscaling.v2.HorizontalPodAutoscaler",
     "api.autoscaling.v1.Scale",
+    "api.autoscaling.v1.HorizontalPodAutoscaler",
     "api.policy.v1.PodDisruptionBudget",
     "api.policy.v1.Eviction",
     "api.scheduling.v1.PriorityClass",

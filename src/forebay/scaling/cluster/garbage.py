@@ -8,6 +8,7 @@ from forebay.scaling.cluster.kinds import (
     JOBS,
     NAMESPACES,
     NEW_EVENTS,
+    OLD_AUTOSCALERS,
     RESOURCES,
     Object,
     Resource,
@@ -16,7 +17,7 @@ from forebay.scaling.cluster.objects import Deletion, is_deleting, name_of, pars
 from forebay.scaling.cluster.world import World, is_condition_true
 
 _EVENT_SECONDS = 3600.0
-_KEPT = [resource for resource in RESOURCES if not resource.read_only and resource is not NEW_EVENTS]
+_KEPT = [each for each in RESOURCES if not each.read_only and each not in (NEW_EVENTS, OLD_AUTOSCALERS)]
 
 
 class GarbageCollector:

@@ -156,6 +156,15 @@ RESOURCES: Sequence[Resource] = (
         subresources=_STATUS,
     ),
     Resource(
+        "autoscaling",
+        "v1",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
+        ("hpa",),
+        ("all",),
+    ),
+    Resource(
         "policy",
         "v1",
         "PodDisruptionBudget",
@@ -353,6 +362,7 @@ DEPLOYMENTS = resource_of("apps/v1", "Deployment")
 REPLICA_SETS = resource_of("apps/v1", "ReplicaSet")
 JOBS = resource_of("batch/v1", "Job")
 AUTOSCALERS = resource_of("autoscaling/v2", "HorizontalPodAutoscaler")
+OLD_AUTOSCALERS = resource_of("autoscaling/v1", "HorizontalPodAutoscaler")
 DISRUPTION_BUDGETS = resource_of("policy/v1", "PodDisruptionBudget")
 PRIORITY_CLASSES = resource_of("scheduling.k8s.io/v1", "PriorityClass")
 LEASES = resource_of("coordination.k8s.io/v1", "Lease")

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from forebay.core.http import Response, header_text
-from forebay.scaling.cluster.kinds import EVENTS, NEW_EVENTS, Object, Resource
+from forebay.scaling.cluster.kinds import EVENTS, NEW_EVENTS, OLD_AUTOSCALERS, Object, Resource
 from forebay.scaling.cluster.status import StatusError
+from forebay.services.kubernetes.autoscaler_versions import old_autoscaler
 
 JSON = ("Content-Type", "application/json")
 
@@ -32,6 +33,8 @@ def served(resource: Resource, thing: Object) -> Object:
         return _new_event(thing)
     if resource is EVENTS and thing.get("apiVersion") == NEW_EVENTS.api_version:
         return _old_event(thing)
+    if resource is OLD_AUTOSCALERS and thing.get("apiVersion") != OLD_AUTOSCALERS.api_version:
+        return old_autoscaler(thing)
     return {"apiVersion": resource.api_version, "kind": resource.kind, **thing}
 
 

@@ -12,6 +12,7 @@ import yaml
 from forebay.core.http import Request
 from forebay.scaling.cluster.kinds import BY_PATH, NAMESPACES, Object, Resource
 from forebay.scaling.cluster.status import StatusError, bad_request, no_such_path
+from forebay.services.kubernetes.protobuf import read_protobuf
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
@@ -116,7 +117,9 @@ def body_of(request: Request) -> Any:
         StatusError: it is of another type, or cannot be read.
     """
     kind = request.headers.get("content-type", "application/json").split(";", 1)[0].strip()
-    if "protobuf" in kind or "cbor" in kind:
+    if kind == "application/vnd.kubernetes.protobuf":
+        return read_protobuf(request.body)
+    if "cbor" in kind:
         text = (
             "the body of the request was in an unknown format - accepted media types include: "
             "application/json, application/yaml"

@@ -12,7 +12,7 @@ from forebay.core.http import Answer, Request, Response
 from forebay.operations.credentials import CREDENTIAL, load_credentials
 from forebay.operations.platform import Platform
 from forebay.operations.service import Address
-from forebay.scaling.cluster.kinds import DEFINITIONS, PODS, Object, Resource
+from forebay.scaling.cluster.kinds import DEFINITIONS, OLD_AUTOSCALERS, PODS, Object, Resource
 from forebay.scaling.cluster.objects import Objects, name_of, uid_of
 from forebay.scaling.cluster.status import StatusError, no_such_path
 from forebay.services.kubernetes import discovery, openapi
@@ -116,6 +116,8 @@ class ApiServer:
         if ask.subresource in self._subresources:
             return await self._subresources[ask.subresource](ask)
         method = ask.request.method
+        if ask.resource is OLD_AUTOSCALERS and method in {"PUT", "PATCH"}:
+            raise StatusError(405, "MethodNotAllowed", "autoscaling/v1 is for reading and creating: use autoscaling/v2")
         if ask.resource.read_only and method not in {"GET", "HEAD"}:
             raise _not_allowed()
         match method, bool(ask.name):

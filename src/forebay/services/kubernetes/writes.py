@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from forebay.core.clock import Clock
@@ -16,6 +16,7 @@ from forebay.scaling.cluster.kinds import (
     EMPTY,
     NAMESPACES,
     NEW_EVENTS,
+    OLD_AUTOSCALERS,
     REPLICA_SETS,
     Object,
     Resource,
@@ -26,6 +27,7 @@ from forebay.scaling.cluster.schemas import check_types, inspect, schema_of, unk
 from forebay.scaling.cluster.status import StatusError, bad_request, conflict, forbidden, not_found
 from forebay.scaling.manifests.documents import KINDS, fields_unread
 from forebay.services.kubernetes.ask import Ask, body_of, object_of, place
+from forebay.services.kubernetes.autoscaler_versions import new_autoscaler
 
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
@@ -37,6 +39,8 @@ _SYSTEM_NAMES = (
 )
 
 
+# Fields that clients write out with the value that they have anyway.
+_AS_ALWAYS = frozenset({"dnsPolicy", "terminationMessagePath", "terminationMessagePolicy", "schedulerName"})
 _EMPTY_STATUS: Mapping[str, Object] = {
     REPLICA_SETS.id: {"replicas": 0},
     AUTOSCALERS.id: {"currentReplicas": 0, "desiredReplicas": 0},
@@ -76,6 +80,8 @@ class Writes:
             StatusError: it exists, its namespace does not, or it breaks a rule.
         """
         thing, warnings = self._admitted(ask, object_of(ask))
+        if ask.resource is OLD_AUTOSCALERS:
+            ask, thing = replace(ask, resource=AUTOSCALERS), new_autoscaler(thing)
         return await self._run(ask, lambda writer: self._create(writer, ask, thing, warnings, self._updating(ask)))
 
     async def update(self, ask: Ask) -> Written:
@@ -300,7 +306,8 @@ def _without_effect(thing: Object) -> list[str]:
     if kind is None:
         return []
     problems = fields_unread(thing, kind)
-    return [f"{each.path} has no effect here" for each in problems if not each.path.startswith("metadata.")]
+    found = [each.path for each in problems if not each.path.startswith("metadata.")]
+    return [f"{path} has no effect here" for path in found if path.rpartition(".")[2] not in _AS_ALWAYS]
 
 
 def _patching(resource: Resource, kind: str, body: Any) -> Callable[[Object], Object]:
