@@ -158,12 +158,8 @@ def check_paths(findings: Findings, fields: Fields, here: str) -> None:
             check_template(findings, fields[name], f"{here}/{name}", may_path=is_settings)
     for name in ("Error", "Cause"):
         if isinstance(fields.get(name), str) and fields[name].startswith(("$.", "$[")):
-            # Unverified sentence.
-            findings.warn(
-                "NO_PATH",
-                f"The value of field '{name}' looks like a path; its name should end with 'Path'",
-                f"{here}/{name}",
-            )
+            message = "Field value looks like a path, but field name does not end with 'Path'."
+            findings.warn("NO_PATH", message, f"{here}/{name}")
     if "Result" in fields:
         _warn_of_dynamic(findings, fields["Result"], f"{here}/Result")
 
@@ -173,8 +169,7 @@ def _warn_of_dynamic(findings: Findings, value: object, location: str) -> None:
         members: Fields = value
         for name, one in members.items():
             if name.endswith(".$"):
-                # Unverified sentence.
-                message = f"The Result of a Pass state is static; the path in field '{name}' is not evaluated"
+                message = "Attempt to use a path in the result of a pass state."
                 findings.warn("PASS_RESULT_IS_STATIC", message, f"{location}/{name}")
             _warn_of_dynamic(findings, one, f"{location}/{name}")
 

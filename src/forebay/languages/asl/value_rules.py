@@ -140,15 +140,12 @@ def _check_dynamic(findings: Findings, name: str, value: object, location: str) 
 
 
 def _warn_if_path(findings: Findings, name: str, value: object, location: str, *, may_path: bool) -> None:
-    """Warn of what looks like a path but stays a text. The sentence is unverified."""
+    """Warn of what looks like a path but stays a text (the sentences of warnings are the codes' descriptions)."""
     if not isinstance(value, str) or not (value.startswith(("$.", "$[")) or is_intrinsic(value)):
         return
     if may_path and name.endswith("Path"):
         return
-    message = (
-        f"The field '{name}' has a value that looks like a JSONPath or an intrinsic function; "
-        "its name should end with '.$'"
-    )
+    message = "No .$ on a field that appears to be a JSONPath or Intrinsic Function."
     findings.warn("NO_DOLLAR", message, f"{location}/{name}")
 
 
