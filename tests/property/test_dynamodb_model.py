@@ -1,10 +1,11 @@
-"""Random operations on a table against an independent small model, on two engines.
+"""Random operations on a table against an independent small model, on every engine.
 
 The model is a dict of plain values. After each history everything that can be read has to agree with it: the table, the
 index, the counters, and the items that come of replaying the stream from its beginning.
 """
 
 import asyncio
+import itertools
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from forebay.services.dynamodb import SERVICE
 from forebay.services.dynamodb.streams_service import SERVICE as STREAMS
 from forebay.store.memory import MemoryStore
 from forebay.store.sqlite import open_sqlite
+from tests import postgres as server
 from tests.unit.operations.stage import CALLER, Stage
 
 KEYS = st.tuples(st.sampled_from("ab"), st.sampled_from(["-3", "0", "2.50", "10"]))
@@ -238,6 +240,18 @@ def check_replay(records, model):
     assert replayed == model.items
 
 
+@pytest.fixture(scope="module")
+def postgres():
+    if server.binaries() is None:
+        pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
+    one = server.PostgresServer()
+    try:
+        one.start()
+        yield one
+    finally:
+        one.remove()
+
+
 @pytest.mark.parametrize("engine", ["memory", "sqlite"])
 @given(history=st.lists(OPERATIONS, max_size=25))
 @settings(max_examples=25, deadline=None)
@@ -252,5 +266,23 @@ def test_table_is_as_the_model_says(engine, history):
                 await check(store, history)
             finally:
                 await store.close()
+
+    asyncio.run(run())
+
+
+SCHEMAS = itertools.count(1)
+
+
+@given(history=st.lists(OPERATIONS, max_size=25))
+@settings(max_examples=8, deadline=None)
+def test_table_on_postgresql_is_as_the_model_says(postgres, history):
+    from forebay.store.postgres import open_postgres
+
+    async def run():
+        store = await open_postgres(postgres.url, schema=f"tables{next(SCHEMAS)}")
+        try:
+            await check(store, history)
+        finally:
+            await store.close()
 
     asyncio.run(run())

@@ -122,6 +122,7 @@ def _with_capacity(call: Call, table: Table, request: api.UpdateTableInput) -> T
                 "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
             )
         check_units(throughput, "")
+        _check_indexes_provisioned(table, request)
         table = replace(
             table, billing_mode=mode, has_billing_summary=True, throughput=throughput_of(throughput), on_demand=None
         )
@@ -131,6 +132,15 @@ def _with_capacity(call: Call, table: Table, request: api.UpdateTableInput) -> T
     if request.on_demand_throughput is not None:
         table = replace(table, on_demand=on_demand_of(request.on_demand_throughput))
     return table if request.warm_throughput is None else replace(table, warm=warm_of(request.warm_throughput))
+
+
+def _check_indexes_provisioned(table: Table, request: api.UpdateTableInput) -> None:
+    """Refuse provisioned units for a table of which an index has none."""
+    updates = [update.update for update in request.global_secondary_index_updates or () if update.update is not None]
+    given = {update.index_name for update in updates if update.provisioned_throughput is not None}
+    for index in table.indexes:
+        if index.is_global and index.name not in given:
+            raise invalid_parameter(f"ProvisionedThroughput must be specified for index: {index.name}")
 
 
 def _with_throughput(call: Call, table: Table, wanted: api.ProvisionedThroughput) -> Table:

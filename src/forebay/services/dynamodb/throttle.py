@@ -1,8 +1,8 @@
 """Throughput as a bound: what is above a table's units is refused, where the node is told to (`dynamodb_throttling`).
 
 A table may save up five minutes of its units for bursts, and a request is let in as long as any are left, whatever
-it then takes ("Burst capacity"). Bounds are the table's provisioned units; on demand, the most it allows itself or, without
-that, its warm throughput. Indexes have no bound of their own here.
+it then takes ("Burst capacity"). Bounds are the table's provisioned units; on demand, the most it allows itself or,
+without that, its warm throughput. Indexes have no bound of their own here.
 """
 
 from typing import Literal
