@@ -131,7 +131,7 @@ def test_an_unknown_parameter_is_refused_or_fails_the_task(states: States) -> No
     assert code == "InvalidDefinition"
     assert text == (
         "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: "
-        "The field \"Colour\" is not supported by Step Functions at /States/T/Parameters'"
+        'The field "Colour" is not supported by Step Functions at /States/T/Parameters\''
     )
     computed = {
         "Type": "Task",

@@ -1,5 +1,6 @@
 """Executions under a stepped clock, and over restarts: waits, timeouts, retries, heartbeats."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,76 @@ def test_executions_are_forgotten_after_ninety_days(states: States) -> None:
         return False
 
     wait_until(is_gone)
+
+
+def test_executions_are_logged_as_far_as_the_level_says_and_counted(states: States) -> None:
+    logs, cloudwatch = states.node.client("logs"), states.node.client("cloudwatch")
+    logs.create_log_group(logGroupName="errors")
+    destination = {"logGroupArn": "arn:aws:logs:us-east-1:000000000000:log-group:errors:*"}
+    machine = states.create(
+        {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E", "Cause": "C"}}},
+        loggingConfiguration={"level": "ERROR", "destinations": [{"cloudWatchLogsLogGroup": destination}]},
+    )
+    execution = states.start(machine)
+
+    def lines() -> list[dict[str, Any]]:
+        events = logs.filter_log_events(logGroupName="errors")["events"]
+        return [json.loads(event["message"]) for event in events]
+
+    read = wait_until(lines)
+    assert [line["type"] for line in read] == ["FailStateEntered", "ExecutionFailed"]
+    assert read[0]["details"] == {"name": "F"}
+    assert read[1]["details"] == {"error": "E", "cause": "C"}
+    assert (read[1]["execution_arn"], read[1]["redrive_count"]) == (execution, "0")
+    (stream,) = logs.describe_log_streams(logGroupName="errors")["logStreams"]
+    assert stream["logStreamName"].startswith("states/machine-1/")
+    began = states.node.clock.now()
+    states.node.clock.advance(61)
+
+    def points() -> list[dict[str, Any]]:
+        return cloudwatch.get_metric_statistics(
+            Namespace="AWS/States",
+            MetricName="ExecutionsFailed",
+            Dimensions=[{"Name": "StateMachineArn", "Value": machine}],
+            StartTime=began - 120,
+            EndTime=began + 120,
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+
+    (point,) = wait_until(points)
+    assert point["Sum"] == 1
+
+
+def test_a_redrive_goes_on_where_it_failed(states: States) -> None:
+    sqs = states.node.client("sqs")
+    first = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:createQueue",
+        "Parameters": {"QueueName": "made"},
+        "ResultPath": None,
+        "Next": "B",
+    }
+    second = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
+        "Parameters": {"QueueName": "later"},
+        "End": True,
+    }
+    execution = states.ended(states.start(states.create({"StartAt": "A", "States": {"A": first, "B": second}})))
+    assert execution["status"] == "FAILED"
+    assert execution["redriveStatus"] == "REDRIVABLE"
+    arn = execution["executionArn"]
+    sqs.create_queue(QueueName="later")
+    token = {"clientToken": "once"}
+    redriven = states.client.redrive_execution(executionArn=arn, **token)["redriveDate"]
+    ended = states.ended(arn)
+    assert (ended["status"], ended["redriveCount"], ended["redriveDate"]) == ("SUCCEEDED", 1, redriven)
+    assert states.client.redrive_execution(executionArn=arn, **token)["redriveDate"] == redriven
+    types = states.types(arn)
+    assert types.count("TaskStateEntered") in {2, 3}
+    assert types[types.index("ExecutionFailed") + 1] == "ExecutionRedriven"
+    listed = states.client.list_executions(stateMachineArn=ended["stateMachineArn"], redriveFilter="REDRIVEN")
+    assert [item["executionArn"] for item in listed["executions"]] == [arn]
+    code, text = states.refusal("redrive_execution", executionArn=arn)
+    assert (code, text) == ("ExecutionNotRedrivable", "Execution is SUCCEEDED and cannot be redriven")
