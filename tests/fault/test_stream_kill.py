@@ -107,7 +107,7 @@ def test_no_change_is_missing_doubled_or_out_of_order(tmp_path) -> None:
                 writer.join()
             node.start()
         # The lanes of the node that was killed last are free when their leases have lapsed.
-        node.advance(20)
+        node.advance(25)
         with closing(Client(node.port)) as client:
             until = time.monotonic() + 60
             while any(len(seen.get(key, ())) < known[key] for key in KEYS):

@@ -58,12 +58,13 @@ log = structlog.get_logger()
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
 STATE_BYTES_MAX = 1024 * 1024
 
-# A lane waits for its first record within one lease; a dead node's lanes are free when it has lapsed.
+# A lane waits for its first record without extending its lease, so that an idle one costs one commit in that time. A
+# dead node's lanes are free when their leases have lapsed.
 _WAIT_SECONDS = 10.0
-_LEASE_SECONDS = 15.0
-_EXTEND_SECONDS = 5.0
+_EXTEND_SECONDS = 11.0
+_LEASE_SECONDS = 20.0
 # Looked at even without a wake-up: in a cluster these come late.
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
 _READ_MAX = 64
 _PROBLEM_SECONDS = 5.0
 _BACKOFF_SECONDS_MIN, _BACKOFF_SECONDS_MAX = 0.1, 60.0
