@@ -97,6 +97,8 @@ def _run(node: Process, events: int) -> None:
             thread.join()
         seconds = time.monotonic() - began
         _say(node, f"{share * _CLIENTS} archived in {seconds:.0f} s ({share * _CLIENTS / seconds:.0f} a second)")
+        # The node ends connections that nobody uses for long.
+        client.close()
         pattern = '{"source":["bench"],"detail":{"half":[1]},"replay-name":[{"exists":true}]}'
         client.call("AWSEvents.PutRule", Name="half", EventBusName="bus", EventPattern=pattern)
         target = {"Id": "1", "Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"}

@@ -32,7 +32,7 @@ from forebay.delivery.contract import (
 from forebay.delivery.retry import next_attempt_at
 from forebay.delivery.settling import settle_if_held
 from forebay.delivery.throttle import Later, Throttles
-from forebay.delivery.trace import Step, Trace
+from forebay.delivery.trace import Path, Step, Trace
 from forebay.store.commands import (
     ClaimedTimer,
     ClaimTimers,
@@ -77,11 +77,20 @@ class Deliveries:
         """Return whether this node delivers to resources of a service, as ARNs name it."""
         return await self._find_target(arn_service) is not None
 
-    async def commands_for(self, deliveries: Sequence[Delivery], depth: int = 0) -> list[Command[Any]]:
-        """Return the commands that take the deliveries; commit them with whatever causes the deliveries."""
+    async def commands_for(
+        self, deliveries: Sequence[Delivery], depth: int = 0, begun: tuple[str, Sequence[Step]] | None = None
+    ) -> list[Command[Any]]:
+        """Return the commands that take the deliveries; commit them with whatever causes the deliveries.
+
+        `begun` are an event's id and the steps of its path so far: steps taken together are one entry of the trace.
+        """
         commands: list[Command[Any]] = []
+        path = Path(self._trace)
+        if begun is not None:
+            path.add(*begun)
         for delivery in deliveries:
-            commands += await self._commands_for_one(delivery, depth)
+            await self._take(delivery, depth, commands, path)
+        commands += path.commands()
         return commands
 
     async def commands_after(self, delivery: Delivery, settled: Settled, depth: int = 0) -> list[Command[Any]]:
@@ -96,30 +105,31 @@ class Deliveries:
             log.warning("delivery.dropped", source=delivery.source, target=delivery.target, code=settled.code)
         return commands
 
-    async def _commands_for_one(self, delivery: Delivery, depth: int) -> list[Command[Any]]:
+    async def _take(self, delivery: Delivery, depth: int, commands: list[Command[Any]], path: Path) -> None:
+        """Add the commands that take one delivery; its step on the event's path is added to `path`."""
         target = await self.target_of(delivery)
         if target is None:
             service = _service_of(delivery.target)
-            return await self.commands_after(
-                delivery, Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to."), depth
-            )
-        match await target.accept(delivery):
-            case Accepted() if delivery.throttle is not None:
-                # It waits for its turn, and is accepted in the commit that settles it.
-                return self._deferred(delivery)
-            case Accepted(commands):
-                step = self._step(delivery, "delivered")
-                return [*commands, *self._trace.record(delivery.event_id, [step])]
-            case Deferred():
-                return self._deferred(delivery)
-            case Rejected() as rejected:
-                return await self.commands_after(delivery, rejected, depth)
+            rejected = Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to.")
+        else:
+            taken = await target.accept(delivery)
+            if isinstance(taken, Deferred) or (isinstance(taken, Accepted) and delivery.throttle is not None):
+                # What is throttled waits for its turn, and is accepted in the commit that settles it.
+                commands.append(self._deferred(delivery))
+                path.add(delivery.event_id, (self._step(delivery, "deferred"),))
+                return
+            if isinstance(taken, Accepted):
+                commands += taken.commands
+                path.add(delivery.event_id, (self._step(delivery, "delivered"),))
+                return
+            rejected = taken
+        commands += path.commands()
+        commands += await self.commands_after(delivery, rejected, depth)
 
-    def _deferred(self, delivery: Delivery) -> list[Command[Any]]:
+    def _deferred(self, delivery: Delivery) -> PutTimers:
         now_ms = int(self._clock.now() * 1000)
         timer = Timer(KIND, delivery.delivery_id, now_ms, msgspec.json.encode(delivery))
-        step = self._step(delivery, "deferred")
-        return [PutTimers((timer,), only_new=True), *self._trace.record(delivery.event_id, [step])]
+        return PutTimers((timer,), only_new=True)
 
     def _settled_step(self, delivery: Delivery, settled: Settled) -> Step:
         match settled:

@@ -12,13 +12,16 @@ import msgspec
 
 from forebay.core.arn import Arn
 from forebay.core.timestamps import format_iso8601
-from forebay.delivery.contract import SourceRecord
+from forebay.delivery.contract import Delivery, RetryPolicy, SourceRecord
 from forebay.delivery.poller import Batch, BatchOutcome, Failed, Taken
 from forebay.languages.event_pattern import Pattern
 from forebay.store.commands import DeleteTimers
 from forebay.store.contract import Topic
 
 FOREVER = -1
+
+# What is told of discarded records is tried for a day.
+TOLD = RetryPolicy(185, 86_400)
 
 RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
 AGE_EXCEEDED = "RecordAgeExceeded"
@@ -163,11 +166,6 @@ class Discarded(msgspec.Struct, frozen=True):
 class StreamTarget(Protocol):
     """What a reader hands its batches to."""
 
-    @property
-    def arn(self) -> str:
-        """Who sends what is told of discarded records."""
-        ...
-
     async def find_problem(self) -> str | None:
         """Return why no batch can be taken at present, or None. Nothing is read then."""
         ...
@@ -176,8 +174,11 @@ class StreamTarget(Protocol):
         """Hand over one batch. At least once: it may come again after a crash."""
         ...
 
-    def tell(self, discarded: Discarded) -> str:
-        """Return what an on-failure destination is told of discarded records, as JSON."""
+    async def tell(self, discarded: Discarded, destination: str) -> Sequence[Delivery]:
+        """Return the deliveries that tell an on-failure destination of discarded records.
+
+        They go into the commit that discards them. A destination that takes no deliveries is told at once.
+        """
         ...
 
 

@@ -16,7 +16,6 @@ from forebay.background.worker import IDLE
 from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
-from forebay.delivery.contract import Delivery, RetryPolicy
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.poller import Batch, BatchOutcome, Busy, Failed, Taken, is_wanted
 from forebay.delivery.stopping import unless_stopped
@@ -68,9 +67,6 @@ _LOOK_SECONDS = 5.0
 _READ_MAX = 64
 _PROBLEM_SECONDS = 5.0
 _BACKOFF_SECONDS_MIN, _BACKOFF_SECONDS_MAX = 0.1, 60.0
-
-# What is told of discarded records is tried for a day.
-_TOLD = RetryPolicy(185, 86_400)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Progress).decode
@@ -238,18 +234,10 @@ class StreamReader:
             records=len(discarded.records),
             attempts=discarded.attempts,
         )
-        target = self._reading.stream.on_failure
-        if not target:
+        destination = self._reading.stream.on_failure
+        if not destination:
             return ()
-        delivery = Delivery(
-            self._ids.uuid(),
-            self._target.arn,
-            target,
-            self._target.tell(discarded),
-            self._clock.now(),
-            _TOLD,
-        )
-        return await self._deliveries.commands_for([delivery])
+        return await self._deliveries.commands_for(await self._target.tell(discarded, destination))
 
     async def _take_next(self, source: StreamSource, timer: ClaimedTimer) -> tuple[Step, float]:
         """Take a lane's next batch to the target; return what follows, and the seconds until its next one."""

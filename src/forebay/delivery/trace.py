@@ -89,5 +89,26 @@ class Trace:
             after = page[-1].position
 
 
+class Path:
+    """Steps of events that are recorded together, in one entry for each event."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._steps: dict[str, list[Step]] = {}
+
+    def add(self, event_id: str | None, steps: Sequence[Step]) -> None:
+        """Add steps to an event's path; an event without an id has none."""
+        if event_id is not None:
+            self._steps.setdefault(event_id, []).extend(steps)
+
+    def commands(self) -> list[AppendLog]:
+        """Return the commands that record what was added, and begin anew."""
+        recorded = [
+            command for event_id, steps in self._steps.items() for command in self._trace.record(event_id, steps)
+        ]
+        self._steps.clear()
+        return recorded
+
+
 def _stream(event_id: str) -> str:
     return f"trace/{crc32(event_id.encode()) % _STREAMS}"

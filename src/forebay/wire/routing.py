@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from forebay.core.http import Request
 from forebay.operations.service import Address
@@ -118,6 +118,9 @@ def _host_ingress(host: str) -> tuple[str, str] | None:
     return None
 
 
+_TELLING = re.compile(rb"(?:^|&)(Action|Version)=([^&]*)")
+
+
 def find_route(request: Request, scope: Scope) -> Route:
     """Return where an API request goes; S3 is what is left, as its paths can be anything."""
     headers = request.headers
@@ -140,14 +143,20 @@ def _query_route(request: Request, scope: Scope) -> Route | None:
     form = request.body if is_form else b""
     if "Action=" not in request.query and b"Action=" not in form:
         return None
-    fields = dict(parse_qsl(request.query))
-    if is_form:
-        fields |= parse_qsl(form.decode("utf-8", "replace"))
+    fields = dict(parse_qsl(request.query)) | _telling_fields(form)
     action = fields.get("Action")
     if action is None:
         return None
     service = _service_of_scope(scope) or VERSION_SERVICES.get(fields.get("Version", ""), "sqs")
     return Route((service,), action, "query") if service in VERSION_SERVICES.values() else None
+
+
+def _telling_fields(form: bytes) -> dict[str, str]:
+    """Return the parameters of a form that say where it goes; the codec reads the others."""
+    found = (
+        (match[1].decode(), unquote_plus(match[2].decode("utf-8", "replace"))) for match in _TELLING.finditer(form)
+    )
+    return {name: value for name, value in found if value}
 
 
 def _service_of_scope(scope: Scope) -> str | None:

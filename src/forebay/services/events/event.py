@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -192,4 +193,10 @@ def event_time(event: Event) -> float:
 
 def format_time(at: float) -> str:
     """Return an instant as events bear it: ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(int(at), UTC).isoformat()[:19] + "Z"
+    return _format_second(int(at))
+
+
+@lru_cache(maxsize=64)
+def _format_second(second: int) -> str:
+    # Most events of a moment bear the same one.
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19] + "Z"

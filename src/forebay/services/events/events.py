@@ -1,9 +1,11 @@
 """Operations on events: PutEvents, and TestEventPattern."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from forebay.api import events as api
 from forebay.core.errors import ServiceError
+from forebay.delivery.trace import ARRIVALS
 from forebay.languages.event_pattern import matches
 from forebay.operations.call import Call
 from forebay.operations.service import operation
@@ -22,7 +24,7 @@ from forebay.services.events.event import (
 )
 from forebay.services.events.router import Router
 from forebay.services.events.rule import read_pattern
-from forebay.store.commands import Command
+from forebay.store.commands import AppendLog, Command, LogEntry
 from forebay.store.records import key_prefix
 
 # "The following fields are mandatory" (TestEventPattern).
@@ -55,7 +57,7 @@ async def put_events(call: Call, request: api.PutEventsRequest) -> api.PutEvents
             commands += its_commands
             results.append(api.PutEventsResultEntry(event_id=event_id))
     if commands:
-        await call.submit(commands)
+        await call.submit(_together(commands))
     return api.PutEventsResponse(failed_entry_count=failed_count, entries=results)
 
 
@@ -100,6 +102,18 @@ async def _take(
     if address.name != addresses[0].name:
         return Failure("InvalidArgument", f"Event bus {address.name} is not one of the endpoint {endpoint.name}.")
     return event.event_id, [command for one in addresses for command in await router.route(event, one)]
+
+
+def _together(commands: Sequence[Command[Any]]) -> list[Command[Any]]:
+    """Return commands with those that show arrivals made one: it costs the store as much as one event's."""
+    arrivals: list[LogEntry] = []
+    others: list[Command[Any]] = []
+    for command in commands:
+        if isinstance(command, AppendLog) and command.stream == ARRIVALS:
+            arrivals += command.entries
+        else:
+            others.append(command)
+    return [*others, AppendLog(ARRIVALS, tuple(arrivals))] if arrivals else others
 
 
 async def _find_endpoint(call: Call, endpoint_id: str | None) -> GlobalEndpoint | None:

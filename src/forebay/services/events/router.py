@@ -52,40 +52,45 @@ class Router:
         commands: list[Command[Any]] = []
         if rules is not None and rules.archives:
             commands += [archive.append(event) for archive in rules.match_archives(event)]
+        steps: list[Step] = []
         if self._is_traced:
-            commands += self._trace_of(event, address, rules, matched)
-        for rule in matched:
-            if rule.targets:
-                commands += await self.send(event, rule)
-        return commands
+            bus = address.arn()
+            steps = self._steps_of(event, bus, rules, matched)
+            if rules is not None:
+                commands += self._arrived(event, bus)
+        return commands + await self._send(event, matched, steps)
 
     async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> list[Command[Any]]:
         """Return the commands that send the event of a rule's own schedule to its targets."""
-        commands: list[Command[Any]] = []
-        if self._is_traced:
-            commands += self._recorded(event, address.arn(), [Step(event.at, "scheduled", rule.arn)])
-        return commands + await self.send(event, rule)
+        if not self._is_traced:
+            return await self._send(event, [rule], [])
+        return self._arrived(event, address.arn()) + await self._send(
+            event, [rule], [Step(event.at, "scheduled", rule.arn)]
+        )
 
-    async def send(self, event: Event, rule: CompiledRule) -> list[Command[Any]]:
-        """Return the commands that send an event to a rule's targets."""
-        reserved = None
+    async def _send(self, event: Event, rules: Sequence[CompiledRule], steps: list[Step]) -> list[Command[Any]]:
+        """Return the commands that send an event to rules' targets; its path begins with `steps`."""
         commands: list[Command[Any]] = []
         deliveries: list[Delivery] = []
-        for target in rule.targets:
-            if target.shape is None:
-                deliveries.append(self._delivery(event, rule, target, event.text))
-                continue
-            reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
-            try:
-                payload = target.shape(event, reserved)
-            except RecursionError:
-                rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
-                commands += await self._deliveries.commands_after(
-                    self._delivery(event, rule, target, event.text), rejected
-                )
-            else:
-                deliveries.append(self._delivery(event, rule, target, payload))
-        return commands + await self._deliveries.commands_for(deliveries)
+        for rule in rules:
+            reserved = None
+            for target in rule.targets:
+                if target.shape is None:
+                    deliveries.append(self._delivery(event, rule, target, event.text))
+                    continue
+                reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
+                try:
+                    payload = target.shape(event, reserved)
+                except RecursionError:
+                    rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
+                    commands += await self._deliveries.commands_after(
+                        self._delivery(event, rule, target, event.text), rejected
+                    )
+                else:
+                    deliveries.append(self._delivery(event, rule, target, payload))
+        taken = await self._deliveries.commands_for(deliveries, begun=(event.event_id, steps) if steps else None)
+        # What has been taken begins the path.
+        return taken + commands
 
     def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, payload: str) -> Delivery:
         parameters: dict[str, str] = {}
@@ -110,13 +115,10 @@ class Router:
             throttle=target.throttle,
         )
 
-    def _trace_of(
-        self, event: Event, address: BusAddress, rules: BusRules | None, matched: Sequence[CompiledRule]
-    ) -> list[Command[Any]]:
-        bus = address.arn()
+    def _steps_of(self, event: Event, bus: str, rules: BusRules | None, matched: Sequence[CompiledRule]) -> list[Step]:
         if rules is None:
-            steps = [Step(event.at, "received", bus, message=f"Event bus {address.name} does not exist.")]
-            return [*self._trace.record(event.event_id, steps)]
+            name = bus.rpartition("event-bus/")[2]
+            return [Step(event.at, "received", bus, message=f"Event bus {name} does not exist.")]
         received = "" if event.replay is None else f"Replayed by {event.replay}."
         steps = [
             Step(event.at, "received", bus, message=received),
@@ -127,11 +129,11 @@ class Router:
                 Step(event.at, "unmatched", rule.arn, message=reason(rule, mismatches))
                 for rule, mismatches in rules.explain(event, matched)
             ]
-        return self._recorded(event, bus, steps)
+        return steps
 
-    def _recorded(self, event: Event, bus: str, steps: Sequence[Step]) -> list[Command[Any]]:
+    def _arrived(self, event: Event, bus: str) -> list[Command[Any]]:
         arrival = Arrival(event.event_id, bus, msgspec.Raw(event.text.encode()))
-        return [*self._trace.record(event.event_id, steps), *self._trace.arrived(event.at, [arrival])]
+        return [*self._trace.arrived(event.at, [arrival])]
 
 
 def reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:

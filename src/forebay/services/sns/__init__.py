@@ -43,7 +43,6 @@ async def _build(platform: Platform) -> Parts:
     status_log = StatusLog(platform)
     publisher = Publisher(
         platform.deliveries,
-        platform.trace,
         ids,
         signer,
         platform.endpoint,

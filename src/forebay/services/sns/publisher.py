@@ -14,7 +14,7 @@ from forebay.core.arn import Arn
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Delivered, Delivery, MessageAttribute, RetryPolicy, Throttle
 from forebay.delivery.outbox import Deliveries
-from forebay.delivery.trace import Step, Trace
+from forebay.delivery.trace import Step
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
@@ -43,10 +43,9 @@ _MANAGED = RetryPolicy(
 class Publisher:
     """Turns messages into commands. Holds no state of its own."""
 
-    def __init__(  # noqa: PLR0913 - what a node gives
+    def __init__(
         self,
         deliveries: Deliveries,
-        trace: Trace,
         ids: Ids,
         signer: Signer,
         endpoint: Callable[[], str],
@@ -55,7 +54,6 @@ class Publisher:
         is_traced: bool,
     ) -> None:
         self._deliveries = deliveries
-        self._trace = trace
         self._ids = ids
         self._signer = signer
         self._endpoint = endpoint
@@ -68,10 +66,8 @@ class Publisher:
         """Return the commands by which a topic's subscriptions take a message; `event_id` names it in the trace."""
         seen = Seen(publication)
         matched = live.match(seen)
-        commands: list[Command[Any]] = []
-        if self._is_traced:
-            commands += self._trace_of(publication, seen, live, matched, event_id)
-        return commands + await self.send(publication, live, matched, event_id, trace_header)
+        steps = self._steps_of(publication, seen, live, matched) if self._is_traced else ()
+        return await self.send(publication, live, matched, event_id, trace_header, steps)
 
     async def send(
         self,
@@ -80,13 +76,14 @@ class Publisher:
         matched: Sequence[LiveSubscription],
         event_id: str,
         trace_header: str | None = None,
+        steps: Sequence[Step] = (),
     ) -> list[Command[Any]]:
-        """Return the commands by which subscriptions take a message."""
+        """Return the commands by which subscriptions take a message; its path begins with `steps`."""
         run = _Run(self, publication, live, event_id, trace_header)
         deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
         if _QUEUE_LOG in live.topic.attributes:
             deliveries += await self._logged(deliveries)
-        return await self._deliveries.commands_for(deliveries)
+        return await self._deliveries.commands_for(deliveries, begun=(event_id, steps) if steps else None)
 
     async def _logged(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Return the status log's entries about deliveries that queues take at once; others tell when they end."""
@@ -113,20 +110,15 @@ class Publisher:
         """Return a fresh id for a delivery."""
         return self._ids.uuid()
 
-    def _trace_of(
-        self,
-        publication: Publication,
-        seen: Seen,
-        live: LiveTopic,
-        matched: Sequence[LiveSubscription],
-        event_id: str,
-    ) -> list[Command[Any]]:
+    def _steps_of(
+        self, publication: Publication, seen: Seen, live: LiveTopic, matched: Sequence[LiveSubscription]
+    ) -> list[Step]:
         at = publication.at
         steps = [Step(at, "received", publication.topic_arn), *(Step(at, "matched", one.arn) for one in matched)]
         if len(matched) < len(live.subscriptions) <= limits.EXPLAINED_MAX:
             reasons = live.explain(seen, matched, limits.EXPLAINED_FIELDS_MAX)
             steps += [Step(at, "unmatched", arn, message=reason) for arn, reason in reasons]
-        return [*self._trace.record(event_id, steps)]
+        return steps
 
 
 _QUEUE_LOG = "SQSSuccessFeedbackRoleArn"
