@@ -9,9 +9,10 @@ How a caller uses it:
 
 1. `start(machine, input, environment)` after it recorded ExecutionStarted (event 1), then `advance` for every event.
    Commit `step.state`, `step.history` and the effects together; only then act on the effects.
-2. `StartTask` is one attempt of a Task state: record TaskScheduled and the like with `record(...)`, then hand the
-   answer back as `TaskSucceeded` or `TaskFailed` with the event (TaskSucceeded, LambdaFunctionFailed ...) in
-   `entries`. The interpreter numbers entries and sets their previous ids; give them id 0.
+2. `StartTask` is one attempt of a Task state: `Environment.scheduled` gives its first event (TaskScheduled ...), more
+   are recorded with `record(...)`; then hand the answer back as `TaskSucceeded` or `TaskFailed` with the event that
+   says so (TaskSucceeded, LambdaFunctionFailed ...) in `entries`. The interpreter numbers entries and sets their
+   previous ids; give them id 0.
 3. `SetTimer` is a timer row; when due, hand `TimerFired(key, kind)` back. Timers of what no longer waits change
    nothing, so cancelling them is a courtesy (`CancelTask` says when), not a need. A heartbeat is a new `SetTimer` by
    the caller.
@@ -269,6 +270,11 @@ class ExecutionContext(msgspec.Struct, frozen=True):
     overrides: Mapping[str, object] = {}
 
 
+def _nothing_scheduled(task: "StartTask") -> "Entries":
+    del task
+    return ()
+
+
 def _no_token(key: TaskKey) -> str:
     return f"{key.frame}.{key.attempt}"
 
@@ -281,6 +287,9 @@ class Environment(msgspec.Struct, frozen=True):
     ids: Ids
     # The task token of an attempt; the same for the same key. Asked only where $$.Task.Token is used.
     token: Callable[[TaskKey], str] = _no_token
+    # The events that a task's start leaves in history at once (TaskScheduled ...), right behind its state's entry: AWS
+    # schedules a branch's task before it enters the next branch. What follows later is for `record`.
+    scheduled: Callable[[StartTask], Entries] = _nothing_scheduled
     # Transitions of one call, so that a loop without waits cannot hold a commit up.
     transitions_max: int = 100
     # Standard executions end at 25,000 events (quota "Maximum execution history size"); None for Express.

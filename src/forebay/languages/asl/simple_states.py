@@ -99,20 +99,20 @@ def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
     timeout = _limit(body.timeout_seconds, scope, "TimeoutSeconds")
     heartbeat = _limit(body.heartbeat_seconds, scope, "HeartbeatSeconds")
     credentials = None if body.credentials is None else Document.of(body.credentials.evaluate(scope)).text
-    run.owe(
-        StartTask(
-            key,
-            state.name,
-            body.resource,
-            arguments.text,
-            timeout,
-            heartbeat,
-            credentials,
-            entered_event_id=frame.entered_event_id,
-            retry_count=sum(frame.retries),
-        )
+    task = StartTask(
+        key,
+        state.name,
+        body.resource,
+        arguments.text,
+        timeout,
+        heartbeat,
+        credentials,
+        entered_event_id=frame.entered_event_id,
+        retry_count=sum(frame.retries),
     )
+    run.owe(task)
     run.change(frame.id, phase=Phase.WORKING)
+    run.adopt(frame.id, run.environment.scheduled(task))
     _set_limits(run, key, timeout, heartbeat)
 
 

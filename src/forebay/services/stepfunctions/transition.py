@@ -274,28 +274,17 @@ class Transition:
             task.resource, task.state_name, has_timeout=has_timeout, heartbeat_seconds=task.heartbeat_seconds
         )
         now = self._around.now
-        entries = [
-            resources.scheduled(
-                resource,
-                task.arguments,
-                at=now,
-                region=self.execution.name.region,
-                timeout_seconds=task.timeout_seconds,
-                heartbeat_seconds=task.heartbeat_seconds,
-                credentials=_credentials(task.credentials),
-            )
-        ]
         key = lease_key(self.execution.key, task.key)
         data = encode(Lease(self.execution.key, task))
         if resource.family == "activity":
             timer = Timer(activity_kind(task.resource), key, int(now * 1000), data)
         else:
-            entries.append(resources.started(resource, now))
             self.launches.append(Launch(task, resource))
             due_at = now + limits.LEASE_SECONDS if self._around.is_ours else now
             timer = Timer(LEASE, key, int(due_at * 1000), data)
         self._commands.append(PutTimers((timer,)))
-        self._record(task.key, entries)
+        if resource.family != "activity":
+            self._record(task.key, (resources.started(resource, now),))
 
     def _start_map_run(self, effect: asl.StartMapRun) -> None:
         """Begin a map run, or let the one of before go on where the execution was redriven."""
@@ -365,8 +354,22 @@ def make_environment(execution: Execution, role: str, now: float, ids: Ids) -> a
         execution=about,
         ids=ids,
         token=partial(task_token, execution),
+        scheduled=partial(_scheduled, execution, now),
         history_events_max=limits.HISTORY_EVENTS_MAX if execution.type == "STANDARD" else None,
     )
+
+
+def _scheduled(execution: Execution, now: float, task: asl.StartTask) -> tuple[api.HistoryEvent, ...]:
+    scheduled = resources.scheduled(
+        parse_resource(task.resource),
+        task.arguments,
+        at=now,
+        region=execution.name.region,
+        timeout_seconds=task.timeout_seconds,
+        heartbeat_seconds=task.heartbeat_seconds,
+        credentials=_credentials(task.credentials),
+    )
+    return (scheduled,)
 
 
 def _credentials(text: str | None) -> api.TaskCredentials | None:

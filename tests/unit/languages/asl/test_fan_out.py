@@ -1,7 +1,10 @@
 import json
 
-from forebay.languages.asl import CancelTask, Stopped, TaskKey, redrive
-from tests.unit.languages.asl.executions import Execution, TaskError, environment
+import msgspec
+
+from forebay.api import stepfunctions as api
+from forebay.languages.asl import CancelTask, Stopped, TaskKey, redrive, start
+from tests.unit.languages.asl.executions import Execution, TaskError, environment, machine
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
 TASK = {"Type": "Task", "Resource": LAMBDA, "End": True}
@@ -193,3 +196,17 @@ def test_redriven_branch_names_its_own_last_event():
     run.state = run._take(redrive(run.machine, run.state, environment()))
     assert run.events[-1][2] == "ExecutionRedriven"
     assert [frame.phase for frame in run.state.frames.values()] == ["children", "working", "waiting"]
+
+
+def test_tasks_are_scheduled_branch_by_branch():
+    def scheduled(task):
+        return (api.HistoryEvent(timestamp=0.0, type="TaskScheduled", id=0),)
+
+    around = msgspec.structs.replace(environment(), scheduled=scheduled)
+    step = start(machine(parallel(TASK, TASK)), "{}", around)
+    assert [(event.id, event.previous_event_id, event.type) for event in step.history][2:] == [
+        (4, 3, "TaskStateEntered"),
+        (5, 4, "TaskScheduled"),
+        (6, 3, "TaskStateEntered"),
+        (7, 6, "TaskScheduled"),
+    ]
