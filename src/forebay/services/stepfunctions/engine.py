@@ -145,19 +145,18 @@ class Engine:
     async def _transit(self, key: str, batch: Sequence[Handed]) -> None:
         then = [command for handed in batch for command in handed.then]
         while True:
-            hot = self._hot.find(key) or await self._load(key)
+            kept = self._hot.find(key)
+            hot = kept or await self._load(key)
             changes = [False] * len(batch)
-            if hot is None:
-                is_committed = await self._settle(then)
-            else:
+            if hot is not None:
                 transition = Transition(hot.execution, hot.progress, self._around(hot.compiled))
                 changes = [_hand(transition, handed.event) for handed in batch]
-                if any(changes):
-                    is_committed = await self._commit(hot, transition, then)
-                else:
-                    is_committed = await self._settle(then)
-            if is_committed:
+                if any(changes) and await self._commit(hot, transition, then):
+                    break
+            if not any(changes) and (kept is None or self._is_alone):
+                await self._settle(then)
                 break
+            # Another node has changed it: at least, nothing fits what this one remembers.
             self._hot.drop(key)
         for handed, is_changed in zip(batch, changes, strict=True):
             handed.answer(is_changed=is_changed)
@@ -204,10 +203,9 @@ class Engine:
     async def _proceed(self, key: str) -> None:
         await self.hand(key, asl.Proceeded())
 
-    async def _settle(self, then: Sequence[Command[Any]]) -> bool:
+    async def _settle(self, then: Sequence[Command[Any]]) -> None:
         if then:
             await self._store.submit(then)
-        return True
 
     async def _load(self, key: str) -> Hot | None:
         header, progress = await self._store.view(lambda view: view.ask(self.rows.read_both(key)))
