@@ -5,6 +5,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 
 # Linux: EXT4_IOC_SHUTDOWN without flushing the journal. What was not synced is lost, as when the power goes.
 _SHUTDOWN = 0x8004587D
@@ -26,7 +27,16 @@ class Disk:
         self.mount()
 
     def mount(self, *options):
-        _run("mount", "-o", ",".join(("loop", *options)), self.image, self.path)
+        # The loop device of the mount before may still be on its way out.
+        for pause in (0.1, 0.5, 2.0, None):
+            try:
+                _run("mount", "-o", ",".join(("loop", *options)), self.image, self.path)
+            except subprocess.CalledProcessError:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+            else:
+                return
 
     def unmount(self):
         _run("umount", self.path)

@@ -394,3 +394,26 @@ async def test_changed_delay_counts_for_messages_that_wait(store):
     assert await receive_ids(store, 1, now=20) == ["a", "b"]
     await run(store, ChangeDelay(1, 5000))
     assert await receive_ids(store, 1, now=50, hidden=1) == ["c"]
+
+
+async def test_receives_from_many_queues_in_one_commit(store):
+    queues = range(1, 13)
+    for queue in queues:
+        await run(store, SendMessages(queue, tuple(message(f"{queue}-{number}") for number in range(5))))
+    # On queue 3 the first message has been received so often that it stands behind the others.
+    for now in range(3):
+        assert await receive_ids(store, 3, now=now, hidden=1, limit=1) == ["3-0"]
+    # Queue 4 has one that becomes visible at this very moment, queue 5 is empty, queue 6 has only one.
+    await receive(store, 4, limit=1, hidden=10)
+    await run(store, PurgeQueue(5))
+    await run(store, PurgeQueue(6))
+    await run(store, SendMessages(6, (message("6-x"),)))
+    commands = [ReceiveMessages(queue, 10, 1000, 2) for queue in queues]
+    commands += [ReceiveMessages(queue, 10, 1000, 1) for queue in queues]
+    answers = await store.submit(commands)
+    found = {}
+    for command, answer in zip(commands, answers, strict=True):
+        found.setdefault(command.queue, []).extend(one.message_id for one in answer.messages)
+    expected = {queue: [f"{queue}-{number}" for number in range(3)] for queue in queues}
+    expected |= {3: ["3-1", "3-2", "3-3"], 5: [], 6: ["6-x"]}
+    assert found == expected

@@ -33,7 +33,7 @@ STATEMENTS = {
         isinstance(statement, Statements)
         or (isinstance(statement, str) and statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")))
     )
-} | {"fair.first_of": _FIRST_OF}
+} | {"fair.first_of": _FIRST_OF, "receive.first_of_many": receive.first_of_many(2)}
 
 
 @pytest.fixture(scope="module")
