@@ -147,7 +147,7 @@ def _nodes(picture: Picture) -> Iterator[str]:
     base = next((node for node in picture.nodes if _BASE_NODE in node["metadata"].get("labels", _NOTHING)), None)
     if base is not None and on_node[base["metadata"]["name"]]:
         name = base["metadata"]["name"]
-        yield f"  {name:<28} this machine{'':<18} {on_node[name]:>4} pods"
+        yield f"  {name:<24} {'ready':<8} {'this machine':<28} {on_node[name]:>4} pods"
     yield ""
 
 
@@ -162,8 +162,8 @@ def _node(claim: Mapping[str, Any], nodes: Mapping[str, Any], on_node: Mapping[s
     colour = {"ready": "green", "starting": "yellow", "going": "magenta"}[state]
     count = on_node.get(name, 0)
     price = float(labels.get("eks-node-viewer/instance-price", 0))
-    room = f"{count:>4} of {most} pods"
-    return f"  {name:<28} {kind:<30} {room:<16} ${price:.4f}/h  " + click.style(state, fg=colour)
+    word = click.style(f"{state:<8}", fg=colour)
+    return f"  {name:<24} {word} {kind:<28} {count:>4} of {most} pods  ${price:.4f}/h"
 
 
 def _event(event: Mapping[str, Any]) -> str:
@@ -172,7 +172,7 @@ def _event(event: Mapping[str, Any]) -> str:
     colour = "red" if event.get("type") == "Warning" else None
     place = f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
     return (
-        f"  {at}  " + click.style(f"{event.get('reason', ''):<26}", fg=colour) + f" {place}: {event.get('message', '')}"
+        f"  {at}  " + click.style(f"{event.get('reason', ''):<20}", fg=colour) + f" {place}: {event.get('message', '')}"
     )
 
 

@@ -22,7 +22,7 @@ _PATH = re.compile(
 _NAMESPACE_PATH = re.compile(
     r"/api/v1(?P<watch>/watch)?/namespaces(?:/(?P<name>[^/]+)(?:/(?P<sub>status|finalize))?)?/?"
 )
-_YES = frozenset({"true", "1"})
+_YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Ask:
 
     def flag(self, name: str) -> bool:
         """Return a yes-or-no parameter."""
-        return self.query.get(name, "").lower() in _YES
+        return self.query.get(name, "") in _YES
 
     def number(self, name: str) -> int | None:
         """Return a parameter that is a number.

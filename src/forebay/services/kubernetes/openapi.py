@@ -17,12 +17,9 @@ from forebay.services.kubernetes.discovery import KUBERNETES_VERSION
 _PREFIX = "#/components/schemas/"
 _OLD_PREFIX = "#/definitions/"
 _INFO = {"title": "Kubernetes", "version": f"v{KUBERNETES_VERSION}.0"}
-_PATCHES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/apply-patch+yaml",
-    "application/strategic-merge-patch+json",
-)
+_PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
+# kubectl takes from here which patch it sends; custom kinds have no strategic one.
+_BUILT_IN_PATCHES = (*_PATCHES, "application/strategic-merge-patch+json")
 _COMMON = ("DeleteOptions", "Status", "ListMeta")
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _TEXTS = {
@@ -123,7 +120,8 @@ def _paths(resource: Resource) -> Object:
         writing = ("dryRun", "fieldManager", "fieldValidation")
         collection["post"] = _operation(resource, "post", writing, schema, (("*/*"),))
         one["put"] = _operation(resource, "put", writing, schema, (("*/*"),))
-        one["patch"] = _operation(resource, "patch", (*writing, "force"), schema, _PATCHES)
+        patches = _PATCHES if resource.is_custom else _BUILT_IN_PATCHES
+        one["patch"] = _operation(resource, "patch", (*writing, "force"), schema, patches)
         one["delete"] = _operation(resource, "delete", ("dryRun",), schema)
     paths = {f"{base}/{resource.plural}": collection, f"{base}/{resource.plural}/{{name}}": one}
     if resource.namespaced:

@@ -1,6 +1,6 @@
-"""Reads objects in Kubernetes' protobuf form, which kubectl's `create` sends; answers stay JSON, which it reads, too.
+r"""Reads objects in Kubernetes' protobuf form, which kubectl's `create` sends; answers stay JSON, which it reads, too.
 
-An envelope (`k8s\\0` and a `runtime.Unknown`) holds the kind and the object. The numbers of fields are data
+An envelope (`k8s\0` and a `runtime.Unknown`) holds the kind and the object. The numbers of fields are data
 (`protobuf_fields.json`); a number that is not there is refused, never passed over.
 """
 

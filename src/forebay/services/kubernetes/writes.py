@@ -138,7 +138,9 @@ class Writes:
         def work(writer: Writer) -> Written:
             before = writer.find(ask.resource, ask.namespace, ask.name)
             made = apply(ask.resource, before, applied, manager, force=ask.flag("force"))
-            check_types(ask.resource, ask.name, inspect(ask.resource, made)[1])
+            whole = copy.deepcopy(made)
+            set_defaults(ask.resource, whole)
+            check_types(ask.resource, ask.name, inspect(ask.resource, whole)[1])
             if before is None:
                 return self._create(writer, ask, made, warnings, None)
             made["metadata"].pop("resourceVersion", None)
@@ -262,23 +264,25 @@ class Writes:
         if resource is NEW_EVENTS:
             return given, []
         given = cast("Object", _without_nulls(given))
-        if resource.is_custom:
+        is_applied = ask.request.headers.get("content-type", "").startswith(_APPLY_PATCH)
+        # Of a patched object the server's own defaults would be named, too.
+        is_whole = is_applied or ask.request.method == "POST"
+        idle = _without_effect(given) if is_whole else []
+        if resource.is_custom and not is_applied:
             # Their schemas' own defaults come before the check of what is missing.
             set_defaults(resource, given)
         kept, findings = inspect(resource, given)
         mode = ask.query.get("fieldValidation", "Warn")
         if findings.unknown and mode == "Strict":
             raise unknown_field_error(resource, findings.unknown)
-        if ask.request.headers.get("content-type", "").startswith(_APPLY_PATCH):
+        if is_applied:
             # What is applied need not be whole; its outcome must.
             findings.missing.clear()
         check_types(resource, given["metadata"].get("name", ""), findings)
         if mode == "Ignore":
             return kept, []
         warnings = [f'unknown field "{path}"' for path in findings.unknown]
-        # Of a patched object the server's own defaults would be named, too.
-        is_whole = ask.request.method == "POST" or "apply-patch" in ask.request.headers.get("content-type", "")
-        return kept, warnings + (_without_effect(kept) if is_whole else [])
+        return kept, warnings + idle
 
 
 def _kept_parts(ask: Ask, thing: Object, before: Object) -> Object:
@@ -306,7 +310,10 @@ def _without_effect(thing: Object) -> list[str]:
     if kind is None:
         return []
     problems = fields_unread(thing, kind)
-    found = [each.path for each in problems if not each.path.startswith("metadata.")]
+    unknown = 'unknown field "'
+    found = [
+        each.path for each in problems if not each.path.startswith("metadata.") and not each.text.startswith(unknown)
+    ]
     return [f"{path} has no effect here" for path in found if path.rpartition(".")[2] not in _AS_ALWAYS]
 
 
