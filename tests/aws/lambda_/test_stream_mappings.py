@@ -213,6 +213,20 @@ def test_records_that_are_too_old_are_told_of(table: Table):
     assert told["DDBStreamBatchInfo"]["batchSize"] == 1
 
 
+def test_bucket_has_discarded_records_with_their_data(table: Table):
+    s3 = table.node.client("s3")
+    s3.create_bucket(Bucket="discarded")
+    table.put("crash")
+    destination = {"OnFailure": {"Destination": "arn:aws:s3:::discarded"}}
+    made = table.map(MaximumRetryAttempts=0, DestinationConfig=destination)
+    found = wait_until(lambda: s3.list_objects_v2(Bucket="discarded").get("Contents"))
+    told = json.loads(s3.get_object(Bucket="discarded", Key=found[0]["Key"])["Body"].read())
+    assert found[0]["Key"].startswith(f"aws/lambda/{made['UUID']}/{told['DDBStreamBatchInfo']['shardId']}/2")
+    assert told["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    (record,) = json.loads(told["payload"])["Records"]
+    assert record["dynamodb"]["Keys"] == {"id": {"S": "crash"}}
+
+
 def test_tumbling_window_carries_its_state(table: Table):
     clock = table.node.clock
     clock.freeze()

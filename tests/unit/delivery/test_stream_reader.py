@@ -1,7 +1,6 @@
 """Reading streams in order, with a source and a target that do as they are told, under a clock that is stepped."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
-from forebay.delivery.contract import SourceRecord
+from forebay.delivery.contract import Delivery, SourceRecord
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.poller import Batch, Busy, Failed, Taken
 from forebay.delivery.stream import (
@@ -103,8 +102,6 @@ class FakeStream:
 class PoisonedTarget:
     """Fails on some records; reports which, or not. Remembers what it has taken."""
 
-    arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
-
     def __init__(self, poison: set[str], *, reports: bool, busy: int) -> None:
         self.poison = poison
         self.reports = reports
@@ -128,9 +125,10 @@ class PoisonedTarget:
         self.taken += good
         return Taken(frozenset(failed))
 
-    def tell(self, discarded: Discarded) -> str:
+    async def tell(self, discarded: Discarded, destination: str) -> Sequence[Delivery]:
+        assert destination
         self.told.append(discarded)
-        return json.dumps({"condition": discarded.condition})
+        return ()
 
 
 async def run_reader(

@@ -3,9 +3,9 @@
 Reading order: `function` and `address` (what is kept, how it is named), `configuration`, `code`, `uploads`;
 `functions`, `versions`, `aliases`, `permissions`, `tags`, `concurrency`, `settings`, `layers` (operations);
 `runner` and `invocations` (running a function); `async_invocation`, `target`, `sender`, `invoke_configs` (events that
-wait for their function, and where results go); `mapping`, `mapping_stream`, `mappings`, `event_source_mappings`
-(draining queues, reading streams); `function_url`, `urls`, `url_event`, `ingress`, `code_links` (plain HTTP); `logs`;
-`credentials`.
+wait for their function, and where results go); `mapping`, `mapping_stream`, `failure_bucket`, `mappings`,
+`event_source_mappings` (draining queues, reading streams); `function_url`, `urls`, `url_event`,
+`ingress`, `code_links` (plain HTTP); `logs`; `credentials`.
 
 Left out, and answered with an error that says so: container images, sources of mappings other than queues and
 DynamoDB streams, streamed answers, provisioned concurrency, code signing, durable executions. Kept and shown, but

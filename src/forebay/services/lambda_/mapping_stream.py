@@ -11,7 +11,7 @@ from forebay.core.timestamps import format_iso8601
 from forebay.delivery.poller import Busy
 from forebay.delivery.stream import FOREVER, Discarded, StreamSettings, WindowCall, batch_info
 from forebay.services.lambda_ import limits
-from forebay.services.lambda_.errors import broken_constraint, invalid, not_implemented
+from forebay.services.lambda_.errors import broken_constraint, invalid
 
 Request = api.CreateEventSourceMappingRequest | api.UpdateEventSourceMappingRequest
 
@@ -26,7 +26,7 @@ _OTHERS_ONLY = {
     "self_managed_kafka_event_source_config": "SelfManagedKafkaEventSourceConfig",
     "document_db_event_source_config": "DocumentDBEventSourceConfig",
 }
-_DESTINATIONS = frozenset({"sqs", "sns"})
+_DESTINATIONS = frozenset({"s3", "sns", "sqs"})
 
 
 def first_settings(request: api.CreateEventSourceMappingRequest, now: float) -> StreamSettings:
@@ -89,8 +89,6 @@ def _destination(config: api.DestinationConfig) -> str:
     if not destination:
         return ""
     arn = Arn.parse(destination)
-    if arn.service == "s3":
-        raise not_implemented("On-failure destinations in S3 are not implemented by Forebay yet.")
     if arn.service not in _DESTINATIONS:
         raise invalid(f"The provided destination {destination} is not valid for event source mappings.")
     return destination

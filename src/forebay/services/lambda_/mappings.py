@@ -1,11 +1,13 @@
 """The pollers behind event source mappings: one for each that is enabled, following the records."""
 
 from collections.abc import Mapping as ContextMapping
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
 from forebay.core.arn import Arn
+from forebay.delivery.contract import Delivery
 from forebay.delivery.kept_pollers import KeptPollers
 from forebay.delivery.poller import (
     Batch,
@@ -17,11 +19,12 @@ from forebay.delivery.poller import (
     Taken,
     parse_failures,
 )
-from forebay.delivery.stream import Discarded, Reading, WindowCall
+from forebay.delivery.stream import TOLD, Discarded, Reading, WindowCall
 from forebay.delivery.stream_reader import StreamReader
 from forebay.operations.platform import Platform
 from forebay.runtimes.contract import InvocationResult
 from forebay.services.lambda_.address import FunctionAddress, address_of
+from forebay.services.lambda_.failure_bucket import put_failure
 from forebay.services.lambda_.mapping import MAPPING, Mapping
 from forebay.services.lambda_.mapping_stream import failure_record, window_members
 from forebay.services.lambda_.runner import Broken, Missing, Order, Ran, Runner, Throttled
@@ -98,16 +101,9 @@ class FunctionBatches:
         address = address_of(mapping.function_arn)
         assert address is not None, "mappings are made with the ARN of a function"
         self._address: FunctionAddress = address
-        self._reports_failures = mapping.reports_failures
-        self._source = mapping.source_arn
-        self._clock = platform.clock
+        self._mapping = mapping
+        self._platform = platform
         self._runner = runner
-        self._ids = platform.ids
-
-    @property
-    def arn(self) -> str:
-        """The function, which sends what is told of discarded records."""
-        return self._address.arn
 
     async def find_problem(self) -> str | None:
         """Return that the function is gone, if it is."""
@@ -117,11 +113,12 @@ class FunctionBatches:
         """Invoke the function with the records."""
         event: dict[str, object] = {"Records": batch.texts}
         if window is not None:
-            event |= window_members(window, self._source)
-        order = Order(address=self._address, payload=msgspec.json.encode(event), request_id=self._ids.uuid())
+            event |= window_members(window, self._mapping.source_arn)
+        request_id = self._platform.ids.uuid()
+        order = Order(address=self._address, payload=msgspec.json.encode(event), request_id=request_id)
         match await self._runner.run(order):
             case Ran(result, version):
-                context = {"requestId": order.request_id, "executedVersion": version}
+                context = {"requestId": request_id, "executedVersion": version}
                 return self._judged(result, batch, context)
             case Throttled(reason):
                 return Busy(reason)
@@ -135,19 +132,24 @@ class FunctionBatches:
         error = result.function_error
         if error is not None:
             return Failed(result.error_type or error, context={**context, "functionError": error})
-        if not self._reports_failures:
+        if not self._mapping.reports_failures:
             return Taken(answer=result.payload, context=context)
         failed = parse_failures(result.payload, {record.record_id for record in batch.records})
         if failed is None:
             return Failed("InvalidBatchResponse", context=context)
         return Taken(failed, result.payload, context)
 
-    def tell(self, discarded: Discarded) -> str:
-        """Return what a destination is told of discarded records."""
+    async def tell(self, discarded: Discarded, destination: str) -> Sequence[Delivery]:
+        """Return the delivery that tells a queue or topic of discarded records; put them into a bucket at once."""
+        platform, now = self._platform, self._platform.clock.now()
         record = failure_record(
-            discarded, self._address.arn, self._source, now=self._clock.now(), request_id=self._ids.uuid()
+            discarded, self._address.arn, self._mapping.source_arn, now=now, request_id=platform.ids.uuid()
         )
-        return msgspec.json.encode(record).decode()
+        if Arn.parse(destination).service == "s3":
+            await put_failure(platform, self._mapping, discarded, record)
+            return ()
+        payload = msgspec.json.encode(record).decode()
+        return [Delivery(platform.ids.uuid(), self._address.arn, destination, payload, now, TOLD)]
 
 
 def _state_of(mapping: Mapping) -> Mapping | None:

@@ -11,7 +11,7 @@ from forebay.core.arn import Arn
 from forebay.core.timestamps import format_iso8601
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Rejected, Retry
 from forebay.delivery.poller import Batch, BatchOutcome, Busy, Failed, Taken, parse_failures
-from forebay.delivery.stream import Discarded, WindowCall, batch_info
+from forebay.delivery.stream import TOLD, Discarded, WindowCall, batch_info
 from forebay.languages.json_path import MISSING, JsonPath
 from forebay.operations.platform import Platform
 from forebay.services.pipes.asking import NO_RETRY, Asking, NotTaken, http_parameters
@@ -44,20 +44,17 @@ class PipeBatches:
         """Return nothing: what is wrong with a target shows when it is handed a batch."""
         return None
 
-    @property
-    def arn(self) -> str:
-        """The pipe, which sends what is told of discarded records."""
-        return self._pipe.arn()
-
-    def tell(self, discarded: Discarded) -> str:
-        """Return what the dead-letter queue is told of discarded records."""
+    async def tell(self, discarded: Discarded, destination: str) -> Sequence[Delivery]:
+        """Return the delivery that tells a dead-letter queue or topic of discarded records."""
+        now = self._platform.clock.now()
         told = {
             "context": {"partnerResourceArn": self._pipe.arn(), "condition": discarded.condition},
             "version": "1.0",
-            "timestamp": format_iso8601(self._platform.clock.now()),
+            "timestamp": format_iso8601(now),
             "DDBStreamBatchInfo": batch_info(discarded, self._pipe.source),
         }
-        return msgspec.json.encode(told).decode()
+        payload = msgspec.json.encode(told).decode()
+        return [Delivery(self._platform.ids.uuid(), self._pipe.arn(), destination, payload, now, TOLD)]
 
     async def take(self, batch: Batch, window: WindowCall | None = None) -> BatchOutcome:  # noqa: ARG002 pipes have none
         """Enrich, transform and hand over one batch, and log what became of it."""
