@@ -28,7 +28,8 @@ def record(queue: str, *, last: str, output: Any, endpoint: str, region: str, ac
     except InvalidManifest as error:
         raise click.BadParameter(str(error), param_hint="--last") from None
     client = Endpoint(endpoint, region, account).client("cloudwatch")
-    end = wall_seconds() // _PERIOD_SECONDS * _PERIOD_SECONDS
+    # The minute that runs is part of it.
+    end = (wall_seconds() // _PERIOD_SECONDS + 1) * _PERIOD_SECONDS
     begin = (end - seconds) // _PERIOD_SECONDS * _PERIOD_SECONDS
     found: dict[float, float] = {}
     moment = begin

@@ -28,7 +28,7 @@ def _of(pool: NodePool) -> str:
 
 def _grace(setting: Setting) -> Iterator[Finding]:
     for worker in setting.workers:
-        text = worker.template.metadata.annotations.get(f"{PREFIX}message-seconds")
+        text = worker.annotations.get(f"{PREFIX}message-seconds")
         if text is None or isinstance(worker.owner, ScaledJob):
             continue
         try:

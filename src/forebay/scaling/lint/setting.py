@@ -1,6 +1,6 @@
 """Manifests that go together, sorted by kind for the rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +21,8 @@ class Worker(msgspec.Struct, frozen=True):
     name: str
     template: PodTemplate
     owner: ScaledObject | ScaledJob
+    # Of the object and of its template.
+    annotations: Mapping[str, str]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -79,9 +81,11 @@ class Setting(msgspec.Struct, frozen=True):
         for item in self.scaled_objects:
             deployment = self.deployment(item.spec.scale_target_ref.name, item.metadata.namespace)
             if deployment is not None:
-                found.append(Worker(f"Deployment/{deployment.metadata.name}", deployment.spec.template, item))
-        found += [
-            Worker(f"ScaledJob/{item.metadata.name}", item.spec.job_target_ref.template, item)
-            for item in self.scaled_jobs
-        ]
+                template = deployment.spec.template
+                marks = {**deployment.metadata.annotations, **template.metadata.annotations}
+                found.append(Worker(f"Deployment/{deployment.metadata.name}", template, item, marks))
+        for item in self.scaled_jobs:
+            template = item.spec.job_target_ref.template
+            marks = {**item.metadata.annotations, **template.metadata.annotations}
+            found.append(Worker(f"ScaledJob/{item.metadata.name}", template, item, marks))
         return found

@@ -46,8 +46,8 @@ def _of_workload(plan: WorkloadPlan) -> Iterator[str]:
         yield from _of_hpa(plan)
     workers = plan.workers
     yield (
-        f"assumed: a message takes {workers.work_time.mean:g} s on average, a pod starts in {workers.start_seconds:g} s "
-        f"and works on {workers.concurrency} at once"
+        f"assumed: a message takes {workers.work_time.mean:g} s on average; a pod starts in {workers.start_seconds:g} s"
+        f" and works on {workers.concurrency} at once"
     )
 
 

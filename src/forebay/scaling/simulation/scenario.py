@@ -179,8 +179,11 @@ def read_scenario(paths: Sequence[Path], options: Options = Options(), name: str
 
 
 def scenario_of(reads: Sequence[Read], problems: Iterable[Problem], options: Options, name: str) -> Scenario:
-    """Make a scenario of manifests that have been read."""
-    found = [read.manifest for read in reads]
+    """Make a scenario of manifests that have been read; what comes later takes the place of what has the same name."""
+    by_name = {
+        (m.kind, m.metadata.namespace or "default", m.metadata.name): m for m in (read.manifest for read in reads)
+    }
+    found = list(by_name.values())
     priorities = {item.metadata.name: item.value for item in _all(found, PriorityClass)}
     scaled = _all(found, ScaledObject)
     plans = [_plan_of_object(item, found, priorities, options) for item in scaled]
