@@ -9,6 +9,7 @@ from forebay.api import dynamodb as api
 from forebay.core.errors import ServiceError
 from forebay.languages.dynamodb import key, number
 from forebay.languages.dynamodb.condition import compile_condition
+from forebay.languages.dynamodb.key_condition import KeyAttributes, KeyCondition, read_range
 from forebay.languages.dynamodb.legacy import read_expected, read_filter
 from forebay.languages.dynamodb.partiql.parser import parse_statement
 from forebay.languages.dynamodb.projection import compile_projection
@@ -70,6 +71,42 @@ def test_compound_keys_order_by_their_first_difference(pair):
         return
     first, second = (key.encode_sort(values, is_compound=True) for values in pair)
     assert (first < second, first == second) == (plain(one) < plain(other), plain(one) == plain(other))
+
+
+WORDS = st.sampled_from(["", "a", "ab", "b", "a\x00"])
+COMPOUND = KeyAttributes(("pk",), ("s", "n"), {"pk": "S", "s": "S", "n": "N"})
+OPERATORS = {
+    "EQ": lambda one, other: one == other,
+    "LT": lambda one, other: one < other,
+    "LE": lambda one, other: one <= other,
+    "GT": lambda one, other: one > other,
+    "GE": lambda one, other: one >= other,
+}
+
+
+def included(bounds, sort):
+    low, high = bounds.low, bounds.high
+    is_above = low is None or sort > low or (sort == low and not bounds.is_low_excluded)
+    return is_above and (high is None or sort < high or (sort == high and not bounds.is_high_excluded))
+
+
+@given(st.lists(st.tuples(WORDS, SMALL), min_size=1, max_size=8), WORDS, SMALL, st.sampled_from(sorted(OPERATORS)))
+@settings(max_examples=200, deadline=None)
+def test_ranges_of_compound_keys_hold_what_the_conditions_say(rows, word, text, operator):
+    compare = OPERATORS[operator]
+    whole = KeyCondition("pk", "EQ", ({"S": "p"},))
+    bound = {"N": number.canonical(text)}
+    last = [whole, KeyCondition("s", "EQ", ({"S": word or "x"},)), KeyCondition("n", operator, (bound,))]
+    first = [whole, KeyCondition("s", operator, ({"S": word or "x"},))]
+    prefix = [whole, KeyCondition("s", "BEGINS_WITH", ({"S": word},))]
+    ranges = [read_range(COMPOUND, conditions) for conditions in (last, first, prefix)]
+    for row_word, row_text in rows:
+        row = number.canonical(row_text)
+        sort = key.encode_sort([{"S": row_word}, {"N": row}], is_compound=True)
+        same, order = row_word.encode(), (word or "x").encode()
+        assert included(ranges[0], sort) == (same == order and compare(Decimal(row), Decimal(bound["N"])))
+        assert included(ranges[1], sort) == compare(same, order)
+        assert included(ranges[2], sort) == row_word.startswith(word)
 
 
 @given(TEXTS, ITEMS)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from forebay.languages.dynamodb import value as values_of
+from forebay.languages.dynamodb.caching import keep_short
 from forebay.languages.dynamodb.parser import parse_condition
 from forebay.languages.dynamodb.scope import Check, Names, Path, Scope, Values, show_path
 from forebay.languages.dynamodb.syntax import (
@@ -49,7 +49,7 @@ class CompiledCondition:
             check(values)
 
 
-@lru_cache(maxsize=4096)
+@keep_short
 def compile_condition(what: str, text: str, names: Names) -> CompiledCondition:
     """Compile a condition's text with the request's names."""
     return compile_tree(Scope(what, dict(names)), parse_condition(what, text))

@@ -5,9 +5,9 @@ A `KeyCondition` is about one attribute, whether it came from a KeyConditionExpr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from forebay.languages.dynamodb import key
+from forebay.languages.dynamodb.caching import keep_short
 from forebay.languages.dynamodb.errors import invalid, invalid_parameter
 from forebay.languages.dynamodb.parser import parse_condition
 from forebay.languages.dynamodb.scope import Check, Names, Scope, Values
@@ -73,7 +73,7 @@ def _check_bounds(low: Value, high: Value) -> None:
         raise invalid(f"Invalid {_WHAT}: {text}{shown}")
 
 
-@lru_cache(maxsize=4096)
+@keep_short
 def compile_key_condition(text: str, names: Names) -> CompiledKeyCondition:
     """Compile a key condition's text with the request's names."""
     scope = Scope(_WHAT, dict(names))

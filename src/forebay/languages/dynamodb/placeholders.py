@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from forebay.core.errors import ServiceError
 from forebay.languages.dynamodb.errors import invalid
@@ -51,15 +51,26 @@ def read_values(shapes: Mapping[str, Any] | None) -> Values:
     return values
 
 
-def check_used(names: Names, values: Values, used: Iterable[Any]) -> None:
+class Using(Protocol):
+    """A compiled expression: which placeholders it uses."""
+
+    @property
+    def used_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def used_values(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def check_used(names: Names, values: Values, used: Iterable[Using]) -> None:
     """Refuse names and values that none of the compiled expressions uses."""
-    if names:
-        unused = {name for name, _ in names}.difference(*(part.used_names for part in used))
-        if unused:
-            listed = ", ".join(name for name, _ in names if name in unused)
-            raise invalid(f"Value provided in ExpressionAttributeNames unused in expressions: keys: {{{listed}}}")
-    if values:
-        unused = set(values).difference(*(getattr(part, "used_values", ()) for part in used))
-        if unused:
-            listed = ", ".join(name for name in values if name in unused)
-            raise invalid(f"Value provided in ExpressionAttributeValues unused in expressions: keys: {{{listed}}}")
+    parts = tuple(used)
+    for name, _ in names:
+        if not any(name in part.used_names for part in parts):
+            _refuse("Names", [name for name, _ in names if not any(name in part.used_names for part in parts)])
+    for name in values:
+        if not any(name in part.used_values for part in parts):
+            _refuse("Values", [name for name in values if not any(name in part.used_values for part in parts)])
+
+
+def _refuse(which: str, unused: list[str]) -> None:
+    listed = ", ".join(unused)
+    raise invalid(f"Value provided in ExpressionAttribute{which} unused in expressions: keys: {{{listed}}}")

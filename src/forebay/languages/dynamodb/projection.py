@@ -1,9 +1,9 @@
 """Projections: which parts of an item are given back."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from forebay.languages.dynamodb.caching import keep_short
 from forebay.languages.dynamodb.parser import parse_projection
 from forebay.languages.dynamodb.scope import Names, Path, Scope, check_distinct
 from forebay.languages.dynamodb.syntax import PathPart
@@ -20,6 +20,7 @@ class Projection:
     names: tuple[str, ...]
     tree: Tree | None
     used_names: tuple[str, ...] = ()
+    used_values: tuple[str, ...] = ()
 
     def apply(self, item: Item) -> Item:
         """Return the parts of an item that are wanted and there."""
@@ -29,7 +30,7 @@ class Projection:
         return {name: value for name, value in found.items() if value is not None}
 
 
-@lru_cache(maxsize=2048)
+@keep_short
 def compile_projection(text: str, names: Names, what: str = "ProjectionExpression") -> Projection:
     """Compile a projection's text with the request's names."""
     scope = Scope(what, dict(names))

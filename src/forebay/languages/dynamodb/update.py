@@ -4,11 +4,11 @@ All operands are taken from the item as it was; then the actions change it. Acti
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from forebay.languages.dynamodb import number
+from forebay.languages.dynamodb.caching import keep_short
 from forebay.languages.dynamodb.condition import Read, find, read_path
 from forebay.languages.dynamodb.errors import invalid
 from forebay.languages.dynamodb.parser import parse_update
@@ -108,7 +108,7 @@ class CompiledUpdate:
         return {kind: left} if left else None
 
 
-@lru_cache(maxsize=4096)
+@keep_short
 def compile_update(text: str, names: Names) -> CompiledUpdate:
     """Compile an update's text with the request's names."""
     scope = Scope("UpdateExpression", dict(names))

@@ -1,7 +1,6 @@
 """Statements to what they mean."""
 
-from functools import lru_cache
-
+from forebay.languages.dynamodb.caching import keep_short
 from forebay.languages.dynamodb.partiql.lexer import Cursor, ill_formed
 from forebay.languages.dynamodb.partiql.literals import LiteralReader
 from forebay.languages.dynamodb.partiql.statement import Delete, Insert, Select, Statement, Update
@@ -27,7 +26,7 @@ _RETURNING = {"ALL": "ALL", "MODIFIED": "UPDATED"}
 _NESTING_MAX = 100
 
 
-@lru_cache(maxsize=1024)
+@keep_short
 def parse_statement(text: str) -> Statement:
     """Parse one statement.
 
