@@ -28,7 +28,8 @@ def logging_of(given: api.LoggingConfiguration | None) -> api.LoggingConfigurati
         return NO_LOGGING
     level = given.level or "OFF"
     destinations = given.destinations or []
-    if len(destinations) > 1 or (level != "OFF" and not destinations):
+    named = [each for each in destinations if _group_arn(each)]
+    if len(destinations) > 1 or len(named) < len(destinations) or (level != "OFF" and not destinations):
         raise api.InvalidLoggingConfiguration(
             "Invalid Logging Configuration: Must specify exactly one Log Destination."
         )
@@ -98,11 +99,14 @@ def merged_tags(tags: Mapping[str, str], added: Iterable[api.Tag]) -> dict[str, 
     return merged
 
 
-def _check_destination(destination: api.LogDestination) -> None:
+def _group_arn(destination: api.LogDestination) -> str:
     group = destination.cloud_watch_logs_log_group
-    text = "" if group is None else group.log_group_arn or ""
+    return "" if group is None else group.log_group_arn or ""
+
+
+def _check_destination(destination: api.LogDestination) -> None:
     try:
-        arn = Arn.parse(text)
+        arn = Arn.parse(_group_arn(destination))
     except ValueError:
         arn = None
     # The ARN ends in ":*" ("CloudWatchLogsLogGroup"): a delivery writes to any stream of the group.

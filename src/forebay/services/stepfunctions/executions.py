@@ -55,7 +55,7 @@ async def start_sync_execution(call: Call, request: api.StartSyncExecutionInput)
     with_data = request.included_data != "METADATA_ONLY"
     return api.StartSyncExecutionOutput(
         execution_arn=execution.name.arn(),
-        state_machine_arn=unlabelled(request.state_machine_arn).base().arn(),
+        state_machine_arn=execution.machine.base().arn(),
         name=execution.name.name,
         start_date=execution.started_at,
         stop_date=stopped_at,

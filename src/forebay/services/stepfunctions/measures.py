@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from forebay.api import stepfunctions as api
 from forebay.core.clock import Clock
 from forebay.operations.measures import MINUTE_MS, DataPoint, MetricName, keep_points
+from forebay.services.stepfunctions.address import MachineName
 from forebay.services.stepfunctions.execution import Execution
 from forebay.store.contract import Store
 
@@ -30,7 +31,7 @@ class Measures:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._points: dict[MetricName, DataPoint] = {}
+        self._counts: dict[tuple[MachineName, str, str], _Count] = {}
         self._minute_ms = self._this_minute_ms()
 
     def take(self, execution: Execution, history: Sequence[api.HistoryEvent]) -> None:
@@ -53,23 +54,47 @@ class Measures:
 
     async def flush(self) -> None:
         """Write what was counted so far."""
-        self._minute_ms = self._this_minute_ms()
-        points, self._points = list(self._points.items()), {}
+        at_ms, self._minute_ms = self._minute_ms, self._this_minute_ms()
+        counts, self._counts = list(self._counts.items()), {}
+        points = [(_metric(machine, name), count.point(at_ms, unit)) for (machine, name, unit), count in counts]
         for start in range(0, len(points), _WRITTEN_AT_ONCE):
             some = {name: [point] for name, point in points[start : start + _WRITTEN_AT_ONCE]}
             await self._store.transact(lambda transaction, some=some: keep_points(transaction, some))
 
     def _add(self, execution: Execution, metric: str, value: float, unit: str) -> None:
-        arn = execution.machine.base().arn()
-        name = MetricName(
-            execution.name.account, execution.name.region, "AWS/States", metric, (("StateMachineArn", arn),)
-        )
-        kept = self._points.get(name)
-        if kept is None:
-            self._points[name] = DataPoint(self._minute_ms, 1, value, value, value, unit)
-        else:
-            low, high = min(kept.minimum, value), max(kept.maximum, value)
-            self._points[name] = DataPoint(kept.at_ms, kept.count + 1, kept.sum + value, low, high, unit)
+        key = (execution.machine, metric, unit)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = _Count()
+        count.add(value)
 
     def _this_minute_ms(self) -> int:
         return int(self._clock.now() // 60) * MINUTE_MS
+
+
+class _Count:
+    """What one metric has seen since it was last written."""
+
+    __slots__ = ("count", "least", "most", "sum")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = 0.0
+        self.least = float("inf")
+        self.most = float("-inf")
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.count += 1
+        self.sum += value
+        self.least = min(self.least, value)
+        self.most = max(self.most, value)
+
+    def point(self, at_ms: int, unit: str) -> DataPoint:
+        """Return what was counted."""
+        return DataPoint(at_ms, self.count, self.sum, self.least, self.most, unit)
+
+
+def _metric(machine: MachineName, name: str) -> MetricName:
+    dimensions = (("StateMachineArn", machine.base().arn()),)
+    return MetricName(machine.account, machine.region, "AWS/States", name, dimensions)
