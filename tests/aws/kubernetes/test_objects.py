@@ -242,8 +242,8 @@ def test_apply_conflicts_name_field_and_manager(api: Api) -> None:
 def test_apply_conflicts_with_the_scale(api: Api) -> None:
     path = f"{DEPLOYMENTS}/scaled"
     api.apply(path, deployment("scaled", replicas=0), "owner")
-    scale = api.get(f"{path}/scale")
-    api.call("PUT", f"{path}/scale?fieldManager=hand", {**scale, "spec": {"replicas": 1}})
+    assert api.get(f"{path}/scale")["spec"] == {"replicas": 0}
+    api.call("PUT", f"{path}/scale?fieldManager=hand", {"metadata": {"name": "scaled"}, "spec": {"replicas": 1}})
     answer = refused(api, "PATCH", f"{path}?fieldManager=owner", deployment("scaled", replicas=0), APPLY)
     assert answer["message"].endswith('conflict with "hand" with subresource "scale" using apps/v1: .spec.replicas')
     api.delete(path)
