@@ -247,16 +247,6 @@ def _check_ids(entry: Entry, topic: Topic) -> None:
             "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid "
             "for this topic type"
         )
-    check_ids_given(entry, topic)
-
-
-def check_ids_given(entry: Entry, topic: Topic) -> None:
-    """Check that a message for a FIFO topic names its group, and what duplicates of it have in common.
-
-    Raises:
-        InvalidParameter: it does not.
-    """
-    group, deduplication = entry.message_group_id, entry.message_deduplication_id
     if topic.is_fifo and group is None:
         raise invalid_parameter("The MessageGroupId parameter is required for FIFO topics")
     is_named = deduplication is not None or topic.attributes.get("ContentBasedDeduplication") == "true"

@@ -10,7 +10,7 @@ from forebay.operations.service import operation
 from forebay.services.sns import limits
 from forebay.services.sns.errors import invalid_parameter, no_topic, not_implemented
 from forebay.services.sns.fifo import FifoPublisher
-from forebay.services.sns.message import Entry, Publication, check_batch_id, check_entry, check_ids_given, read_bodies
+from forebay.services.sns.message import Entry, Publication, check_batch_id, check_entry, read_bodies
 from forebay.services.sns.phone_numbers import check_phone_number
 from forebay.services.sns.publisher import Publisher
 from forebay.services.sns.topic import Topic, TopicAddress
@@ -53,9 +53,6 @@ async def publish_batch(call: Call, request: api.PublishBatchInput) -> api.Publi
     given = [(one.id, _entry(one)) for one in entries]
     if sum(entry.size_bytes() for _, entry in given) > live.topic.message_bytes_max:
         raise api.BatchRequestTooLongException("The length of all the messages put together is more than the limit.")
-    for _, entry in given:
-        # A FIFO topic refuses a batch as a whole whose entries lack an id.
-        check_ids_given(entry, live.topic)
     for entry_id, entry in given:
         try:
             taken.append((entry_id, new_publication(call.ids.uuid(), entry, live.topic, call.now)))
