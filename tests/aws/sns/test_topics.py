@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.events.inboxes import refusal
+from tests.aws.events.inboxes import Inbox, refusal
 from tests.harness import ACCOUNT, RunningNode
 
 ARN = f"arn:aws:sns:us-east-1:{ACCOUNT}:orders"
@@ -132,3 +132,18 @@ def test_data_protection_policy_is_kept(sns: Any, topic: str) -> None:
     assert sns.get_data_protection_policy(ResourceArn=topic)["DataProtectionPolicy"] == ""
     sns.put_data_protection_policy(ResourceArn=topic, DataProtectionPolicy='{"Name": "p"}')
     assert sns.get_data_protection_policy(ResourceArn=topic)["DataProtectionPolicy"] == '{"Name": "p"}'
+
+
+def test_topic_with_large_messages_has_only_subscriptions_that_take_them(sns: Any, sqs: Any, topic: str) -> None:
+    """What such a topic takes is AWS's (SetTopicAttributes); the text of the refusal is not known."""
+    inbox = Inbox(sqs, "q", MaximumMessageSize="1048576")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox.arn, Attributes={"RawMessageDelivery": "true"})
+    large = {"TopicArn": topic, "AttributeName": "MaximumMessageSize", "AttributeValue": "1048576"}
+    sns.set_topic_attributes(**large)
+    sns.publish(TopicArn=topic, Message="x" * 1_000_000)
+    assert [len(body) for body in inbox.bodies()] == [1_000_000]
+    mail = {"Protocol": "email", "Endpoint": "ann@example.com"}
+    assert refusal(lambda: sns.subscribe(TopicArn=topic, **mail))[0] == INVALID
+    other = sns.create_topic(Name="mails")["TopicArn"]
+    sns.subscribe(TopicArn=other, **mail)
+    assert refusal(lambda: sns.set_topic_attributes(**{**large, "TopicArn": other}))[0] == INVALID
