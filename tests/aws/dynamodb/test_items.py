@@ -1,3 +1,8 @@
+import http.client
+import json
+import zlib
+from contextlib import closing
+
 import pytest
 
 from tests.aws.dynamodb.conftest import at, create, invalid, key, refused
@@ -245,3 +250,35 @@ def test_answers_carry_their_checksum(dynamodb, table):
     dynamodb.put_item(TableName=table, Item=at("crc"))
     headers = dynamodb.get_item(TableName=table, Key=at("crc"))["ResponseMetadata"]["HTTPHeaders"]
     assert headers["x-amz-crc32"].isdecimal()
+
+
+def test_requests_that_cannot_be_read_are_refused_in_dynamodbs_form(running):
+    def answer(body: bytes) -> tuple[int, dict[str, str]]:
+        authorization = "AWS4-HMAC-SHA256 Credential=000000000000/20270101/us-east-1/dynamodb/aws4_request"
+        headers = {
+            "X-Amz-Target": "DynamoDB_20120810.GetItem",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Authorization": f"{authorization}, SignedHeaders=host, Signature=x",
+        }
+        with closing(http.client.HTTPConnection(running.url.partition("://")[2], timeout=30)) as connection:
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        assert response.headers["x-amz-crc32"] == str(zlib.crc32(content))
+        return response.status, json.loads(content)
+
+    coral = "com.amazon.coral.service#SerializationException"
+    assert answer(b'{"TableName": 23}') == (
+        400,
+        {"__type": coral, "Message": "NUMBER_VALUE cannot be converted to String"},
+    )
+    assert answer(b'{"TableName": "abc", "Key": {"a": {"B": "!!"}}}')[1]["__type"] == coral
+    assert answer(b"{bad")[1]["__type"] == coral
+    status, body = answer(b'{"TableName": "abc", "Key": {}, "ReturnConsumedCapacity": "x"}')
+    assert (status, body["__type"]) == (400, "com.amazon.coral.validate#ValidationException")
+    assert body["message"].startswith("1 validation error detected: Value 'x' at 'returnConsumedCapacity' failed")
+    status, body = answer(b'{"TableName": "absent", "Key": {"a": {"S": "b"}}}')
+    assert body == {
+        "__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException",
+        "message": "Requested resource not found",
+    }

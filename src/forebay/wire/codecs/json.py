@@ -35,6 +35,8 @@ class JsonCodec:
     def __init__(self, model: ServiceModel | None) -> None:
         self._model = model
         self._content_type = ("Content-Type", f"application/x-amz-json-{(model and model.json_version) or '1.0'}")
+        # DynamoDB's answers bear a checksum, and clients compare it.
+        self._is_checked = model is not None and model.name in {"dynamodb", "dynamodbstreams"}
         self._decoders: dict[Operation, msgspec.json.Decoder[Shape]] = {}
         self._encoder = msgspec.json.Encoder()
 
@@ -56,23 +58,28 @@ class JsonCodec:
         """Write the body, which is empty for an operation without output."""
         headers = (self._content_type, ("x-amzn-RequestId", request_id))
         if type(output) is Encoded:
-            return Response(200, (*headers, ("x-amz-crc32", str(crc32(output.body)))), output.body)
-        if output is None or operation.output is Empty:
-            return Response(200, headers, b"")
-        if is_plain(operation.output):
-            return Response(200, headers, self._encoder.encode(output))
-        return Response(200, headers, encode_json(json_values(output)))
+            body = output.body
+        elif output is None or operation.output is Empty:
+            body = b""
+        else:
+            body = self._encoder.encode(output) if is_plain(operation.output) else encode_json(json_values(output))
+        if self._is_checked:
+            headers = (*headers, ("x-amz-crc32", str(crc32(body))))
+        return Response(200, headers, body)
 
     def encode_error(self, operation: Operation | None, error: ServiceError, request_id: str) -> Response:  # noqa: ARG002  the contract's
         """Write `__type` and the message; where clients still know Query's codes, name those in a header."""
         body = {"__type": error_type(self._model, error), **error_members(error, json_plain)}
-        if error.code == "SerializationException" and self._model is not None and "dynamodb" in self._model.name:
+        if error.code == "SerializationException" and self._is_checked:
             # DynamoDB's answers bear the text under a capital letter where the request could not be read.
             body["Message"] = body.pop("message")
         headers = [self._content_type, ("x-amzn-RequestId", request_id)]
         if self._model is not None and self._model.query_compatible:
             headers.append(("x-amzn-query-error", query_error(error)))
-        return Response(error.status, tuple(headers), self._encoder.encode(body))
+        encoded = self._encoder.encode(body)
+        if self._is_checked:
+            headers.append(("x-amz-crc32", str(crc32(encoded))))
+        return Response(error.status, tuple(headers), encoded)
 
 
 def parse_json(body: bytes) -> object:
