@@ -136,3 +136,44 @@ def test_what_does_not_go_with_a_mock_is_refused(
 def test_no_definition_is_refused(states: States) -> None:
     code, _ = states.refusal("test_state", definition='{"Type":"Unknown"}', roleArn=ROLE)
     assert code == "InvalidDefinition"
+
+
+def test_a_map_shows_its_items_and_bounds(states: States) -> None:
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "P",
+        "States": {"P": {"Type": "Pass", "End": True}},
+    }
+    definition = {
+        "Type": "Map",
+        "ItemReader": {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSON", "ItemsPointer": "/rows"},
+            "Parameters": {"Bucket": "b", "Key": "k"},
+        },
+        "ItemSelector": {"n.$": "$$.Map.Item.Value"},
+        "ItemBatcher": {"MaxItemsPerBatch": 2},
+        "ItemProcessor": processor,
+        "MaxConcurrency": 5,
+        "ToleratedFailureCount": 2,
+        "End": True,
+    }
+    answer = run(
+        states,
+        definition,
+        mock={"result": "[1,2]"},
+        stateConfiguration={"mapItemReaderData": '{"rows":[1,2,3]}'},
+    )
+    data = answer["inspectionData"]
+    assert answer["output"] == "[1,2]"
+    assert json.loads(data["afterItemsPointer"]) == [1, 2, 3]
+    assert json.loads(data["afterItemSelector"]) == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert json.loads(data["afterItemBatcher"]) == [{"Items": [{"n": 1}, {"n": 2}]}, {"Items": [{"n": 3}]}]
+    assert (data["maxConcurrency"], data["toleratedFailureCount"]) == (5, 2)
+    too_many = run(
+        states,
+        definition,
+        mock={"errorOutput": {"error": "E"}},
+        stateConfiguration={"mapIterationFailureCount": 3},
+    )
+    assert too_many["error"] == "States.ExceedToleratedFailureThreshold"

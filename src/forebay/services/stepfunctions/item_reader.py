@@ -82,6 +82,17 @@ async def _object(table: OperationTable, caller: Caller, place: Mapping[str, Any
 
 
 async def _parsed(table: OperationTable, caller: Caller, text: str, config: Mapping[str, Any], most: int) -> list[Any]:
+    if config.get("InputType") == "MANIFEST":
+        return await _manifest(table, caller, text, most)
+    return parse_items(text, config, most)
+
+
+def parse_items(text: str, config: Mapping[str, Any], most: int = _ITEMS_MAX) -> list[Any]:
+    """Return the items in the text of an object, as a ReaderConfig says.
+
+    Raises:
+        ReadFailed: there are none such in it.
+    """
     kind = str(config.get("InputType") or "JSON")
     if kind == "CSV":
         return list(_limited(_csv_items(text, config), most))
@@ -90,8 +101,6 @@ async def _parsed(table: OperationTable, caller: Caller, text: str, config: Mapp
         return [_json(line) for line in _limited(lines, most)]
     if kind == "JSON":
         return _json_items(_json(text), config)[:most]
-    if kind == "MANIFEST":
-        return await _manifest(table, caller, text, most)
     raise ReadFailed(f"Forebay cannot read items of InputType {kind}.")
 
 
@@ -128,15 +137,25 @@ def _csv_items(text: str, config: Mapping[str, Any]) -> Iterator[dict[str, str]]
             yield dict(zip(names, padded, strict=False))
 
 
+def point_at(value: Any, pointer: str) -> Any:
+    """Return what a JSON pointer leads to.
+
+    Raises:
+        ReadFailed: it leads nowhere.
+    """
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        try:
+            value = as_object(value)[name] if as_object(value) else as_list(value)[int(name)]
+        except (KeyError, IndexError, ValueError):
+            raise ReadFailed(f"The ItemsPointer {pointer} does not match the object.") from None
+    return value
+
+
 def _json_items(value: Any, config: Mapping[str, Any]) -> list[Any]:
     pointer = config.get("ItemsPointer")
     if isinstance(pointer, str):
-        for part in pointer.split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            try:
-                value = as_object(value)[name] if as_object(value) else as_list(value)[int(name)]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise ReadFailed(f"The ItemsPointer {pointer} does not match the object.") from None
+        value = point_at(value, pointer)
     if isinstance(value, list):
         return cast("list[Any]", value)
     if isinstance(value, dict):

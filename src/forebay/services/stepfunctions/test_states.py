@@ -20,6 +20,7 @@ from forebay.services.stepfunctions.integrations.dispatch import Integrations
 from forebay.services.stepfunctions.integrations.http import HttpExchange
 from forebay.services.stepfunctions.integrations.mocks import check_mock
 from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Task
+from forebay.services.stepfunctions.map_inspection import MapStages, map_stages
 from forebay.services.stepfunctions.payload import read_json
 from forebay.services.stepfunctions.resource import parse_resource
 from forebay.services.stepfunctions.task_rules import task_rules
@@ -60,7 +61,19 @@ async def test_state(call: Call, request: api.TestStateInput) -> api.TestStateOu
     if answer is None and isinstance(inspected.pending, StartTask):
         answer, exchange = await _answer(call, request, execution, inspected.pending)
         inspected = inspect_state(machine, name, given, environment, answer=answer)
-    return _shown(request, execution, inspected, exchange)
+    stages = MapStages()
+    if isinstance(state.body, MapBody):
+        settings = request.state_configuration
+        data = None if settings is None else settings.map_item_reader_data
+        stages = map_stages(machine, name, given, environment, data)
+    return _shown(request, execution, inspected, _Seen(exchange, stages))
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What was seen beside the state's data."""
+
+    exchange: HttpExchange | None
+    stages: MapStages
 
 
 def _machine(request: api.TestStateInput) -> tuple[Machine, str]:
@@ -250,7 +263,7 @@ def _shown(
     request: api.TestStateInput,
     execution: Execution,
     inspected: Inspection,
-    exchange: HttpExchange | None,
+    seen: _Seen,
 ) -> api.TestStateOutput:
     assert inspected.status is not None, "the state's work was answered"
     is_final = inspected.status in {"SUCCEEDED", "CAUGHT_ERROR"}
@@ -258,7 +271,7 @@ def _shown(
         output=inspected.output if is_final else None,
         error=inspected.error if inspected.status != "SUCCEEDED" else None,
         cause=inspected.cause if inspected.status != "SUCCEEDED" else None,
-        inspection_data=_inspection(request, execution, inspected, exchange),
+        inspection_data=_inspection(request, execution, inspected, seen),
         next_state=inspected.next_state,
         status=inspected.status,
     )
@@ -268,11 +281,11 @@ def _inspection(
     request: api.TestStateInput,
     execution: Execution,
     inspected: Inspection,
-    exchange: HttpExchange | None,
+    seen: _Seen,
 ) -> api.InspectionData | None:
     if request.inspection_level not in {"DEBUG", "TRACE"}:
         return None
-    stages = inspected.stages
+    stages, of_map, exchange = inspected.stages, seen.stages, seen.exchange
     details = None
     if inspected.catch_index is not None or inspected.retry_index is not None:
         delay = inspected.retry_backoff_seconds
@@ -293,8 +306,13 @@ def _inspection(
         result=stages.get("result"),
         after_result_selector=stages.get("afterResultSelector"),
         after_result_path=stages.get("afterResultPath"),
-        after_items_path=stages.get("afterItemsPath"),
-        after_item_selector=stages.get("afterItemSelector"),
+        after_items_path=of_map.items_path,
+        after_items_pointer=of_map.items_pointer,
+        after_item_selector=of_map.item_selector,
+        after_item_batcher=of_map.item_batcher,
+        tolerated_failure_count=of_map.tolerated_failure_count,
+        tolerated_failure_percentage=of_map.tolerated_failure_percentage,
+        max_concurrency=of_map.max_concurrency,
         variables=variables,
         error_details=details,
         request=None if exchange is None else _request(exchange, reveals=bool(request.reveal_secrets)),
