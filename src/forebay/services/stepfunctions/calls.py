@@ -22,7 +22,7 @@ from forebay.services.stepfunctions.inbox import (
     lease_key,
 )
 from forebay.services.stepfunctions.integrations.dispatch import Integrations
-from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Outcome, Task
+from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Outcome, Task, role_of
 from forebay.services.stepfunctions.map_runner import MapRunner
 from forebay.services.stepfunctions.resource import parse_resource
 from forebay.services.stepfunctions.transition import Launch
@@ -163,8 +163,10 @@ class Calls:
 
     async def _task(self, execution: Execution, launch: Launch) -> Task:
         task = launch.task
-        compiled = await self._engine.machines.find(execution)
-        return Task(execution, task.key, launch.resource, task.arguments, compiled.revision.role, task.state_name)
+        role = role_of(task)
+        if role is None:
+            role = (await self._engine.machines.find(execution)).revision.role
+        return Task(execution, task.key, launch.resource, task.arguments, role, task.state_name)
 
 
 def _event(key: asl.TaskKey, outcome: Outcome) -> Inbound:

@@ -17,7 +17,7 @@ from forebay.services.stepfunctions.execution import Execution, task_text
 from forebay.services.stepfunctions.execution_log import ExecutionLog
 from forebay.services.stepfunctions.inbox import Answered, Inbound, Refused
 from forebay.services.stepfunctions.integrations.dispatch import Integrations
-from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Task
+from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Task, role_of
 from forebay.services.stepfunctions.machines import Compiled
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.transition import Launch, Surroundings, Transition
@@ -61,8 +61,9 @@ class ExpressRunner:
     async def call(self, execution: Execution, compiled: Compiled, launch: Launch) -> Inbound:
         """Call a task and return how it ended."""
         task = launch.task
+        role = role_of(task) or compiled.revision.role
         outcome = await self._integrations.call(
-            Task(execution, task.key, launch.resource, task.arguments, compiled.revision.role, task.state_name)
+            Task(execution, task.key, launch.resource, task.arguments, role, task.state_name)
         )
         match outcome:
             case Done(output) | Begun(output):

@@ -37,7 +37,7 @@ from forebay.store.records import key_prefix
 
 
 @operation
-def create_state_machine(call: Call, request: api.CreateStateMachineInput) -> api.CreateStateMachineOutput:
+async def create_state_machine(call: Call, request: api.CreateStateMachineInput) -> api.CreateStateMachineOutput:
     """Make a state machine. The same request again is answered as the first one was; roles and tags do not count.
 
     Raises:
@@ -59,29 +59,12 @@ def create_state_machine(call: Call, request: api.CreateStateMachineInput) -> ap
     check_role(request.role_arn)
     check_definition(request.definition, revision.type)
     tags = tags_of(request.tags)
-    name = own_machine(call, request.name)
-    existing = call.records.find(STATE_MACHINE, name.key())
-    if existing is not None:
-        return _created_before(call, existing, request, revision)
-    machine = StateMachine(
-        name=name,
-        type=revision.type,
-        revision_id=revision.revision_id,
-        created_at=call.now,
-        updated_at=call.now,
-        tags=tags,
-        published=request.publish or False,
-        version_description=request.version_description,
-        first_revision_id=revision.revision_id,
-    )
-    call.records.put(REVISION, revision_key(name, revision.revision_id), revision)
-    call.records.put(STATE_MACHINE, name.key(), machine)
-    version = publish(call, machine, request.version_description) if request.publish else None
-    return _created(machine, version)
+    # Checked outside the transaction: a large definition would keep everyone from writing.
+    return await call.transact(lambda inner: _create(inner, request, revision, tags))
 
 
 @operation
-def update_state_machine(call: Call, request: api.UpdateStateMachineInput) -> api.UpdateStateMachineOutput:
+async def update_state_machine(call: Call, request: api.UpdateStateMachineInput) -> api.UpdateStateMachineOutput:
     """Change a state machine; executions that run keep what they began with.
 
     Raises:
@@ -94,23 +77,10 @@ def update_state_machine(call: Call, request: api.UpdateStateMachineInput) -> ap
     _check_something_changes(request)
     if request.role_arn is not None:
         check_role(request.role_arn)
-    machine = load_active(call, name)
-    before = load_revision(call, name, machine.revision_id)
+    type_ = (await call.look(lambda inner: load_active(inner, name))).type
     if request.definition is not None:
-        check_definition(request.definition, machine.type)
-    revision = _changed(before, request)
-    if not revision.is_like(before):
-        revision = replace(revision, revision_id=call.ids.uuid(), created_at=call.now)
-        machine = replace(machine, revision_id=revision.revision_id)
-        call.records.put(REVISION, revision_key(name, revision.revision_id), revision)
-    machine = replace(machine, updated_at=call.now)
-    call.records.put(STATE_MACHINE, name.key(), machine)
-    version = publish(call, machine, request.version_description) if request.publish else None
-    return api.UpdateStateMachineOutput(
-        update_date=call.now,
-        revision_id=revision.shown_id(),
-        state_machine_version_arn=None if version is None else name.qualified(str(version.number)).arn(),
-    )
+        check_definition(request.definition, type_)
+    return await call.transact(lambda inner: _update(inner, name, request))
 
 
 @operation(readonly=True)
@@ -170,6 +140,48 @@ def delete_state_machine(call: Call, request: api.DeleteStateMachineInput) -> ap
     if machine is not None and name.qualifier is None:
         begin_deletion(call, machine)
     return api.DeleteStateMachineOutput()
+
+
+def _create(
+    call: Call, request: api.CreateStateMachineInput, revision: Revision, tags: dict[str, str]
+) -> api.CreateStateMachineOutput:
+    name = own_machine(call, request.name)
+    existing = call.records.find(STATE_MACHINE, name.key())
+    if existing is not None:
+        return _created_before(call, existing, request, revision)
+    machine = StateMachine(
+        name=name,
+        type=revision.type,
+        revision_id=revision.revision_id,
+        created_at=call.now,
+        updated_at=call.now,
+        tags=tags,
+        published=request.publish or False,
+        version_description=request.version_description,
+        first_revision_id=revision.revision_id,
+    )
+    call.records.put(REVISION, revision_key(name, revision.revision_id), revision)
+    call.records.put(STATE_MACHINE, name.key(), machine)
+    version = publish(call, machine, request.version_description) if request.publish else None
+    return _created(machine, version)
+
+
+def _update(call: Call, name: MachineName, request: api.UpdateStateMachineInput) -> api.UpdateStateMachineOutput:
+    machine = load_active(call, name)
+    before = load_revision(call, name, machine.revision_id)
+    revision = _changed(before, request)
+    if not revision.is_like(before):
+        revision = replace(revision, revision_id=call.ids.uuid(), created_at=call.now)
+        machine = replace(machine, revision_id=revision.revision_id)
+        call.records.put(REVISION, revision_key(name, revision.revision_id), revision)
+    machine = replace(machine, updated_at=call.now)
+    call.records.put(STATE_MACHINE, name.key(), machine)
+    version = publish(call, machine, request.version_description) if request.publish else None
+    return api.UpdateStateMachineOutput(
+        update_date=call.now,
+        revision_id=revision.shown_id(),
+        state_machine_version_arn=None if version is None else name.qualified(str(version.number)).arn(),
+    )
 
 
 def _created_before(

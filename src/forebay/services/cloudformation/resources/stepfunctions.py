@@ -173,7 +173,11 @@ async def _delete_version(site: Site, existing: Existing) -> None:
 
 async def _create_alias(site: Site, properties: Properties) -> Made:
     name = properties.get("Name") or site.place.name
-    params = {"name": name, "description": properties.get("Description"), "routingConfiguration": _routing(properties)}
+    params = {
+        "name": name,
+        "description": properties.get("Description"),
+        "routingConfiguration": _routing(site, properties),
+    }
     answer = await site.run("stepfunctions", "CreateStateMachineAlias", params)
     arn = answer["stateMachineAliasArn"]
     return Made(arn, {"Arn": arn})
@@ -184,7 +188,7 @@ async def _update_alias(site: Site, existing: Existing, properties: Properties) 
     params = {
         "stateMachineAliasArn": arn,
         "description": properties.get("Description") or "",
-        "routingConfiguration": _routing(properties),
+        "routingConfiguration": _routing(site, properties),
     }
     await site.run("stepfunctions", "UpdateStateMachineAlias", params)
     return Made(arn, {"Arn": arn})
@@ -198,13 +202,15 @@ async def _delete_alias(site: Site, existing: Existing) -> None:
             raise
 
 
-def _routing(properties: Properties) -> list[dict[str, Any]]:
+def _routing(site: Site, properties: Properties) -> list[dict[str, Any]]:
     """Return what an alias routes to: as given, or all to the version that a deployment ends with.
 
     Deployments here are at once: traffic is not shifted in steps.
     """
     preference = properties.get("DeploymentPreference")
     if preference is not None:
+        if preference.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+            site.note("DeploymentPreference: traffic goes to the new version at once, not in steps.")
         return [{"stateMachineVersionArn": preference["StateMachineVersionArn"], "weight": 100}]
     return [_lower(route) for route in properties.get("RoutingConfiguration") or ()]
 

@@ -3,11 +3,12 @@
 import msgspec
 
 from forebay.core.errors import ServiceError
-from forebay.languages.asl.contract import TaskKey
+from forebay.languages.asl.contract import StartTask, TaskKey
 from forebay.operations.call import Caller
 from forebay.operations.platform import Platform
 from forebay.operations.table import new_caller
 from forebay.services.stepfunctions.execution import Execution
+from forebay.services.stepfunctions.payload import as_object
 from forebay.services.stepfunctions.resource import Resource
 
 
@@ -52,6 +53,14 @@ def caller_for(platform: Platform, task: Task) -> Caller:
     caller = new_caller(name.region, name.account, platform.ids, platform.endpoint(), "stepfunctions")
     trace = task.execution.trace_header
     return msgspec.structs.replace(caller, principal=task.role, trace_header=trace)
+
+
+def role_of(started: StartTask) -> str | None:
+    """Return the role that a state's Credentials name, if it has any."""
+    if started.credentials is None:
+        return None
+    role = as_object(msgspec.json.decode(started.credentials)).get("RoleArn")
+    return role if isinstance(role, str) else None
 
 
 def is_of_model(error: ServiceError) -> bool:
