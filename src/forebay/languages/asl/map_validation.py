@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from forebay.languages.asl.diagnostics import Findings
-from forebay.languages.asl.value_rules import check_fields, check_required
+from forebay.languages.asl.value_rules import check_fields, check_one_of, check_required
 from forebay.languages.json_kinds import is_object
 
 Fields = Mapping[str, Any]
@@ -18,9 +18,9 @@ _INPUT_TYPES = ("CSV", "JSON", "MANIFEST", "JSONL", "PARQUET")
 def check_map(findings: Findings, fields: Fields, *, is_express: bool, here: str) -> None:
     """Check a Map state."""
     name = "ItemProcessor" if "ItemProcessor" in fields else "Iterator"
-    processor = fields.get(name)
-    if processor is None:
+    if name not in fields:
         return
+    processor = fields[name]
     if not is_object(processor):
         findings.schema("Expected value of type Object", f"{here}/{name}")
         return
@@ -44,8 +44,7 @@ def _check_settings(findings: Findings, fields: Fields, here: str) -> None:
 
 def _check_config(findings: Findings, config: Fields, here: str, *, is_express: bool) -> bool:
     mode = config.get("Mode", "INLINE")
-    if mode not in {"INLINE", "DISTRIBUTED"}:
-        findings.schema("Value should be one of the following: [INLINE, DISTRIBUTED]", f"{here}/Mode")
+    if not check_one_of(findings, mode, ("INLINE", "DISTRIBUTED"), f"{here}/Mode"):
         return False
     if mode == "INLINE":
         check_fields(findings, config, ("Mode",), here)
@@ -55,8 +54,7 @@ def _check_config(findings: Findings, config: Fields, here: str, *, is_express: 
         message = "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS' state machines"
         findings.schema(message, f"{here}/Mode")
     check_required(findings, config, ("ExecutionType",), here)
-    if config.get("ExecutionType", "STANDARD") not in {"STANDARD", "EXPRESS"}:
-        findings.schema("Value should be one of the following: [STANDARD, EXPRESS]", f"{here}/ExecutionType")
+    check_one_of(findings, config.get("ExecutionType", "STANDARD"), ("STANDARD", "EXPRESS"), f"{here}/ExecutionType")
     return True
 
 
@@ -76,9 +74,8 @@ def _check_reader(findings: Findings, reader: Fields, here: str) -> None:
     where = f"{here}/ReaderConfig"
     settings: Fields = config
     kind = settings.get("InputType")
-    if kind is not None and kind not in _INPUT_TYPES:
-        message = "Value should be one of the following: [" + ", ".join(_INPUT_TYPES) + "]"
-        findings.schema(message, f"{where}/InputType")
+    if kind is not None:
+        check_one_of(findings, kind, _INPUT_TYPES, f"{where}/InputType")
     if kind == "CSV" and "CSVHeaderLocation" not in settings:
         findings.schema("The field 'CSVHeaderLocation' is required", where)
     if kind == "JSON" and "CSVHeaderLocation" in settings:

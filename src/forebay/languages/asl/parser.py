@@ -83,10 +83,9 @@ def inner_chains(fields: Fields) -> list[Fields]:
     """Return the chains of states inside a state: branches, or the item processor."""
     match fields.get("Type"):
         case "Parallel":
-            return [branch for branch in fields.get("Branches", ()) if is_object(branch)]
+            return fields["Branches"]
         case "Map":
-            processor = fields.get("ItemProcessor", fields.get("Iterator"))
-            return [processor] if is_object(processor) else []
+            return [fields.get("ItemProcessor", fields.get("Iterator"))]
         case _:
             return []
 

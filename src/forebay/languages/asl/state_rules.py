@@ -15,11 +15,13 @@ from forebay.languages.asl.value_rules import (
     check_fields,
     check_jsonata,
     check_number,
+    check_one_of,
     check_path,
     check_required,
     check_template,
     check_type,
     check_variables,
+    language_of,
     listed,
     wrong_language,
 )
@@ -71,6 +73,10 @@ class StateRules:
         self._check_values(fields, language, here)
         self._check_groups(fields, kind, here)
         check_handlers(findings, fields, language, here)
+        branches = fields.get("Branches")
+        for at, branch in enumerate(branches if is_array(branches) else ()):
+            if not is_object(branch):
+                findings.schema("Expected value of type Object", f"{here}/Branches[{at}]")
         if kind == "Choice":
             check_rules(findings, fields, language, here)
         elif kind == "Map":
@@ -79,10 +85,7 @@ class StateRules:
             check_task(self, fields, language, here)
 
     def _language(self, fields: Fields, here: str, chain_language: str) -> str:
-        language = fields.get("QueryLanguage", chain_language)
-        if language not in {"JSONPath", "JSONata"}:
-            self.findings.schema("Value should be one of the following: [JSONPath, JSONata]", f"{here}/QueryLanguage")
-            return self.language
+        language = language_of(self.findings, fields, chain_language, here)
         if language == "JSONPath" and self.language == "JSONata":
             message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
             self.findings.schema(message, f"{here}/QueryLanguage")
@@ -192,14 +195,16 @@ def check_handlers(findings: Findings, fields: Fields, language: str, here: str)
 
 
 def _check_errors(findings: Findings, entry: Fields, where: str, *, is_last: bool) -> None:
-    errors = entry.get("ErrorEquals")
-    if errors is None:
+    if "ErrorEquals" not in entry:
         return
+    errors = entry["ErrorEquals"]
     here = f"{where}/ErrorEquals"
     if not is_array(errors):
         findings.schema("Expected value of type Array", here)
     elif not errors:
         findings.schema("Value cannot be empty", here)
+    elif not all(isinstance(error, str) for error in errors):
+        findings.schema("Expected value of type String", here)
     elif ALL_ERRORS in errors and (len(errors) > 1 or not is_last):
         findings.schema("States.ALL must appear alone and at end of list", here)
 
@@ -210,8 +215,7 @@ def _check_retrier(findings: Findings, entry: Fields, where: str, *, is_last: bo
     _check_errors(findings, entry, where, is_last=is_last)
     for name, limits in schema.RETRY_NUMBERS.items():
         check_number(findings, entry, name, limits, where)
-    if entry.get("JitterStrategy", "NONE") not in {"NONE", "FULL"}:
-        findings.schema("Value should be one of the following: [NONE, FULL]", f"{where}/JitterStrategy")
+    check_one_of(findings, entry.get("JitterStrategy", "NONE"), ("NONE", "FULL"), f"{where}/JitterStrategy")
 
 
 def _check_catcher(findings: Findings, entry: Fields, language: str, where: str, *, is_last: bool) -> None:

@@ -9,16 +9,20 @@ from typing import Any
 
 from forebay.languages.asl import schema
 from forebay.languages.asl.diagnostics import Diagnostic, Findings
-from forebay.languages.asl.parser import inner_chains
 from forebay.languages.asl.state_rules import StateRules
-from forebay.languages.asl.value_rules import check_fields, check_number, check_required, check_type
-from forebay.languages.json_kinds import is_object
+from forebay.languages.asl.value_rules import (
+    check_fields,
+    check_number,
+    check_one_of,
+    check_required,
+    check_type,
+    language_of,
+)
+from forebay.languages.json_kinds import is_array, is_object
 
 Fields = Mapping[str, Any]
 # What a service knows about tasks: gives (message, field under the state or "") for a resource and its request.
 TaskRules = Callable[[str, Fields], Iterator[tuple[str, str]]]
-
-LANGUAGES = ("JSONPath", "JSONata")
 
 
 def validate(definition: object, *, express: bool = False, task_rules: TaskRules | None = None) -> list[Diagnostic]:
@@ -31,12 +35,8 @@ def validate(definition: object, *, express: bool = False, task_rules: TaskRules
     check_fields(findings, fields, schema.TOP_FIELDS, "")
     check_required(findings, fields, ("StartAt", "States"), "")
     check_number(findings, fields, "TimeoutSeconds", (0, 99_999_999), "")
-    if fields.get("Version", "1.0") != "1.0":
-        findings.schema("Value should be one of the following: [1.0]", "/Version")
-    language = fields.get("QueryLanguage", "JSONPath")
-    if language not in LANGUAGES:
-        findings.schema("Value should be one of the following: [JSONPath, JSONata]", "/QueryLanguage")
-        language = "JSONPath"
+    check_one_of(findings, fields.get("Version", "1.0"), ("1.0",), "/Version")
+    language = language_of(findings, fields, "JSONPath", "")
     rules = StateRules(findings, language, express=express, task_rules=task_rules)
     _check_chain(rules, fields, "", 1)
     if not findings.has_errors:
@@ -57,12 +57,13 @@ def _check_chain(rules: StateRules, chain: Fields, location: str, depth: int) ->
         return
     if not chain["States"]:
         findings.schema("Value cannot be empty", f"{location}/States")
+    language = language_of(findings, chain, rules.language, location) if location else rules.language
     for name, fields in chain["States"].items():
         here = f"{location}/States/{name}"
         if not is_object(fields):
             findings.schema("Expected value of type Object", here)
             continue
-        rules.check(fields, here, chain.get("QueryLanguage", rules.language))
+        rules.check(fields, here, language)
         for inner, where in _inner(fields, here):
             allowed = schema.BRANCH_FIELDS if fields.get("Type") == "Parallel" else schema.PROCESSOR_FIELDS
             check_fields(findings, inner, allowed, where)
@@ -71,12 +72,16 @@ def _check_chain(rules: StateRules, chain: Fields, location: str, depth: int) ->
 
 
 def _inner(fields: Fields, location: str) -> Iterator[tuple[Fields, str]]:
-    chains = inner_chains(fields)
-    if fields.get("Type") == "Parallel":
-        yield from ((chain, f"{location}/Branches[{at}]") for at, chain in enumerate(chains))
-    else:
+    """Yield the chains of states inside a state, and where they stand."""
+    kind = fields.get("Type")
+    branches = fields.get("Branches")
+    if kind == "Parallel" and is_array(branches):
+        yield from ((one, f"{location}/Branches[{at}]") for at, one in enumerate(branches) if is_object(one))
+    elif kind == "Map":
         name = "ItemProcessor" if "ItemProcessor" in fields else "Iterator"
-        yield from ((chain, f"{location}/{name}") for chain in chains)
+        processor = fields.get(name)
+        if is_object(processor):
+            yield processor, f"{location}/{name}"
 
 
 def _check_names(findings: Findings, definition: Fields) -> None:

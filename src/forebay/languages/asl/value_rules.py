@@ -48,6 +48,21 @@ def check_type(findings: Findings, fields: Fields, name: str, wanted: type, loca
     return False
 
 
+def check_one_of(findings: Findings, value: object, allowed: tuple[str, ...], location: str) -> bool:
+    """Refuse a value that is none of these texts; return whether it is one."""
+    if isinstance(value, str) and value in allowed:
+        return True
+    findings.schema(f"Value should be one of the following: {listed(allowed)}", location)
+    return False
+
+
+def language_of(findings: Findings, fields: Fields, default: str, location: str) -> str:
+    """Return the query language that a machine, chain or state asks for, or the default."""
+    language = fields.get("QueryLanguage", default)
+    is_one = check_one_of(findings, language, ("JSONPath", "JSONata"), f"{location}/QueryLanguage")
+    return language if is_one else default
+
+
 def check_number(findings: Findings, fields: Fields, name: str, limits: Range, location: str) -> None:
     """Refuse what is no whole number or beyond its range."""
     if name not in fields:
