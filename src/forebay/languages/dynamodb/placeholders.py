@@ -11,9 +11,6 @@ from forebay.languages.dynamodb.value import check_value, plain_values
 
 _NAME_KEY = re.compile(r"#[A-Za-z0-9_]+\Z")
 _VALUE_KEY = re.compile(r":[A-Za-z0-9_]+\Z")
-_NAME_LENGTH_MAX = 65535
-# "The maximum length of all substitution variables in an expression is 2 MB" (developer guide, "Quotas").
-_SUBSTITUTIONS_BYTES_MAX = 2 * 1024 * 1024
 
 NO_VALUES: Values = {}
 

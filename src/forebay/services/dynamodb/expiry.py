@@ -7,11 +7,11 @@ from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.effects import TTL_IDENTITY, Effects
 from forebay.services.dynamodb.layout import Layout, decode_item
 from forebay.services.dynamodb.stream import log_name
-from forebay.services.dynamodb.table import STREAM, TABLE
+from forebay.services.dynamodb.table import STREAM, TABLE, StreamRecord
 from forebay.services.dynamodb.transactions import TOKEN_INDEX, TOKEN_TABLE
 from forebay.services.dynamodb.writing import Outcome
 from forebay.store.commands import DropLog
-from forebay.store.contract import Store, Transaction
+from forebay.store.contract import Store, Transaction, View
 from forebay.store.items import Decide, Decision, FoundItem, Item, ItemRange, ItemWrite, Page, ReadItems, WriteItems
 
 # Items that expired longer ago than this are left alone ("Time to Live", on timestamps five years in the past).
@@ -39,7 +39,7 @@ class ItemExpiry:
             if table.ttl is not None and table.ttl.is_enabled:
                 has_more |= await self._expire(Layout(table))
         has_more |= await self._forget_tokens()
-        await self._store.transact(self._forget_streams)
+        await self._forget_streams()
         return 0.0 if has_more else _PAUSE_SECONDS
 
     async def _expire(self, layout: Layout) -> bool:
@@ -68,12 +68,22 @@ class ItemExpiry:
             await self._store.submit(commands)
         return len(page.items) == _BATCH
 
-    def _forget_streams(self, transaction: Transaction) -> None:
+    async def _forget_streams(self) -> None:
         now = self._clock.now()
-        for key, stream in transaction.records.list(STREAM):
-            if stream.disabled_at is not None and stream.disabled_at + limits.STREAM_SECONDS <= now:
+
+        def find(view: View) -> list[tuple[str, StreamRecord]]:
+            streams = view.records.list(STREAM)
+            return [(key, one) for key, one in streams if (one.disabled_at or now) + limits.STREAM_SECONDS <= now]
+
+        gone = await self._store.view(find)
+
+        def forget(transaction: Transaction) -> None:
+            for key, stream in gone:
                 transaction.records.delete(STREAM, key)
                 transaction.apply(DropLog(log_name(stream.table_id, stream.label)))
+
+        if gone:
+            await self._store.transact(forget)
 
 
 def _decide_expiry(layout: Layout, effects: Effects, now: int) -> Decide:

@@ -13,8 +13,8 @@ from forebay.languages.dynamodb.condition import Test
 from forebay.languages.dynamodb.errors import invalid
 from forebay.languages.dynamodb.scope import Values
 from forebay.languages.dynamodb.update import CompiledUpdate
+from forebay.languages.dynamodb.value import NESTING_MAX, depth_of, item_size
 from forebay.languages.dynamodb.value import Item as Attributes
-from forebay.languages.dynamodb.value import item_size
 from forebay.operations.call import Call
 from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.effects import Effects
@@ -126,6 +126,7 @@ def decide_update(
         try:
             if change.update is not None:
                 change.update.apply(before, item, change.values)
+            _check_depth(item, change)
             size = item_size(item) if old is None else old.size + _grown(before, item, change)
             if size > limits.ITEM_BYTES_MAX:
                 return _refusal(old, invalid("Item size to update has exceeded the maximum allowed size"))
@@ -137,6 +138,14 @@ def decide_update(
         return Decision(new, Outcome(old, new), then=() if effects is None else effects.commands(old, new))
 
     return update
+
+
+def _check_depth(item: Attributes, change: Change) -> None:
+    """Refuse maps and lists that an update has put too deep into each other."""
+    for name in () if change.update is None else change.update.attributes:
+        value = item.get(name)
+        if value is not None and ("M" in value or "L" in value) and depth_of(value) > NESTING_MAX:
+            raise invalid("Nesting Levels have exceeded supported limits: Attributes")
 
 
 def _grown(before: Attributes, item: Attributes, change: Change) -> int:
