@@ -153,3 +153,32 @@ def test_a_redrive_goes_on_where_it_failed(states: States) -> None:
     assert [item["executionArn"] for item in listed["executions"]] == [arn]
     code, text = states.refusal("redrive_execution", executionArn=arn)
     assert (code, text) == ("ExecutionNotRedrivable", "Execution is SUCCEEDED and cannot be redriven")
+
+
+def test_schedules_and_pipes_start_executions(states: States) -> None:
+    sqs = states.node.client("sqs")
+    role = "arn:aws:iam::000000000000:role/r"
+    machine = states.create(PASS)
+    states.node.client("scheduler").create_schedule(
+        Name="hourly",
+        ScheduleExpression="rate(1 hours)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": machine, "RoleArn": role, "Input": '{"from":"schedule"}'},
+    )
+    states.node.clock.advance(3601)
+
+    def inputs() -> list[Any]:
+        listed = states.client.list_executions(stateMachineArn=machine)["executions"]
+        shown = [states.client.describe_execution(executionArn=item["executionArn"])["input"] for item in listed]
+        return [json.loads(text) for text in shown]
+
+    assert {"from": "schedule"} in wait_until(inputs)
+    states.node.clock.resume()
+    url = sqs.create_queue(QueueName="piped")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    parameters = {"StepFunctionStateMachineParameters": {"InvocationType": "FIRE_AND_FORGET"}}
+    states.node.client("pipes").create_pipe(
+        Name="p", Source=queue, Target=machine, RoleArn=role, TargetParameters=parameters
+    )
+    sqs.send_message(QueueUrl=url, MessageBody="from a pipe")
+    wait_until(lambda: [each for each in inputs() if isinstance(each, list) and each[0]["body"] == "from a pipe"])
