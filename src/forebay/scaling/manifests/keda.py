@@ -172,7 +172,12 @@ class PodIdentity(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TriggerAuthenticationSpec(msgspec.Struct, frozen=True, rename="camel"):
-    """Where the parameters of triggers come from; other sources of KEDA are refused by name."""
+    """Where the parameters of triggers come from."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({
+        "hashiCorpVault", "azureKeyVault", "gcpSecretManager", "awsSecretManager", "boundServiceAccountToken",
+        "filePath", "oauth2",
+    })  # fmt: skip
 
     secret_target_ref: tuple[TargetRef, ...] = ()
     config_map_target_ref: tuple[TargetRef, ...] = ()

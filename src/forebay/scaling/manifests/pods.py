@@ -40,6 +40,8 @@ class ResourceFieldReference(msgspec.Struct, frozen=True, rename="camel"):
 class EnvVarSource(msgspec.Struct, frozen=True, rename="camel"):
     """Where an environment variable's value comes from."""
 
+    without_effect: ClassVar[frozenset[str]] = frozenset({"fileKeyRef"})
+
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: KeyReference | None = None
     field_ref: FieldReference | None = None
@@ -160,7 +162,7 @@ class Container(msgspec.Struct, frozen=True, rename="camel"):
 
     without_effect: ClassVar[frozenset[str]] = frozenset({
         "imagePullPolicy", "securityContext", "volumeMounts", "volumeDevices", "terminationMessagePath",
-        "terminationMessagePolicy", "stdin", "stdinOnce", "tty", "resizePolicy",
+        "terminationMessagePolicy", "stdin", "stdinOnce", "tty", "resizePolicy", "restartPolicyRules",
     })  # fmt: skip
 
     name: str
@@ -275,8 +277,8 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     without_effect: ClassVar[frozenset[str]] = frozenset({
         "volumes", "dnsPolicy", "dnsConfig", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "hostPID",
         "hostIPC", "hostUsers", "shareProcessNamespace", "securityContext", "imagePullSecrets", "hostname", "subdomain",
-        "hostAliases", "enableServiceLinks", "preemptionPolicy", "setHostnameAsFQDN", "ephemeralContainers", "os",
-        "schedulingGates", "resourceClaims", "readinessGates",
+        "hostAliases", "enableServiceLinks", "setHostnameAsFQDN", "ephemeralContainers", "os",
+        "schedulingGates", "resourceClaims", "readinessGates", "hostnameOverride",
     })  # fmt: skip
 
     containers: tuple[Container, ...]
@@ -291,6 +293,7 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
     priority_class_name: str = ""
     priority: int | None = None
+    preemption_policy: str = "PreemptLowerPriority"
     scheduler_name: str = "default-scheduler"
     service_account_name: str = ""
     runtime_class_name: str | None = None

@@ -6,7 +6,7 @@ Time is passed in, nothing is read or written: the local cluster, the simulation
 - `keda_hpa`: the HPA that KEDA writes for a ScaledObject
 - `hpa_replicas` (what metrics ask for), `hpa_history` and `hpa_shaping` (limits, windows), `hpa`: the HPA
 - `victims`: which pods a replica set deletes; `disruption_budget`: what PodDisruptionBudgets allow
-- `resources`, `requirements`, `demand`, `node`, `placement`: the scheduler
+- `resources`, `requirements`, `demand`, `node`, `placement`, `preemption`: the scheduler
 - `instance_types`, `nodepools`, `provisioning`, `batching`, `budgets`, `rehousing`, `disruption`: Karpenter
 - `outcome`: conditions and events
 """

@@ -51,6 +51,8 @@ class Demand(msgspec.Struct, frozen=True, dict=True, eq=False):
     preferred_anti_affinity: tuple[WeightedPodTerm, ...] = ()
     host_ports: tuple[int, ...] = ()
     tolerates_preferences: bool = False
+    # Whether less important pods may be taken away for it.
+    preempts: bool = True
 
     @cached_property
     def alternatives(self) -> tuple[Requirements, ...]:
@@ -102,6 +104,7 @@ def read_demand(
         anti_affinity=far.required_during_scheduling_ignored_during_execution if far else (),
         preferred_affinity=near.preferred_during_scheduling_ignored_during_execution if near else (),
         preferred_anti_affinity=far.preferred_during_scheduling_ignored_during_execution if far else (),
+        preempts=spec.preemption_policy != "Never",
         host_ports=tuple(port.host_port for container in spec.containers for port in container.ports if port.host_port),
     )
 

@@ -103,6 +103,11 @@ def _filtered(demand: Demand, rooms: Sequence[_Room]) -> tuple[list[_Room], Coun
     return fitting, reasons
 
 
+def is_open_to(demand: Demand, node: NodeView) -> bool:
+    """Tell whether a pod may run on a node were it empty."""
+    return _forbidden(demand, node) is None
+
+
 def _forbidden(demand: Demand, node: NodeView) -> str | None:
     if node.is_unschedulable or node.is_deleting:
         return "node(s) were unschedulable"

@@ -13,6 +13,7 @@ from forebay.scaling.policies.instance_types import InstanceType, Offering
 from forebay.scaling.policies.node import NodeView
 from forebay.scaling.policies.nodepools import Pool
 from forebay.scaling.policies.placement import place
+from forebay.scaling.policies.preemption import preempt
 from forebay.scaling.policies.provisioning import NOMINATION_SECONDS, NewNode, node_labels, provision
 from forebay.scaling.policies.requirements import CAPACITY_TYPE
 from forebay.scaling.policies.resources import Amounts
@@ -110,6 +111,9 @@ class MachineRoom:
         self._is_placing = False
         self._batch: batching.Batch | None = None
         self._nominated = dict[str, str]()
+        # Pods for which others make room, and where.
+        self._promised = dict[str, Machine]()
+        self._least_priority = min((plan.demand.priority for plan in scenario.workloads), default=0)
         self._stuck = ""
         self._is_validating = False
         self._changed_at = calendar.now
@@ -148,6 +152,7 @@ class MachineRoom:
             if machine is None:
                 self.pending.pop(pod.view.name, None)
                 self._nominated.pop(pod.view.name, None)
+                self._promised.pop(pod.view.name, None)
                 continue
             machine.pods.pop(pod.view.name, None)
             machine.used = machine.used.plus(pod.view.demand.requests, -1)
@@ -171,9 +176,44 @@ class MachineRoom:
         for name in found.bound:
             del self.pending[name]
             self._nominated.pop(name, None)
-        if any(name not in self._nominated for name in self.pending):
+            self._promised.pop(name, None)
+        waiting = [
+            pod for name, pod in list(self.pending.items()) if name not in self._nominated and not self._preempt(pod)
+        ]
+        if waiting:
             self._batch = batching.with_pod(self._batch, self._calendar.now)
             self._calendar.at(self._batch.closes_at, self._provision)
+
+    def _preempt(self, pod: Pod) -> bool:
+        """Let less important pods make room for a pod; it waits for them then, and no node is made for it."""
+        if pod.view.demand.priority <= self._least_priority:
+            return False
+        promised = self._promised.pop(pod.view.name, None)
+        if promised is not None and any(_is_leaving(other) for other in promised.pods.values()):
+            self._promised[pod.view.name] = promised
+            return True
+        found = preempt(pod.view, [self._with_promises(m) for m in self.machines.values() if not m.is_deleting])
+        if found is None:
+            return False
+        machine = self._promised[pod.view.name] = self.machines[found.node]
+        victims = [machine.pods[victim.name] for victim in found.victims if victim.name in machine.pods]
+        going = [victim for victim in victims if not _is_leaving(victim)]
+        self._tell("scheduler", f"{len(going)} pods make room for {pod.view.name}", "they have a lower priority")
+        self.evictions["Preempted"] += len(going)
+        for workload in {id(victim.workload): victim.workload for victim in going}.values():
+            workload.leave([victim for victim in going if victim.workload is workload])
+            workload.replace_missing()
+        return True
+
+    def _with_promises(self, machine: Machine) -> NodeView:
+        """Return a node as it will be: without the pods that leave, and with those that they make room for."""
+        view = machine.seen()
+        coming = [name for name, where in self._promised.items() if where is machine]
+        if not coming and not any(_is_leaving(pod) for pod in machine.pods.values()):
+            return view
+        staying = [pod.view for pod in machine.pods.values() if not _is_leaving(pod)]
+        pods = (*staying, *(self.pending[name].view for name in coming if name in self.pending))
+        return msgspec.structs.replace(view, pods=pods, used=None)
 
     def _bind(self, bound: Iterable[tuple[Pod, Machine]]) -> None:
         starting: dict[int, tuple[Workload, list[Pod]]] = {}
@@ -410,6 +450,10 @@ class MachineRoom:
         key = (machine.pool.name if machine.pool else "", machine.kind.name, machine.capacity_type)
         before = self._spent.get(key, (0.0, 0.0))
         self._spent[key] = (before[0] + hours, before[1] + hours * machine.offering.price)
+
+
+def _is_leaving(pod: Pod) -> bool:
+    return pod.view.name not in pod.workload.pods
 
 
 def _call(action: Callable[..., None], argument: object) -> Callable[[], None]:

@@ -184,7 +184,7 @@ def scenario_of(reads: Sequence[Read], problems: Iterable[Problem], options: Opt
         (m.kind, m.metadata.namespace or "default", m.metadata.name): m for m in (read.manifest for read in reads)
     }
     found = list(by_name.values())
-    priorities = {item.metadata.name: item.value for item in _all(found, PriorityClass)}
+    priorities = {item.metadata.name: item for item in _all(found, PriorityClass)}
     scaled = _all(found, ScaledObject)
     plans = [_plan_of_object(item, found, priorities, options) for item in scaled]
     owned = {item.spec.scale_target_ref.name for item in scaled}
@@ -212,7 +212,7 @@ def _all(found: Iterable[Manifest], kind: type[T]) -> list[T]:
 
 
 def _plan_of_object(
-    item: ScaledObject, found: Sequence[Manifest], priorities: Mapping[str, int], options: Options
+    item: ScaledObject, found: Sequence[Manifest], priorities: Mapping[str, PriorityClass], options: Options
 ) -> WorkloadPlan:
     target = item.spec.scale_target_ref
     if target.kind != "Deployment":
@@ -227,7 +227,7 @@ def _plan_of_object(
 
 
 def _plan_of_hpa(
-    item: HorizontalPodAutoscaler, found: Sequence[Manifest], priorities: Mapping[str, int], options: Options
+    item: HorizontalPodAutoscaler, found: Sequence[Manifest], priorities: Mapping[str, PriorityClass], options: Options
 ) -> WorkloadPlan:
     external = [metric.external for metric in item.spec.metrics if metric.external]
     if not external or len(external) < len(item.spec.metrics):
@@ -237,7 +237,7 @@ def _plan_of_hpa(
     return msgspec.structs.replace(_plan(deployment, priorities, options), hpa=item, queue=queue)
 
 
-def _plan_of_job(item: ScaledJob, priorities: Mapping[str, int], options: Options) -> WorkloadPlan:
+def _plan_of_job(item: ScaledJob, priorities: Mapping[str, PriorityClass], options: Options) -> WorkloadPlan:
     template = item.spec.job_target_ref.template
     environment = {env.name: env.value or "" for c in template.spec.containers[:1] for env in c.env}
     triggers = _triggers(item.spec.triggers, environment)
@@ -262,7 +262,7 @@ def _deployment(name: str, found: Iterable[Manifest], owner: str) -> Deployment:
     raise InvalidManifest(f"{owner}: its target Deployment {name} is not among the manifests")
 
 
-def _plan(deployment: Deployment, priorities: Mapping[str, int], options: Options) -> WorkloadPlan:
+def _plan(deployment: Deployment, priorities: Mapping[str, PriorityClass], options: Options) -> WorkloadPlan:
     template = deployment.spec.template
     marks = {**deployment.metadata.annotations, **template.metadata.annotations}
     return WorkloadPlan(
@@ -276,9 +276,14 @@ def _plan(deployment: Deployment, priorities: Mapping[str, int], options: Option
     )
 
 
-def _demand(template: PodTemplate, namespace: str | None, priorities: Mapping[str, int]) -> Demand:
-    priority = priorities.get(template.spec.priority_class_name)
-    return read_demand(template.spec, template.metadata.labels, namespace or "default", priority)
+def _demand(template: PodTemplate, namespace: str | None, priorities: Mapping[str, PriorityClass]) -> Demand:
+    default = next((item for item in priorities.values() if item.global_default), None)
+    chosen = priorities.get(template.spec.priority_class_name, default)
+    spec = template.spec
+    if chosen is not None:
+        spec = msgspec.structs.replace(spec, preemption_policy=chosen.preemption_policy)
+    priority = None if chosen is None else chosen.value
+    return read_demand(spec, template.metadata.labels, namespace or "default", priority)
 
 
 def _workers(marks: Mapping[str, str], template: PodTemplate, options: Options) -> Workers:

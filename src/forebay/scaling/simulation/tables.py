@@ -11,6 +11,7 @@ _NAMES = {
     "Underutilized": "consolidation",
     "Drifted": "drift",
     "Expired": "expiry",
+    "Preempted": "a more important pod",
 }
 
 # Label and what it shows, in groups.

@@ -155,7 +155,7 @@ class Workload:
         elif any(condition.reason == "ScalerCooldown" for condition in found.conditions):
             if self._said != "cooldown":
                 self._said = "cooldown"
-                self._tell("KEDA", f"{self.plan.name}: queue is quiet, {self.replicas} replicas stay", found.why)
+                self._tell("KEDA", f"{self.plan.name}: the queue is quiet, it stays at {self.replicas}", found.why)
         else:
             self._said = ""
 

@@ -22,6 +22,7 @@ from forebay.scaling.policies.demand import Demand, read_demand
 from forebay.scaling.policies.disruption_budget import BudgetedPod, allowance, may_evict
 from forebay.scaling.policies.node import NodeView, PodView
 from forebay.scaling.policies.placement import place
+from forebay.scaling.policies.preemption import preempt
 from forebay.scaling.policies.resources import Amounts, pod_requests
 from forebay.scaling.policies.victims import Candidate, parse_deletion_cost, victims
 
@@ -224,3 +225,53 @@ def test_two_budgets_over_one_pod_refuse_it():
     pods = [BudgetedPod("w-0", "default", {"app": "w"})]
     assert not may_evict(pods[0], [_budget(max_unavailable=1), _budget(max_unavailable=1)], pods)
     assert may_evict(BudgetedPod("x", "default", {}), [_budget(max_unavailable=0)], pods)
+
+
+# --- Preemption ------------------------------------------------------------------------------------------------------
+
+_LOW = Demand(Amounts(1000, GIB))
+_MIDDLE = Demand(Amounts(1000, GIB), priority=5)
+_HIGH = Demand(Amounts(2000, GIB), priority=10)
+
+
+def _names(found):
+    return None if found is None else (found.node, sorted(victim.name for victim in found.victims))
+
+
+def test_fewest_and_least_important_pods_make_room():
+    nodes = [
+        _node("a", pods=(*_pods(2, _MIDDLE, "m"), *_pods(2, _LOW, "l"))),
+        _node("b", pods=tuple(_pods(4, _MIDDLE, "b"))),
+    ]
+    assert _names(preempt(PodView("h", _HIGH), nodes)) == ("a", ["l-0", "l-1"])
+
+
+def test_the_older_of_equal_pods_stays():
+    demand = Demand(Amounts(1000, GIB), priority=10)
+    assert _names(preempt(PodView("h", demand), [_node("a", pods=tuple(_pods(4, _LOW)))])) == ("a", ["pod-3"])
+
+
+def test_protected_pods_are_put_back_first():
+    pods = (PodView("kept", _LOW, 9.0, is_evictable=False), *_pods(3, _LOW))
+    demand = Demand(Amounts(1000, GIB), priority=10)
+    assert _names(preempt(PodView("h", demand), [_node("a", pods=pods)])) == ("a", ["pod-2"])
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        Demand(Amounts(2000, GIB)),
+        Demand(Amounts(2000, GIB), priority=10, preempts=False),
+        Demand(Amounts(9000, GIB), priority=10),
+        Demand(Amounts(2000, GIB), priority=10, selector={"zone": "a"}),
+    ],
+)
+def test_nobody_goes_where_it_does_not_help(demand):
+    assert preempt(PodView("h", demand), [_node("a", pods=tuple(_pods(4, _LOW)))]) is None
+
+
+def test_pods_that_keep_others_away_make_room_too():
+    term = PodAffinityTerm("kubernetes.io/hostname", LabelSelector({"app": "w"}))
+    guard = PodView("guard", Demand(Amounts(100, GIB), labels={"app": "w"}, anti_affinity=(term,)))
+    demand = Demand(Amounts(100, GIB), labels={"app": "w"}, priority=10)
+    assert _names(preempt(PodView("h", demand), [_node("a", pods=(guard, *_pods(1, _LOW)))])) == ("a", ["guard"])

@@ -208,6 +208,21 @@ def test_pod_disruption_budgets_slow_consolidation():
     assert result.summary.evictions == {}
 
 
+def test_important_pods_take_the_place_of_others():
+    pool = node_pool(limits={"cpu": "8"})
+    urgent, subject = deployment("500m", message_seconds="5"), scaled_object(maxReplicaCount=8)
+    urgent["metadata"]["name"] = subject["spec"]["scaleTargetRef"]["name"] = subject["metadata"]["name"] = "urgent"
+    urgent["spec"]["template"]["spec"]["priorityClassName"] = "urgent"
+    subject["spec"]["triggers"][0]["metadata"]["queueURL"] = "urgent"
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}, "value": 100}
+    made = scenario(deployment(message_seconds="5"), scaled_object(), urgent, subject, kind, pool)
+    load = {"orders": parse_arrivals("burst 2000"), "urgent": parse_arrivals("burst 100 at 5m")}
+    result = simulate(made, load, 1800)
+    assert result.summary.evictions["Preempted"] > 0
+    assert any(entry.who == "scheduler" for entry in result.timeline)
+    assert result.summary.cut_off == 0
+
+
 @pytest.mark.parametrize(
     ("documents", "text"),
     [
