@@ -3,7 +3,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -117,6 +117,51 @@ def test_end_of_a_subscription_is_told_and_can_be_taken_back(sns: Any, topic: st
     sns.publish(TopicArn=topic, Message="again")
     _, body = endpoint.wait(3)
     assert json.loads(body)["Message"] == "again"
+
+
+def test_endpoint_that_hangs_delays_no_other(sns: Any, sqs: Any, topic: str, endpoint: Endpoint) -> None:
+    arrived, released = threading.Semaphore(0), threading.Event()
+
+    class Hanging(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if body["Type"] == "Notification":
+                arrived.release()
+                released.wait(60)
+            else:
+                threading.Thread(target=lambda: urllib.request.urlopen(body["SubscribeURL"]).close()).start()
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+            pass
+
+    hanging = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
+    hanging.daemon_threads = True
+    thread = threading.Thread(target=hanging.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{hanging.server_port}/"
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=url)
+        wait_until(lambda: sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsConfirmed"] == "1")
+        for start in range(0, 300, 10):
+            entries = [{"Id": str(n), "Message": str(n)} for n in range(start, start + 10)]
+            sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+        for _ in range(64):
+            assert arrived.acquire(timeout=30)
+        # The node's deliveries have room for more than one endpoint may take.
+        other = sns.create_topic(Name="other")["TopicArn"]
+        sns.subscribe(TopicArn=other, Protocol="http", Endpoint=endpoint.url)
+        _, body = endpoint.wait(1)
+        urllib.request.urlopen(json.loads(body)["SubscribeURL"]).close()
+        sns.publish(TopicArn=other, Message="not delayed")
+        endpoint.wait(2)
+    finally:
+        released.set()
+        hanging.shutdown()
+        hanging.server_close()
+        thread.join()
 
 
 def test_raw_message_is_posted_as_it_is(sns: Any, topic: str, endpoint: Endpoint) -> None:

@@ -1,13 +1,12 @@
 """API destinations as targets: events become HTTP requests, no more of them a second than a destination takes."""
 
-from collections import Counter
-
 import msgspec
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.delivery.contract import Deferred, Delivery, Outcome, Rejected, Retry
+from forebay.delivery.rate import Places, Rate
 from forebay.operations.secret_box import SecretBox
 from forebay.services.events import limits
 from forebay.services.events.api_destination import API_DESTINATION, ApiDestination, api_destination_key
@@ -19,32 +18,7 @@ from forebay.services.events.rule_target import HTTP
 from forebay.store.contract import Store
 
 _NO_RESOURCE = "NO_RESOURCE"
-# How many requests a second end where all of them take as long as they may.
-_SLOWEST = limits.INVOCATIONS_IN_FLIGHT_MAX / limits.INVOCATION_SECONDS_MAX
 _decode_parameters = msgspec.json.Decoder(api.HttpParameters).decode
-
-
-class Rate:
-    """How many requests may start: a second's worth at once, then one after another. Pure: the time is handed in."""
-
-    def __init__(self) -> None:
-        # The moment at which a destination that takes one request after another would be done with all that started,
-        # and with all that were sent away as well.
-        self._busy_until = 0.0
-        self._queued_until = 0.0
-
-    def wait_seconds(self, per_second: int, now: float) -> float:
-        """Take a place now and return 0, or return the seconds until there is one; those who wait get one each."""
-        self._busy_until = max(self._busy_until, now - 1.0)
-        if self._busy_until + 1.0 / per_second <= now:
-            self._busy_until += 1.0 / per_second
-            return 0.0
-        return self.turn_seconds(per_second, now)
-
-    def turn_seconds(self, per_second: float, now: float) -> float:
-        """Return the seconds to wait for whoever is sent away now, so that they come back one after another."""
-        self._queued_until = max(self._queued_until, now) + 1.0 / per_second
-        return self._queued_until - now
 
 
 class ApiDestinationTarget:
@@ -57,7 +31,7 @@ class ApiDestinationTarget:
         self._tokens = tokens
         self._box = box
         self._rates: dict[str, Rate] = {}
-        self._in_flight: Counter[str] = Counter()
+        self._places = Places(limits.INVOCATIONS_IN_FLIGHT_MAX, limits.INVOCATION_SECONDS_MAX, limits.BUSY_SECONDS_MAX)
 
     async def accept(self, delivery: Delivery) -> Deferred | Rejected:
         """Say that a delivery goes to the outbox first, where there is such a destination."""
@@ -72,21 +46,19 @@ class ApiDestinationTarget:
         connection = await self._find_connection(destination)
         if connection is None or connection.parameters is None:
             return Rejected(FAILURE, "The API destination is inactive: its connection is not authorized.")
-        rate = self._rates.setdefault(delivery.target, Rate())
-        if self._in_flight[delivery.target] >= limits.INVOCATIONS_IN_FLIGHT_MAX:
-            # A slow server holds up its own events only.
-            wait_seconds = min(rate.turn_seconds(_SLOWEST, self._clock.now()), limits.BUSY_SECONDS_MAX)
-            return Retry(FAILURE, "The API destination is busy.", wait_seconds, counts=False)
-        wait_seconds = rate.wait_seconds(destination.rate, self._clock.now())
+        now = self._clock.now()
+        wait_seconds = self._places.take(delivery.target, now)
         if wait_seconds > 0:
-            return Retry(FAILURE, "The API destination's rate limit is reached.", wait_seconds, counts=False)
-        self._in_flight[delivery.target] += 1
+            return Retry(FAILURE, "The API destination is busy.", wait_seconds, counts=False)
         try:
+            wait_seconds = self._rates.setdefault(delivery.target, Rate()).wait_seconds(destination.rate, now)
+            if wait_seconds > 0:
+                return Retry(FAILURE, "The API destination's rate limit is reached.", wait_seconds, counts=False)
             return await self._invoke(delivery, destination, connection)
         except NoAnswer as failure:
             return unreachable(str(failure))
         finally:
-            self._in_flight[delivery.target] -= 1
+            self._places.leave(delivery.target)
 
     async def _invoke(self, delivery: Delivery, destination: ApiDestination, connection: Connection) -> Outcome:
         connection = await unseal(self._box, connection)

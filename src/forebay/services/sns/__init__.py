@@ -50,7 +50,7 @@ async def _build(platform: Platform) -> Parts:
         is_traced=platform.config.trace_seconds > 0,
     )
     fifo = FifoPublisher(store, publisher)
-    http = HttpEndpoints(store)
+    http = HttpEndpoints(store, clock)
     mailer = Mailer(store, clock, platform.config.smtp, platform.config.mail_sender)
     return Parts(
         target=TopicTarget(clock, ids, index, publisher, fifo, Endpoints(store, http, mailer)),
@@ -63,7 +63,7 @@ async def _build(platform: Platform) -> Parts:
         ],
         controls={"outbox": Outbox(store).show, "explain": Explaining(clock, index).explain},
         shared=[index, publisher, fifo],
-        close=[http.close],
+        close=[http.close, mailer.close],
     )
 
 

@@ -8,7 +8,9 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from forebay.core.clock import Clock
 from forebay.delivery.contract import Delivered, Delivery, Outcome, Rejected, Retry
+from forebay.delivery.rate import Places
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.publisher import CONFIRMATION, ENDPOINT, MESSAGE_ID, MESSAGE_TYPE, NOTIFICATION
@@ -25,8 +27,10 @@ _TOO_MANY_REQUESTS = 429
 class HttpEndpoints:
     """Connections to endpoints, shared by all subscriptions and opened when first needed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
+        self._places = Places(limits.HTTP_IN_FLIGHT_MAX, limits.HTTP_SECONDS_MAX, limits.HTTP_BUSY_SECONDS_MAX)
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, delivery: Delivery) -> Outcome:
@@ -40,7 +44,13 @@ class HttpEndpoints:
         own, of_topic = (None if one is None else one.attributes.get("DeliveryPolicy") for one in (subscription, topic))
         policy = effective_policy(of_topic, own)
         is_raw = subscription is not None and subscription.is_raw
-        return await self._post(delivery, url, policy, _headers(delivery, topic_arn, policy, is_raw=is_raw))
+        wait_seconds = self._places.take(delivery.target, self._clock.now())
+        if wait_seconds > 0:
+            return Retry("Busy", "The endpoint has not answered earlier messages yet.", wait_seconds, counts=False)
+        try:
+            return await self._post(delivery, url, policy, _headers(delivery, topic_arn, policy, is_raw=is_raw))
+        finally:
+            self._places.leave(delivery.target)
 
     async def close(self) -> None:
         """Close all connections."""

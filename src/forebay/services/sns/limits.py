@@ -38,6 +38,8 @@ DEDUPLICATION_POLL_SECONDS = 60.0
 # A mail server's time for one mail, and the replayer's own bounds: how many replays take a step in one turn, how long a
 # step may hold one, and how many messages it takes.
 SMTP_SECONDS_MAX = 30.0
+SMTP_IN_FLIGHT_MAX = 4
+SMTP_BUSY_SECONDS_MAX = 60.0
 REPLAYS_PER_STEP = 10
 REPLAY_LEASE_SECONDS = 30.0
 REPLAY_POLL_SECONDS = 60.0
@@ -53,3 +55,6 @@ CONFIRMATION_ATTEMPTS = 3
 # "The connection will time out in approximately 15 seconds" ("Make sure your endpoint is ready").
 HTTP_SECONDS_MAX = 15.0
 HTTP_CONNECTIONS_MAX = 256
+# Ours: how many messages one endpoint has at once, and how long one waits at most because it has so many.
+HTTP_IN_FLIGHT_MAX = 64
+HTTP_BUSY_SECONDS_MAX = 60.0

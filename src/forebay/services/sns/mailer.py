@@ -4,14 +4,16 @@ import asyncio
 import smtplib
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from forebay.core.clock import Clock
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected, Retry
+from forebay.delivery.rate import Places
 from forebay.services.sns import limits
 from forebay.services.sns.mail import as_email, compose
-from forebay.services.sns.outbox import Outbox
+from forebay.services.sns.outbox import Outbox, OutboxMessage
 from forebay.services.sns.subscription import Subscription
 from forebay.services.sns.topic import Topic
 from forebay.store.contract import Store
@@ -28,6 +30,9 @@ class Mailer:
         self._clock = clock
         self._sender = sender
         self._send = None if smtp is None else smtp_sender(smtp)
+        # Threads of their own: a server that hangs holds up nobody else.
+        self._threads = ThreadPoolExecutor(limits.SMTP_IN_FLIGHT_MAX, thread_name_prefix="forebay-mail")
+        self._places = Places(limits.SMTP_IN_FLIGHT_MAX, limits.SMTP_SECONDS_MAX, limits.SMTP_BUSY_SECONDS_MAX)
 
     async def accept(self, delivery: Delivery, subscription: Subscription, topic: Topic) -> Accepted | Deferred:
         """Put the mail into the outbox with the sender's commit; with a server, it goes there first."""
@@ -41,17 +46,34 @@ class Mailer:
         """Send the mail. A server's refusal is final, anything else is tried again."""
         message = compose(delivery.payload, subscription, topic, self._sender, self._clock.now())
         if self._send is not None:
+            wait_seconds = self._places.take("", self._clock.now())
+            if wait_seconds > 0:
+                return Retry("Busy", "The mail server has not answered yet.", wait_seconds, counts=False)
             try:
-                await asyncio.to_thread(self._send, as_email(message))
-            except smtplib.SMTPRecipientsRefused as error:
-                code, text = next(iter(error.recipients.values()), (550, b""))
-                return _refused(code, text)
-            except smtplib.SMTPResponseException as error:
-                return _refused(error.smtp_code, error.smtp_error)
-            except (OSError, smtplib.SMTPException) as error:
-                return Retry("ConnectionFailed", f"The mail server cannot be used: {error}")
+                failure = await self._hand_over(self._send, message)
+            finally:
+                self._places.leave("")
+            if failure is not None:
+                return failure
         await self._store.submit([Outbox.append(message)])
         return Delivered()
+
+    async def close(self) -> None:
+        """End the threads; what they are sending is sent."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _hand_over(self, send: SendMail, message: OutboxMessage) -> Rejected | Retry | None:
+        """Send a mail; return what went wrong, if anything did."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, send, as_email(message))
+        except smtplib.SMTPRecipientsRefused as error:
+            code, text = next(iter(error.recipients.values()), (550, b""))
+            return _refused(code, text)
+        except smtplib.SMTPResponseException as error:
+            return _refused(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            return Retry("ConnectionFailed", f"The mail server cannot be used: {error}")
+        return None
 
 
 def smtp_sender(url: str) -> SendMail:
