@@ -161,7 +161,10 @@ def _string(match: re.Match[str]) -> Expression:
 
 
 def _constant(match: re.Match[str]) -> Expression:
-    return Constant(decode(match[0]))
+    try:
+        return Constant(decode(match[0]))
+    except ValueError:
+        raise InvalidPath(f"Number out of range: {match[0]}") from None
 
 
 def _end_of_path(text: str, at: int) -> int:

@@ -355,7 +355,7 @@ class PathReader:
             if match is None:
                 raise InvalidPath(f"Could not parse token at position {self._at}: {self._text}")
             self._at = match.end()
-            value = decode(match[0])
+            value = _literal(match[0])
         return lambda _node, _scope: value
 
     def _array(self) -> object:
@@ -366,6 +366,13 @@ class PathReader:
             return decode(text.replace("'", '"'))
         except ValueError:
             raise InvalidPath(f"Could not parse token at position {self._at}: {self._text}") from None
+
+
+def _literal(text: str) -> object:
+    try:
+        return decode(text)
+    except ValueError:
+        raise InvalidPath(f"Number out of range: {text}") from None
 
 
 def _compiled(match: re.Match[str]) -> _Pattern:
