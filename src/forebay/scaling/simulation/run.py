@@ -60,6 +60,8 @@ class _Simulation:
         step = self._seconds / _SAMPLES
         self._calendar.every(step, lambda: self._sample(step))
         self._calendar.run_until(self._start + self._seconds)
+        # Once more, after all that falls on the last moment.
+        self._sample(0.0)
         return Result(
             name=self._scenario.name,
             start=self._start,
@@ -91,6 +93,8 @@ class _Simulation:
             nodes=len(machines),
             dollars_per_hour=sum(machine.offering.price for machine in machines),
         )
+        if self._samples and self._samples[-1].at == sample.at:
+            self._samples.pop()
         self._samples.append(sample)
         self._pod_hours += pods * step / 3600
         self._pods_most = max(self._pods_most, pods)
