@@ -55,6 +55,7 @@ from forebay.store.contract import Store, Transaction
 log = structlog.get_logger()
 
 PAYLOAD_BYTES_MAX = 6 * 1024 * 1024
+_PAYLOAD_OVERHEAD_BYTES = 64
 STATE_BYTES_MAX = 1024 * 1024
 
 # A lane waits for its first record without extending its lease, so that an idle one costs one commit in that time. A
@@ -73,9 +74,10 @@ _decode = msgspec.json.Decoder(Progress).decode
 
 
 class _Taken(msgspec.Struct, frozen=True):
-    """What a lane has read for its next call: the wanted records, and the position up to which it has looked."""
+    """What a lane has read for its next call: the wanted records, as JSON too, and up to where it has looked."""
 
     records: tuple[Streamed, ...]
+    texts: tuple[msgspec.Raw, ...]
     end: int
     # The tumbling window is over, and all its records are handed over.
     is_window_over: bool = False
@@ -258,10 +260,7 @@ class StreamReader:
         if not records and not taken.is_window_over:
             return Step(Progress(taken.end, progress.ends[1:], 0, progress.window)), 0.0
         window = self._window_call(progress, taken)
-        batch = Batch(
-            tuple([one.record for one in records]),
-            tuple([msgspec.Raw(msgspec.json.encode(one.record.data)) for one in records]),
-        )
+        batch = Batch(tuple([one.record for one in records]), taken.texts)
         outcome = await self._target.take(batch, window)
         return self._after(progress, taken, window, outcome)
 
@@ -350,7 +349,8 @@ class _Gathering:
         self._lane = lane
         self._progress = progress
         self._bound = progress.ends[0] if progress.ends else None
-        self._size = 0
+        self._size = _PAYLOAD_OVERHEAD_BYTES
+        self._texts: list[msgspec.Raw] = []
         self._began_at: float | None = None
         self._window_ms = None if progress.window is None else progress.window.start_ms
         self._is_beyond_window = progress.window is not None and progress.window.is_too_large
@@ -368,12 +368,23 @@ class _Gathering:
                 if self._is_of_next_window(one):
                     self.is_full = self._is_beyond_window = True
                     return
-                self.records.append(one)
-                self._size += _weight(one)
+                if not self._take(one):
+                    self.is_full = True
+                    return
             self.end = one.position
-            if len(self.records) >= self._reading.batch_size or self._size >= PAYLOAD_BYTES_MAX:
+            if len(self.records) >= self._reading.batch_size:
                 self.is_full = True
                 return
+
+    def _take(self, one: Streamed) -> bool:
+        """Take a record, unless the payload would be too large with it; a single one is taken whatever its size."""
+        text = msgspec.json.encode(one.record.data)
+        self._size += len(text) + 1
+        if self.records and self._size > PAYLOAD_BYTES_MAX:
+            return False
+        self.records.append(one)
+        self._texts.append(msgspec.Raw(text))
+        return True
 
     def has_all(self, now_ms: int) -> bool:
         """Return whether nothing more can come to this batch, though it is not full."""
@@ -399,7 +410,7 @@ class _Gathering:
         """Return the batch."""
         is_over = self._is_beyond_window or self.window_ends_at() * 1000 <= now_ms
         is_window_over = self._progress.window is not None and is_over and not self.records
-        return _Taken(tuple(self.records), self.end, is_window_over)
+        return _Taken(tuple(self.records), tuple(self._texts), self.end, is_window_over)
 
     def _fill_to_bound(self) -> None:
         assert self._bound is not None
@@ -419,12 +430,6 @@ class _Gathering:
             self._window_ms = start_ms
         # Times may go back a little; what comes late belongs to the window that is open.
         return start_ms > self._window_ms
-
-
-def _weight(one: Streamed) -> int:
-    size = one.record.data.get("dynamodb")
-    counted = cast("dict[str, object]", size).get("SizeBytes") if isinstance(size, dict) else None
-    return (counted if isinstance(counted, int) else 0) + 512
 
 
 class _WindowAnswer(msgspec.Struct):

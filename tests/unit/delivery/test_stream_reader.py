@@ -1,6 +1,7 @@
 """Reading streams in order, with a source and a target that do as they are told, under a clock that is stepped."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
+from forebay.delivery import stream_reader
 from forebay.delivery.contract import Delivery, SourceRecord
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.poller import Batch, Busy, Failed, Taken
@@ -108,12 +110,14 @@ class PoisonedTarget:
         self.busy = busy
         self.taken: list[SourceRecord] = []
         self.told: list[Discarded] = []
+        self.sizes: list[int] = []
 
     async def find_problem(self) -> str | None:
         return None
 
     async def take(self, batch: Batch, window: object = None) -> Any:
         assert window is None
+        self.sizes.append(len(batch.records))
         if self.busy:
             self.busy -= 1
             return Busy("TooManyRequests")
@@ -219,6 +223,20 @@ def test_reader_goes_on_where_the_last_one_was(lanes: int, others: int):
         reading = Reading(id="x", source="s", target="t", stream=read(lanes=others), batch_size=2)
         await run_reader(FakeStream(records), second, reading, store, 2)
         assert sorted(record.record_id for record in second.taken) == ["r8", "r9"]
+
+    asyncio.run(scenario())
+
+
+def test_payload_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    size = len(json.dumps(streamed(1).record.data, separators=(",", ":"))) + 1
+    monkeypatch.setattr(stream_reader, "PAYLOAD_BYTES_MAX", 64 + 3 * size)
+
+    async def scenario() -> None:
+        target = PoisonedTarget(set(), reports=False, busy=0)
+        reading = Reading(id="x", source="s", target="t", stream=read(), batch_size=100)
+        records = [streamed(number) for number in range(1, 9)]
+        await run_reader(FakeStream(records), target, reading, MemoryStore(), 8)
+        assert target.sizes == [3, 3, 2]
 
     asyncio.run(scenario())
 
