@@ -56,7 +56,7 @@ def test_table_goes_back_to_a_moment(running, dynamodb):
     request = {"SourceTableName": name, "TargetTableName": target}
     code, _ = refused(dynamodb.restore_table_to_point_in_time, **request, UseLatestRestorableTime=True)
     assert code == "PointInTimeRecoveryUnavailableException"
-    running.clock.freeze()
+    running.clock.freeze(int(running.clock.now()) + 1.0)
     dynamodb.update_continuous_backups(
         TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )

@@ -44,7 +44,7 @@ def test_records_say_what_has_changed(running, dynamodb):
 
 def test_iterators_of_every_type(running, dynamodb):
     streams = running.client("dynamodbstreams")
-    running.clock.freeze()
+    running.clock.freeze(int(running.clock.now()) + 1.0)
     name = create(dynamodb, StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
     arn = stream_of(dynamodb, name)
     dynamodb.put_item(TableName=name, Item=at("a"))

@@ -200,3 +200,16 @@ def test_tables_outlive_a_restart(running):
     running.restart()
     dynamodb = running.client("dynamodb")
     assert dynamodb.get_item(TableName=name, Key=at("kept"))["Item"]["v"] == {"N": "1"}
+
+
+def test_another_accounts_table_is_not_reached_by_its_arn(running, dynamodb, table):
+    arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    assert dynamodb.scan(TableName=arn)["Count"] == 0
+    stranger = running.client("dynamodb", account="111111111111")
+    for call, request in (
+        (stranger.scan, {"TableName": arn}),
+        (stranger.describe_table, {"TableName": arn}),
+        (stranger.list_tags_of_resource, {"ResourceArn": arn}),
+        (stranger.describe_backup, {"BackupArn": f"{arn}/backup/01"}),
+    ):
+        assert refused(call, **request)[0] == "AccessDeniedException"

@@ -6,7 +6,7 @@ from functools import lru_cache
 from forebay.core.arn import Arn
 from forebay.languages.dynamodb.errors import invalid
 from forebay.operations.call import Call
-from forebay.services.dynamodb.errors import no_resource, no_table
+from forebay.services.dynamodb.errors import check_own, no_resource, no_table
 from forebay.services.dynamodb.layout import Layout
 from forebay.services.dynamodb.table import TABLE, Table, table_key
 from forebay.services.dynamodb.throttle import Kind, TableLimits
@@ -54,6 +54,7 @@ def address_key(call: Call, text: str) -> str:
     """
     if text.startswith("arn:"):
         arn = parse_table_arn(text)
+        check_own(call, arn)
         return table_key(arn.account, arn.region, arn.resource.removeprefix("table/").partition("/")[0])
     check_name(text)
     return table_key(call.account, call.region, text)

@@ -10,6 +10,7 @@ from forebay.operations.service import operation
 from forebay.services.dynamodb.address import load_table
 from forebay.services.dynamodb.copying import BACKUP, Backup, Copy, copy_timer
 from forebay.services.dynamodb.descriptions import describe, key_schema, no_size, on_demand, projection
+from forebay.services.dynamodb.errors import check_own
 from forebay.services.dynamodb.indexing import drop_timer
 from forebay.services.dynamodb.table import TABLE, Index, Restored, Table, table_key
 from forebay.services.dynamodb.tables import encryption_of, new_index, on_demand_of, throughput_of
@@ -42,7 +43,7 @@ def create_backup(call: Call, request: api.CreateBackupInput) -> api.CreateBacku
         size=size.size,
         items=size.items,
     )
-    key = _backup_key(backup.arn)
+    key = _backup_key(call, backup.arn)
     call.records.put(BACKUP, key, backup)
     call.apply(PutTimers((copy_timer(Copy("backup", key, table.number, number), call.now_ms),)))
     return api.CreateBackupOutput(backup_details=_details(backup))
@@ -55,14 +56,15 @@ def _load(call: Call, name: str) -> Table:
         raise api.TableNotFoundException(f"Table not found: {name}") from None
 
 
-def _backup_key(arn: str) -> str:
+def _backup_key(call: Call, arn: str) -> str:
     parsed = Arn.parse(arn)
+    check_own(call, parsed)
     return record_key(parsed.account, parsed.region, arn)
 
 
 def _load_backup(call: Call, arn: str) -> tuple[str, Backup]:
     try:
-        key = _backup_key(arn)
+        key = _backup_key(call, arn)
     except ValueError:
         raise invalid(f"Invalid BackupArn: {arn}") from None
     backup = call.reader.find(BACKUP, key)

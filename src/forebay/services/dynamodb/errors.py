@@ -1,8 +1,10 @@
 """Answers that several of DynamoDB's operations give."""
 
 from forebay.api import dynamodb as api
+from forebay.core.arn import Arn
 from forebay.core.errors import ServiceError
 from forebay.languages.dynamodb.errors import invalid
+from forebay.operations.call import Call
 
 
 def no_resource() -> ServiceError:
@@ -32,3 +34,10 @@ def empty_key(name: str, kind: str) -> ServiceError:
 def not_implemented(what: str) -> ServiceError:
     """Return the answer that names what this DynamoDB does not do."""
     return ServiceError.of("NotImplemented", f"{what} is not implemented by Forebay.", 501)
+
+
+def check_own(call: Call, arn: Arn) -> None:
+    """Refuse what belongs to another account: policies that would allow it are kept, but not decided by."""
+    if arn.account != call.account:
+        text = f"User: {call.caller.principal} is not authorized to access this resource: {arn}"
+        raise ServiceError.of("AccessDeniedException", text)

@@ -11,7 +11,7 @@ from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.dynamodb.address import load_table
 from forebay.services.dynamodb.effects import changes_log
-from forebay.services.dynamodb.errors import no_resource, not_implemented
+from forebay.services.dynamodb.errors import check_own, no_resource, not_implemented
 from forebay.services.dynamodb.indexing import index_timer
 from forebay.services.dynamodb.table import STREAM, TABLE, Recovery, Table, TimeToLive, table_key
 from forebay.services.dynamodb.tag_checks import check_tags
@@ -34,6 +34,7 @@ def _load_by_arn(call: Call, text: str) -> Table:
     name = arn.resource.removeprefix("table/")
     if arn.service != "dynamodb" or not arn.resource.startswith("table/") or not name:
         raise invalid(f"Invalid TableArn: Invalid ResourceArn provided as input {text}")
+    check_own(call, arn)
     table = call.reader.find(TABLE, table_key(arn.account, arn.region, name.partition("/")[0]))
     if table is None:
         raise api.ResourceNotFoundException(f"Requested resource not found: ResourcArn: {text} not found")
@@ -84,6 +85,7 @@ def list_tags_of_resource(call: Call, request: api.ListTagsOfResourceInput) -> a
 def _load_policy_owner(call: Call, arn: str) -> Table:
     if "/stream/" in arn:
         parsed = Arn.parse(arn)
+        check_own(call, parsed)
         name, _, label = parsed.resource.removeprefix("table/").partition("/stream/")
         if call.reader.find(STREAM, record_key(parsed.account, parsed.region, name, label)) is None:
             raise no_resource()

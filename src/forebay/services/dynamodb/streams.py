@@ -13,6 +13,7 @@ from forebay.languages.dynamodb.errors import invalid
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.dynamodb import limits
+from forebay.services.dynamodb.errors import check_own
 from forebay.services.dynamodb.layout import encode_item
 from forebay.services.dynamodb.stream import (
     Shard,
@@ -51,7 +52,7 @@ def list_streams(call: Call, request: api.ListStreamsInput) -> api.ListStreamsOu
     """List streams, those of a table or all, also of tables that were deleted less than a day ago."""
     prefix = (call.account, call.region, request.table_name) if request.table_name else (call.account, call.region)
     limit = min(request.limit or _SHARDS_MAX, _SHARDS_MAX)
-    after = _stream_key(request.exclusive_start_stream_arn) if request.exclusive_start_stream_arn else ""
+    after = _stream_key(call, request.exclusive_start_stream_arn) if request.exclusive_start_stream_arn else ""
     found = [
         stream
         for _, stream in call.reader.list(STREAM, key_prefix(*prefix), after=after)
@@ -70,7 +71,7 @@ def _is_gone(stream: StreamRecord, now: float) -> bool:
     return stream.disabled_at is not None and stream.disabled_at + limits.STREAM_SECONDS <= now
 
 
-def _stream_key(arn_text: str) -> str:
+def _stream_key(call: Call, arn_text: str) -> str:
     try:
         arn = Arn.parse(arn_text)
         table, _, label = arn.resource.removeprefix("table/").partition("/stream/")
@@ -78,6 +79,7 @@ def _stream_key(arn_text: str) -> str:
         raise invalid(f"Invalid StreamArn: {arn_text}") from None
     if arn.service != "dynamodb" or not label:
         raise invalid(f"Invalid StreamArn: {arn_text}")
+    check_own(call, arn)
     return record_key(arn.account, arn.region, table, label)
 
 
@@ -87,7 +89,7 @@ def load_stream(call: Call, arn: str) -> StreamRecord:
     Raises:
         ResourceNotFoundException: there is none.
     """
-    stream = call.reader.find(STREAM, _stream_key(arn))
+    stream = call.reader.find(STREAM, _stream_key(call, arn))
     if stream is None or _is_gone(stream, call.now):
         raise api.ResourceNotFoundException(f"Requested resource not found: Stream: {arn} not found")
     return stream
@@ -188,7 +190,8 @@ def get_shard_iterator(call: Call, request: api.GetShardIteratorInput) -> api.Ge
 def _timestamp_ms(call: Call, request: api.GetShardIteratorInput) -> int:
     if request.timestamp is None:
         raise invalid("Timestamp must be specified when ShardIteratorType is AT_TIMESTAMP")
-    if request.timestamp > call.now:
+    # Clients round times to a second or a millisecond, and their clocks are their own.
+    if request.timestamp > call.now + 1:
         raise invalid("Timestamp must not be in the future")
     return int(request.timestamp * 1000)
 
@@ -234,7 +237,7 @@ def get_records(call: Call, request: api.GetRecordsInput) -> Encoded:
             "Iterator expired. The iterator was created more than 15 minutes ago while it can be used for 15 minutes."
         )
     stream = call.reader.find(STREAM, iterator.stream)
-    if stream is None:
+    if stream is None or stream.account != call.account:
         raise _no_stream()
     shard = shard_at(stream, iterator.shard)
     oldest_ms = call.now_ms - limits.STREAM_SECONDS * 1000

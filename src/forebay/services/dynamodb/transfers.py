@@ -11,7 +11,7 @@ from forebay.operations.service import operation
 from forebay.services.dynamodb.address import load_table
 from forebay.services.dynamodb.backups import check_restorable
 from forebay.services.dynamodb.copying import Copy, copy_timer
-from forebay.services.dynamodb.errors import not_implemented
+from forebay.services.dynamodb.errors import check_own, not_implemented
 from forebay.services.dynamodb.table import TABLE, Table, table_key
 from forebay.services.dynamodb.tables import new_table
 from forebay.services.dynamodb.transfer import EXPORT, IMPORT, Export, Import
@@ -22,11 +22,12 @@ from forebay.store.records import key_prefix, record_key
 _PAGE = 25
 
 
-def _key(arn: str) -> str:
+def _key(call: Call, arn: str) -> str:
     try:
         parsed = Arn.parse(arn)
     except ValueError:
         raise invalid(f"Invalid ARN: {arn}") from None
+    check_own(call, parsed)
     return record_key(parsed.account, parsed.region, arn)
 
 
@@ -67,7 +68,7 @@ def export_table_to_point_in_time(
         client_token=request.client_token or call.ids.uuid(),
         owner=request.s3_bucket_owner,
     )
-    key = _key(export.arn)
+    key = _key(call, export.arn)
     call.records.put(EXPORT, key, export)
     copy = Copy("export", key, table.number, export.number, table_id=table.id, until_ms=int(at * 1000))
     call.apply(PutTimers((copy_timer(copy, call.now_ms),)))
@@ -77,7 +78,7 @@ def export_table_to_point_in_time(
 @operation(readonly=True)
 def describe_export(call: Call, request: api.DescribeExportInput) -> api.DescribeExportOutput:
     """Return how far an export is."""
-    export = call.reader.find(EXPORT, _key(request.export_arn))
+    export = call.reader.find(EXPORT, _key(call, request.export_arn))
     if export is None:
         raise api.ExportNotFoundException(f"Export not found: {request.export_arn}")
     return api.DescribeExportOutput(export_description=_described_export(export))
@@ -170,8 +171,8 @@ def import_table(call: Call, request: api.ImportTableInput) -> api.ImportTableOu
         options=request.input_format_options,
     )
     call.records.put(TABLE, key, table)
-    call.records.put(IMPORT, _key(made.arn), made)
-    call.apply(PutTimers((Timer(IMPORT_TIMER, _key(made.arn), call.now_ms, b""),)))
+    call.records.put(IMPORT, _key(call, made.arn), made)
+    call.apply(PutTimers((Timer(IMPORT_TIMER, _key(call, made.arn), call.now_ms, b""),)))
     return api.ImportTableOutput(import_table_description=_described_import(made))
 
 
@@ -194,7 +195,7 @@ def _imported_table(call: Call, wanted: api.TableCreationParameters) -> Table:
 @operation(readonly=True)
 def describe_import(call: Call, request: api.DescribeImportInput) -> api.DescribeImportOutput:
     """Return how far an import is."""
-    found = call.reader.find(IMPORT, _key(request.import_arn))
+    found = call.reader.find(IMPORT, _key(call, request.import_arn))
     if found is None:
         raise api.ImportNotFoundException(f"Import not found: {request.import_arn}")
     return api.DescribeImportOutput(import_table_description=_described_import(found))
