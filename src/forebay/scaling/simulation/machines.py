@@ -15,9 +15,9 @@ from forebay.scaling.policies.nodepools import Pool
 from forebay.scaling.policies.placement import place
 from forebay.scaling.policies.preemption import preempt
 from forebay.scaling.policies.provisioning import NOMINATION_SECONDS, NewNode, node_labels, provision
-from forebay.scaling.policies.requirements import CAPACITY_TYPE
 from forebay.scaling.policies.resources import Amounts
 from forebay.scaling.simulation.calendar import Calendar
+from forebay.scaling.simulation.machine import Machine
 from forebay.scaling.simulation.result import PoolCost
 from forebay.scaling.simulation.scenario import Scenario
 from forebay.scaling.simulation.workload import Placing, Pod, Tell, Workload
@@ -27,69 +27,6 @@ _TERMINATION_SECONDS = 5.0
 _DRAIN_RETRY_SECONDS = 10.0
 # The one machine of a setting without NodePools.
 _ENDLESS = Amounts(cpu_milli=10**12, memory_bytes=10**18, ephemeral_bytes=10**18)
-
-
-class Machine:
-    """A node, from the decision to buy it until it is gone."""
-
-    __slots__ = (
-        "created_at", "is_deleting", "is_draining", "is_ready", "kind", "labels", "last_event_at", "name",
-        "nominated_until", "offering", "pods", "pool", "reason", "used", "view",
-    )  # fmt: skip
-
-    def __init__(
-        self, name: str, pool: Pool | None, kind: InstanceType, offering: Offering, labels: dict[str, str], now: float
-    ) -> None:
-        self.name = name
-        self.pool = pool
-        self.kind = kind
-        self.offering = offering
-        self.labels = labels
-        self.created_at = now
-        self.last_event_at = now
-        self.nominated_until = 0.0
-        self.is_ready = False
-        self.is_deleting = False
-        self.is_draining = False
-        self.reason = ""
-        self.pods = dict[str, Pod]()
-        self.used = Amounts() if pool is None else pool.daemon_overhead
-        self.view: NodeView | None = None
-
-    @property
-    def capacity_type(self) -> str:
-        """`spot` or `on-demand`."""
-        return self.labels.get(CAPACITY_TYPE, "")
-
-    def seen(self) -> NodeView:
-        """Return the node as policies see it, made anew only after a change."""
-        if self.view is None:
-            self.view = self._look()
-        return self.view
-
-    def _look(self) -> NodeView:
-        pool = self.pool
-        quiet = math.inf if pool is None else pool.consolidate_after_seconds
-        return NodeView(
-            name=self.name,
-            allocatable=self.kind.allocatable,
-            pods_max=self.kind.pods_max,
-            labels=self.labels,
-            taints=() if pool is None else pool.taints,
-            pods=tuple(pod.view for pod in self.pods.values()),
-            used=self.used,
-            pool="" if pool is None else pool.name,
-            instance_type=self.kind.name,
-            capacity_type=self.capacity_type,
-            price=self.offering.price,
-            is_ready=self.is_ready,
-            is_initialized=self.is_ready,
-            is_deleting=self.is_deleting,
-            nominated_until=self.nominated_until,
-            consolidatable_at=self.last_event_at + quiet,
-            created_at=self.created_at,
-            expires_at=math.inf if pool is None else self.created_at + pool.expire_after_seconds,
-        )
 
 
 class MachineRoom:

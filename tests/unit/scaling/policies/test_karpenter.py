@@ -28,6 +28,7 @@ from forebay.scaling.policies.demand import Demand, PreferredTerm
 from forebay.scaling.policies.instance_types import format_instance_types, kwok_instance_types, read_instance_types
 from forebay.scaling.policies.node import NodeView, PodView
 from forebay.scaling.policies.nodepools import Pool
+from forebay.scaling.policies.placement import place
 from forebay.scaling.policies.provisioning import node_labels, provision
 from forebay.scaling.policies.rehousing import Rehousing
 from forebay.scaling.policies.requirements import (
@@ -396,3 +397,43 @@ def test_cron_is_unix_s(schedule, after, hit):
 def test_what_is_no_schedule_is_refused(schedule):
     with pytest.raises(InvalidManifest):
         parse_cron(schedule)
+
+
+_KINDS = st.lists(
+    st.tuples(st.integers(1, 12), st.sampled_from([250, 900, 2000]), st.sampled_from([1, 3])), min_size=1, max_size=4
+)
+
+
+def _grouped_and_single(kinds):
+    """Return the same pods twice: those of a kind with one demand, and each with a demand of its own."""
+    grouped, single = [], []
+    for index, (count, cpu, memory) in enumerate(kinds):
+        shared = Demand(Amounts(cpu, memory * GIB))
+        for number in range(count):
+            name, created = f"p{index}-{number:02}", float(index * 100 + number)
+            grouped.append(PodView(name, shared, created))
+            single.append(PodView(name, Demand(Amounts(cpu, memory * GIB)), created))
+    return grouped, single
+
+
+@settings(max_examples=40, deadline=None)
+@given(_KINDS, st.integers(0, 3), st.sampled_from([None, "8"]))
+def test_equal_pods_at_once_are_provisioned_as_one_by_one(kinds, count, limit):
+    nodes = [_node(f"n{index}") for index in range(count)]
+    pool = _pool(limits={"cpu": limit} if limit else {}, requirements=(_ON_DEMAND,))
+    first, second = (provision(pods, nodes, [pool]) for pods in _grouped_and_single(kinds))
+    assert first.nominations == second.nominations
+    assert first.unschedulable.keys() == second.unschedulable.keys()
+    assert [[pod.name for pod in node.pods] for node in first.new_nodes] == [
+        [pod.name for pod in node.pods] for node in second.new_nodes
+    ]
+    assert _kinds(first) == _kinds(second)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_KINDS, st.integers(1, 4))
+def test_equal_pods_at_once_are_placed_as_one_by_one(kinds, count):
+    nodes = [_node(f"n{index}") for index in range(count)]
+    first, second = (place(pods, nodes) for pods in _grouped_and_single(kinds))
+    assert first.bound == second.bound
+    assert first.unschedulable == second.unschedulable
