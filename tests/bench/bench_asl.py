@@ -1,4 +1,4 @@
-"""What the interpreter of the States Language costs by itself: transitions in each query language, answers, definitions.
+"""What the interpreter of the States Language costs by itself: transitions in both languages, answers, definitions.
 
 Run: `python -m tests.bench.bench_asl`. Prints microseconds each, in one process, without a node and a store.
 """

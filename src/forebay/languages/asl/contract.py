@@ -109,7 +109,10 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
 
 
 class ExecutionState(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
-    """All that an execution is between two events. Its size depends on what runs now, not on what has run."""
+    """All that an execution is between two events. Its size depends on what runs now, not on what has run.
+
+    Stored as arrays: new fields of this, of `Frame` and of `FanOut` go to the end and have defaults.
+    """
 
     frames: dict[int, Frame]
     next_event_id: int
