@@ -1,6 +1,7 @@
 """Executions under a stepped clock, and over restarts: waits, timeouts, retries, heartbeats."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,17 @@ def test_schedules_and_pipes_start_executions(states: States) -> None:
     )
     sqs.send_message(QueueUrl=url, MessageBody="from a pipe")
     wait_until(lambda: [each for each in inputs() if isinstance(each, list) and each[0]["body"] == "from a pipe"])
+
+
+def test_a_reset_takes_executions_away_and_later_ones_last(states: States) -> None:
+    machine = states.create({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}})
+    gone = states.start(machine)
+    with urllib.request.urlopen(urllib.request.Request(f"{states.node.url}/_forebay/reset", b"{}")) as answer:
+        assert answer.status == 200
+    assert states.refusal("describe_execution", executionArn=gone)[0] == "ExecutionDoesNotExist"
+    machine = states.create({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": True}}})
+    kept = states.start(machine)
+    states.node.restart()
+    again = States(states.node)
+    states.node.clock.advance(60)
+    assert again.ended(kept)["status"] == "SUCCEEDED"

@@ -43,7 +43,7 @@ from forebay.services.stepfunctions.map_run import MAP_RUN
 from forebay.services.stepfunctions.map_runner import MapRunner
 from forebay.services.stepfunctions.measures import Measures
 from forebay.services.stepfunctions.notices import Notices
-from forebay.services.stepfunctions.rows import ExecutionRows, open_tables
+from forebay.services.stepfunctions.rows import TABLES, ExecutionRows, Tables, keep_tables, open_tables
 from forebay.services.stepfunctions.starting import Starter
 from forebay.services.stepfunctions.target import StateMachineTarget
 from forebay.services.stepfunctions.workers import Deletion, DueEvents, Expiry
@@ -64,6 +64,7 @@ async def _build(platform: Platform) -> Parts:
     integrations.start_child = lambda task: start_child(platform, starter, task)
     engine.outlets.call = calls.call
     engine.outlets.cancel = calls.cancel
+    _outlast_wipes(platform, engine)
     execution_log.duty = platform.start_worker(execution_log)
     return Parts(
         target=StateMachineTarget(starter),
@@ -79,6 +80,19 @@ async def _build(platform: Platform) -> Parts:
         drain=[room.drain],
         close=[execution_log.ship, measures.flush, http.close],
     )
+
+
+def _outlast_wipes(platform: Platform, engine: Engine) -> None:
+    """Have what is in memory follow when the whole store is wiped (`/_forebay/reset`)."""
+    tables = engine.rows.tables
+
+    def on_tables(_key: str, value: Tables | None) -> None:
+        if value is None:
+            engine.forget()
+            engine.machines.forget()
+            platform.spawn(keep_tables(platform.store, tables))
+
+    platform.store.watch(TABLES, on_tables)
 
 
 SERVICE = Service(

@@ -105,6 +105,10 @@ class Engine:
             mailbox.append(handed)
         return await handed.done
 
+    def forget(self) -> None:
+        """Forget all executions: the store was wiped."""
+        self._hot.clear()
+
     async def find(self, key: str) -> Execution | None:
         """Return an execution."""
         hot = self._hot.find(key) if self._is_alone else None

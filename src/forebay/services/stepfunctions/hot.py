@@ -45,6 +45,11 @@ class HotExecutions:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.size
 
+    def clear(self) -> None:
+        """Let go of all executions."""
+        self._kept.clear()
+        self._bytes = 0
+
     def drop(self, key: str) -> None:
         """Let go of an execution."""
         hot = self._kept.pop(key, None)

@@ -27,6 +27,10 @@ class Machines:
         self._store = store
         self._kept: OrderedDict[str, Compiled] = OrderedDict()
 
+    def forget(self) -> None:
+        """Forget all revisions: the store was wiped."""
+        self._kept.clear()
+
     async def find(self, execution: Execution) -> Compiled:
         """Return what an execution runs; of a map run's child, the part that it runs."""
         compiled = await self.find_revision(revision_key(execution.machine, execution.revision_id))

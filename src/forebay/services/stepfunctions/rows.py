@@ -57,6 +57,16 @@ async def open_tables(store: Store) -> Tables:
     return await store.transact(_tables)
 
 
+async def keep_tables(store: Store, tables: Tables) -> None:
+    """Keep the numbers of tables again, after the store was wiped: a node goes on with those that it has."""
+
+    def work(transaction: Transaction) -> None:
+        if transaction.records.find(TABLES, "") is None:
+            transaction.records.put(TABLES, "", tables)
+
+    await store.transact(work)
+
+
 def _tables(transaction: Transaction) -> Tables:
     known = transaction.records.find(TABLES, "")
     if known is not None:
