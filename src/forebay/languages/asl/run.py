@@ -5,7 +5,7 @@ state and close it into a `Step`.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +54,27 @@ _BESIDES = ("ParallelStateSucceeded", "MapStateSucceeded", "ParallelStateFailed"
 
 class HistoryFull(Exception):
     """There is room for one more event only, which says so."""
+
+
+class Variables(Mapping[str, object]):
+    """Variables by their names, from their JSON; those that nobody asks for stay texts."""
+
+    __slots__ = ("_texts", "_values")
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._values: dict[str, object] = {}
+
+    def __getitem__(self, name: str) -> object:
+        if name not in self._values:
+            self._values[name] = decode(self._texts[name])
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 class Run:
@@ -204,14 +225,14 @@ class Run:
             trace=self.environment.trace,
         )
 
-    def variables_of(self, frame: Frame) -> dict[str, object]:
-        """Return the variables that a frame can see."""
+    def variables_of(self, frame: Frame) -> Mapping[str, object]:
+        """Return the variables that a frame can see, each decoded when it is asked for."""
         texts: dict[str, str] = {}
         at: Frame | None = frame
         while at is not None:
             texts = {**at.variables, **texts}
             at = self.frames.get(at.parent)
-        return {name: decode(text) for name, text in texts.items()}
+        return Variables(texts)
 
     def context_of(self, frame: Frame) -> Mapping[str, object]:
         """Return the context object as a frame's state sees it."""
