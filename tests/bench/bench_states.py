@@ -1,8 +1,8 @@
 """What executions cost: state transitions a second, durable, beside single sends to a queue in the same run.
 
-Run: `python -m tests.bench.bench_states`. One process, without the wire, SQLite on disk, 64 callers at once. `passes` are
-ten Pass states an execution; `tasks` are five tasks that send to a queue, each its own commit before and after; `express`
-are three Pass states by StartSyncExecution, in CPU time beside GetCallerIdentity's.
+Run: `python -m tests.bench.bench_states`. One process, without the wire, SQLite on disk, 64 callers at once. `passes`
+are ten Pass states an execution; `tasks` are five tasks that send to a queue, each its own commit before and after;
+`express` are three Pass states by StartSyncExecution, in CPU time beside GetCallerIdentity's.
 """
 
 import asyncio

@@ -59,9 +59,7 @@ def list_executions(  # noqa: PLR0913 - one parameter an option
 @click.option("--data/--no-data", default=True, show_default=True, help="Show what goes into each state and comes out.")
 @click.option("--json", "as_json", is_flag=True, help="Write the execution and its history as JSON.")
 @endpoint_options
-def show(
-    execution: str, *, data: bool, as_json: bool, endpoint: str, region: str, account: str
-) -> None:
+def show(execution: str, *, data: bool, as_json: bool, endpoint: str, region: str, account: str) -> None:
     """Draw the path of EXECUTION (its ARN, MACHINE/NAME, or its name) with the time and data of each state."""
     client = Endpoint(endpoint, region, account).client("stepfunctions")
     arn = execution_arn(client, execution)
@@ -127,9 +125,7 @@ def redrive(execution: str, *, endpoint: str, region: str, account: str) -> None
 @click.option("--error", default=None, help="The error to stop it with.")
 @click.option("--cause", default=None, help="The cause to stop it with.")
 @endpoint_options
-def stop(
-    execution: str, *, error: str | None, cause: str | None, endpoint: str, region: str, account: str
-) -> None:
+def stop(execution: str, *, error: str | None, cause: str | None, endpoint: str, region: str, account: str) -> None:
     """Stop EXECUTION."""
     client = Endpoint(endpoint, region, account).client("stepfunctions")
     arn = execution_arn(client, execution)
