@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
-from forebay.delivery import stream_reader
+from forebay.delivery import stream_gathering
 from forebay.delivery.contract import Delivery, SourceRecord
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.poller import Batch, Busy, Failed, Taken
@@ -229,7 +229,7 @@ def test_reader_goes_on_where_the_last_one_was(lanes: int, others: int):
 
 def test_payload_is_bounded(monkeypatch: pytest.MonkeyPatch):
     size = len(json.dumps(streamed(1).record.data, separators=(",", ":"))) + 1
-    monkeypatch.setattr(stream_reader, "PAYLOAD_BYTES_MAX", 64 + 3 * size)
+    monkeypatch.setattr(stream_gathering, "PAYLOAD_BYTES_MAX", 64 + 3 * size)
 
     async def scenario() -> None:
         target = PoisonedTarget(set(), reports=False, busy=0)
