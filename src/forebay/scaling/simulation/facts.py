@@ -9,7 +9,7 @@ from forebay.scaling.policies.budgets import allowed
 from forebay.scaling.policies.hpa_replicas import Usage
 from forebay.scaling.policies.hpa_shaping import HpaHistory, down_rules
 from forebay.scaling.policies.nodepools import Pool
-from forebay.scaling.simulation.scenario import CronTrigger, QueueTrigger, Scenario, WorkloadPlan
+from forebay.scaling.simulation.scenario import CronTrigger, QueueTrigger, ResourceTrigger, Scenario, WorkloadPlan
 from forebay.scaling.simulation.workload import hpa_spec
 
 _RAMP_STEPS_MAX = 40
@@ -54,7 +54,9 @@ def _of_workload(plan: WorkloadPlan) -> Iterator[str]:
 def _triggers(plan: WorkloadPlan) -> Iterator[str]:
     for trigger in plan.triggers:
         source = trigger.trigger
-        if isinstance(source, CronTrigger):
+        if isinstance(source, ResourceTrigger):
+            yield f"trigger {source.resource}: always active, so never zero; what pods use is not simulated"
+        elif isinstance(source, CronTrigger):
             yield f"trigger {trigger.metric_name}: {source.desired} replicas inside its window"
         else:
             counted = "waiting and in flight" if source.sqs.counts_in_flight else "waiting"

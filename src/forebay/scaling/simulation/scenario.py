@@ -122,12 +122,18 @@ class QueueTrigger(msgspec.Struct, frozen=True):
     is_pushed: bool = False
 
 
+class ResourceTrigger(msgspec.Struct, frozen=True):
+    """A cpu or memory trigger: always active; what pods use is not simulated, so it asks for one replica."""
+
+    resource: str
+
+
 class NamedTrigger(msgspec.Struct, frozen=True):
     """A trigger that the simulation knows, with its metric's name."""
 
     metric_name: str
     name: str
-    trigger: QueueTrigger | CronTrigger
+    trigger: QueueTrigger | CronTrigger | ResourceTrigger
     is_cached: bool = False
 
 
@@ -329,13 +335,13 @@ def _trigger(index: int, trigger: Trigger, environment: Mapping[str, str]) -> Na
             pushed = QueueTrigger(sqs, is_pushed=trigger.type == "external-push")
             return NamedTrigger(sqs.metric_name(index), trigger.name, pushed, is_cached=trigger.use_cached_metrics)
         case "cron":
-            return NamedTrigger(
-                metric_name(index, f"cron-{trigger.metadata.get('timezone')}"), trigger.name, _cron(trigger)
-            )
+            cron = _cron(trigger)
+            return NamedTrigger(metric_name(index, f"cron-{cron.zone}"), trigger.name, cron)
+        case "cpu" | "memory":
+            return NamedTrigger(trigger.type, trigger.name, ResourceTrigger(trigger.type))
         case _:
-            raise InvalidManifest(
-                f"trigger {trigger.type} is not simulated: aws-sqs-queue, external, external-push, cron are"
-            )
+            known = "aws-sqs-queue, external, external-push, cron, cpu and memory are"
+            raise InvalidManifest(f"trigger {trigger.type} is not simulated: {known}")
 
 
 def _cron(trigger: Trigger) -> CronTrigger:

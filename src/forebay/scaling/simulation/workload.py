@@ -8,7 +8,7 @@ from forebay.scaling.manifests.hpa import ExternalMetric, HpaSpec
 from forebay.scaling.manifests.problem import InvalidManifest
 from forebay.scaling.manifests.quantity import parse_milli
 from forebay.scaling.policies import hpa, scaled_job, scaled_object
-from forebay.scaling.policies.hpa_replicas import external_average
+from forebay.scaling.policies.hpa_replicas import Usage, external_average
 from forebay.scaling.policies.hpa_shaping import HpaHistory
 from forebay.scaling.policies.keda_hpa import ExternalTarget, hpa_of
 from forebay.scaling.policies.node import PodView
@@ -17,7 +17,13 @@ from forebay.scaling.policies.victims import Candidate, victims
 from forebay.scaling.simulation.calendar import Calendar
 from forebay.scaling.simulation.fleet import Fleet
 from forebay.scaling.simulation.queue import Queue
-from forebay.scaling.simulation.scenario import CronTrigger, NamedTrigger, QueueTrigger, WorkloadPlan
+from forebay.scaling.simulation.scenario import (
+    CronTrigger,
+    NamedTrigger,
+    QueueTrigger,
+    ResourceTrigger,
+    WorkloadPlan,
+)
 
 # How long a pod that is told to stop and has nothing in hand takes to be gone.
 _IDLE_EXIT_SECONDS = 1.0
@@ -167,7 +173,10 @@ class Workload:
             tolerance = hpa.tolerance_of(self._hpa.behavior, hpa.Flags())
             status = len(self.pods)
             for metric in self._hpa.metrics:
-                assert metric.external is not None
+                if metric.external is None:
+                    name = metric.resource.name if metric.resource else metric.type
+                    proposals.append(hpa.Proposal(f"{name} resource", Usage(1)))
+                    continue
                 milli = round(self._read(metric.external.metric.name) * 1000)
                 target = parse_milli(metric.external.target.average_value or 0)
                 usage = external_average(milli, target, status, tolerance)
@@ -292,6 +301,8 @@ class Workload:
 
     def _value(self, trigger: NamedTrigger) -> float:
         source = trigger.trigger
+        if isinstance(source, ResourceTrigger):
+            return 0.0
         if isinstance(source, CronTrigger):
             return float(source.desired if source.is_active(self._calendar.now) else 1)
         value = self.queue.visible
@@ -300,6 +311,8 @@ class Workload:
 
     def _is_active(self, trigger: NamedTrigger, value: float) -> bool:
         source = trigger.trigger
+        if isinstance(source, ResourceTrigger):
+            return True
         if isinstance(source, CronTrigger):
             return source.is_active(self._calendar.now)
         return source.sqs.is_active(value)
@@ -339,7 +352,10 @@ def hpa_spec(plan: WorkloadPlan) -> HpaSpec | None:
         return plan.hpa.spec
     if plan.scaled_object is None:
         return None
-    targets = [ExternalTarget(trigger.metric_name, _target(trigger)) for trigger in plan.triggers]
+    targets = [
+        None if isinstance(trigger.trigger, ResourceTrigger) else ExternalTarget(trigger.metric_name, _target(trigger))
+        for trigger in plan.triggers
+    ]
     return hpa_of(plan.scaled_object, targets).spec
 
 

@@ -172,6 +172,15 @@ def test_cron_trigger_holds_its_window():
     assert result.samples[-1].pods == 0
 
 
+def test_cpu_beside_a_queue_keeps_the_last_pod():
+    subject = scaled_object(minReplicaCount=1)
+    subject["spec"]["triggers"].append({"type": "cpu", "metricType": "Utilization", "metadata": {"value": "70"}})
+    result = run(deployment(), subject, arrivals="burst 100 at 1m", seconds=1800)
+    assert result.summary.left == 0
+    assert (result.summary.pods_most, result.samples[-1].pods) == (20, 1)
+    assert "trigger cpu: always active" in facts(scenario(deployment(), subject))
+
+
 def test_jobs_are_made_for_messages_and_end():
     job = {
         "apiVersion": "keda.sh/v1alpha1",
