@@ -26,8 +26,7 @@ from forebay.languages.dynamodb.syntax import (
 from forebay.languages.dynamodb.update import CompiledUpdate, compile_actions
 from forebay.languages.dynamodb.value import SETS, Value, check_value, order_key, plain_value
 
-# Keys of global indexes have up to four partition and four sort attributes.
-_KEY_CONDITIONS_MAX = 8
+CONDITIONS_COUNT = "Conditions can be of length 1 or 2 only"
 _SCALARS = frozenset({"S", "N", "B"})
 _SIGNS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 _COUNTS = {"NULL": 0, "NOT_NULL": 0, "BETWEEN": 2}
@@ -36,9 +35,9 @@ _ORDERED = frozenset({"LT", "LE", "GT", "GE", "BETWEEN"})
 _ALLOWED = {
     **dict.fromkeys(_ORDERED, _SCALARS),
     "BEGINS_WITH": frozenset({"S", "B"}),
-    "CONTAINS": frozenset({"S", "N", "B", "BOOL", "NULL"}),
-    "NOT_CONTAINS": frozenset({"S", "N", "B", "BOOL", "NULL"}),
-    "IN": frozenset({"S", "N", "B", "BOOL", "NULL"}),
+    "CONTAINS": _SCALARS,
+    "NOT_CONTAINS": _SCALARS,
+    "IN": _SCALARS,
 }
 
 
@@ -114,6 +113,8 @@ def read_expected(expected: Mapping[str, Any], conditional_operator: str | None)
 def _expected(name: str, part: Any) -> tuple[str, list[Value]]:
     values = [_checked(value) for value in part.attribute_value_list or ()]
     value = None if part.value is None else _checked(part.value)
+    if value is not None and part.attribute_value_list is not None:
+        raise invalid_parameter(f"Value and AttributeValueList cannot be used together for Attribute: {name}")
     if part.comparison_operator is None:
         if part.attribute_value_list is not None:
             raise invalid_parameter(
@@ -122,8 +123,6 @@ def _expected(name: str, part: Any) -> tuple[str, list[Value]]:
         return _existence(name, value, part.exists)
     if part.exists is not None:
         raise invalid_parameter(f"Exists and ComparisonOperator cannot be used together for Attribute: {name}")
-    if value is not None and part.attribute_value_list is not None:
-        raise invalid_parameter(f"Value and AttributeValueList cannot be used together for Attribute: {name}")
     operator = part.comparison_operator
     if value is not None:
         values = [value]
@@ -142,7 +141,7 @@ def _existence(name: str, value: Value | None, exists: bool | None) -> tuple[str
         return "NULL", []
     if value is None:
         shown = "null" if exists is None else "true"
-        raise invalid_parameter(f"Value must be provided when Exists is set to {shown} for Attribute: {name}")
+        raise invalid_parameter(f"Value must be provided when Exists is {shown} for Attribute: {name}")
     return "EQ", [value]
 
 
@@ -164,8 +163,8 @@ def read_filter(conditions: Mapping[str, Any], conditional_operator: str | None)
 
 def read_key_conditions(conditions: Mapping[str, Any]) -> tuple[KeyCondition, ...]:
     """Return the conditions that `KeyConditions` states."""
-    if not conditions or len(conditions) > _KEY_CONDITIONS_MAX:
-        raise invalid("Conditions can be of length 1 or 2 only")
+    if not conditions:
+        raise invalid(CONDITIONS_COUNT)
     found: list[KeyCondition] = []
     for name, part in conditions.items():
         values = [_checked(value) for value in part.attribute_value_list or ()]

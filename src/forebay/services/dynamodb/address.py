@@ -87,6 +87,12 @@ def check_name(name: str, member: str = "tableName") -> None:
         raise invalid(f"{len(violations)} validation {errors} detected: {listed}")
 
 
+def check_length(name: str) -> None:
+    """Refuse a name that is too short or long, in the words of operations on tables."""
+    if not name.startswith("arn:") and not 3 <= len(name) <= 255:
+        raise invalid("TableName must be at least 3 characters long and at most 255 characters long")
+
+
 async def find_layout(call: Call, name: str, kind: Kind) -> Layout:
     """Return the layout of a table whose items can be used, to read or to write them.
 
@@ -107,6 +113,7 @@ def load_table(call: Call, name: str) -> Table:
     Raises:
         ResourceNotFoundException: there is none.
     """
+    check_length(name)
     table = call.reader.find(TABLE, address_key(call, name))
     if table is None:
         raise no_table(name)

@@ -14,7 +14,7 @@ from forebay.languages.dynamodb.key_condition import (
     compile_key_condition,
     read_range,
 )
-from forebay.languages.dynamodb.legacy import read_filter, read_key_conditions
+from forebay.languages.dynamodb.legacy import CONDITIONS_COUNT, read_filter, read_key_conditions
 from forebay.languages.dynamodb.placeholders import check_used, read_names, read_values
 from forebay.languages.dynamodb.projection import Projection, compile_projection
 from forebay.languages.dynamodb.scope import Values
@@ -76,6 +76,9 @@ async def query(call: Call, request: api.QueryInput) -> Encoded:
     is_consistent = bool(request.consistent_read)
     index = find_index(layout, request.index_name, is_consistent=is_consistent)
     key = layout.key if index is None else index.key
+    # Only global indexes of several attributes have more to ask for.
+    if request.key_conditions is not None and len(parsed.conditions) > max(len(key.names), 2):
+        raise invalid(CONDITIONS_COUNT)
     bounds = read_range(key, parsed.conditions)
     parsed.check_filter(key.names)
     reading = Reading(
@@ -190,21 +193,20 @@ def _read_expressions(request: api.QueryInput | api.ScanInput, key_condition: st
     names = read_names(request.expression_attribute_names)
     values = read_values(request.expression_attribute_values)
     used: list[Any] = []
-    if request.projection_expression is not None:
-        parsed.projection = compile_projection(request.projection_expression, names)
-        used.append(parsed.projection)
-    else:
-        parsed.projection = read_attributes_to_get(request.attributes_to_get)
+    if key_condition is not None:
+        keys: CompiledKeyCondition = compile_key_condition(key_condition, names)
+        parsed.conditions = keys.conditions(values)
+        used.append(keys)
     if request.filter_expression is not None:
         condition = compile_condition("FilterExpression", request.filter_expression, names)
         condition.check(values)
         parsed.take(condition, values)
         used.append(condition)
-    keys: CompiledKeyCondition | None = None
-    if key_condition is not None:
-        keys = compile_key_condition(key_condition, names)
-        parsed.conditions = keys.conditions(values)
-        used.append(keys)
+    if request.projection_expression is not None:
+        parsed.projection = compile_projection(request.projection_expression, names)
+        used.append(parsed.projection)
+    else:
+        parsed.projection = read_attributes_to_get(request.attributes_to_get)
     check_used(names, values, used)
     return parsed
 

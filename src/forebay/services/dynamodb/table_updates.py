@@ -214,7 +214,10 @@ def _with_indexes(call: Call, table: Table, request: api.UpdateTableInput) -> Ta
 def _name_of(update: api.GlobalSecondaryIndexUpdate) -> str:
     given = [part for part in (update.create, update.update, update.delete) if part is not None]
     if len(given) != 1:
-        raise invalid_parameter("One of GlobalSecondaryIndexUpdate's Create, Update or Delete must be specified")
+        raise invalid_parameter(
+            "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+            "GlobalSecondaryIndexUpdate.Delete must not be null"
+        )
     return given[0].index_name
 
 

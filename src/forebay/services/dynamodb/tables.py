@@ -9,7 +9,7 @@ from forebay.languages.dynamodb.errors import invalid, invalid_parameter
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.dynamodb import limits
-from forebay.services.dynamodb.address import address_key, check_name, load_table
+from forebay.services.dynamodb.address import address_key, check_length, check_name, load_table
 from forebay.services.dynamodb.descriptions import describe, describe_deleted, no_size
 from forebay.services.dynamodb.indexing import drop_timer
 from forebay.services.dynamodb.table import (
@@ -57,7 +57,8 @@ def create_table(call: Call, request: api.CreateTableInput) -> api.CreateTableOu
         name = key.rpartition("\x1f")[2]
     else:
         name = request.table_name
-        _check_table_name(name)
+        check_length(name)
+        check_name(name)
         key = table_key(call.account, call.region, name)
     check_supported(request, _UNSUPPORTED)
     table = new_table(call, name, request)
@@ -65,12 +66,6 @@ def create_table(call: Call, request: api.CreateTableInput) -> api.CreateTableOu
         raise api.ResourceInUseException(f"Table already exists: {name}")
     call.records.put(TABLE, key, table)
     return api.CreateTableOutput(table_description=describe(table, no_size, call.now, status="CREATING"))
-
-
-def _check_table_name(name: str) -> None:
-    if not 3 <= len(name) <= 255:
-        raise invalid("TableName must be at least 3 characters long and at most 255 characters long")
-    check_name(name)
 
 
 def new_table(call: Call, name: str, request: api.CreateTableInput) -> Table:
