@@ -12,6 +12,7 @@ _SHUTDOWN = 0x8004587D
 _WITHOUT_LOG = 2
 
 MEGABYTES = 96
+_PATIENCE_SECONDS = 60.0
 
 
 class Disk:
@@ -24,22 +25,32 @@ class Disk:
         with self.image.open("wb") as file:
             file.truncate(MEGABYTES * 1024 * 1024)
         _run("mkfs.ext4", "-q", "-F", self.image)
-        self.mount()
+        # One device for all mounts: one that `mount` makes by itself may linger, and be found again as it was.
+        self.device = _run("losetup", "--find", "--show", self.image)
+        try:
+            self.mount()
+        except subprocess.CalledProcessError:
+            _run("losetup", "--detach", self.device)
+            raise
 
     def mount(self, *options):
-        # The loop device of the mount before may still be on its way out.
-        for pause in (0.1, 0.5, 2.0, None):
-            try:
-                _run("mount", "-o", ",".join(("loop", *options)), self.image, self.path)
-            except subprocess.CalledProcessError:
-                if pause is None:
-                    raise
-                time.sleep(pause)
-            else:
-                return
+        _run("mount", "-o", ",".join(("defaults", *options)), self.device, self.path)
 
     def unmount(self):
         _run("umount", self.path)
+        # A process with mounts of its own that was started meanwhile (a function, say) holds a copy of ours until it
+        # ends, and with it the file system as it is.
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not self._is_free():
+            assert time.monotonic() < until, "another process holds the disk"
+            time.sleep(0.02)
+
+    def _is_free(self):
+        try:
+            os.close(os.open(self.device, os.O_RDONLY | os.O_EXCL))
+        except OSError:
+            return False
+        return True
 
     def fill(self):
         """Leave no room."""
@@ -75,7 +86,9 @@ class Disk:
 
     def remove(self):
         with contextlib.suppress(subprocess.CalledProcessError):
-            self.unmount()
+            _run("umount", self.path)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _run("losetup", "--detach", self.device)
         self.image.unlink(missing_ok=True)
 
 
@@ -93,4 +106,5 @@ def can_mount(folder):
 
 
 def _run(*command):
-    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+    return done.stdout.strip()

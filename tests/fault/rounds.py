@@ -89,6 +89,19 @@ class NodeProcess:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
+    @contextlib.contextmanager
+    def held(self):
+        """Hold the process still, with no system call of it under way.
+
+        A sync that the kernel works on while its file system is aborted or shut down may be answered with success
+        (ext4, Linux 6.18, seen with a bare loop of writes and syncs), which no program can help.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        while not all(_is_held(path) for path in Path(f"/proc/{self.process.pid}/task").iterdir()):
+            time.sleep(0.002)
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
     def exit_code(self):
         return self.process.wait(_START_SECONDS)
 
@@ -98,6 +111,9 @@ class NodeProcess:
 
 class SqliteWorld:
     """One node on a disk of its own."""
+
+    # Faults after which the disk is mounted anew, for which nobody else must hold it.
+    remounting = frozenset({"read-only", "power"})
 
     def __init__(self, folder):
         self.clock = MachineClock(folder)
@@ -141,12 +157,14 @@ class SqliteWorld:
         self.node.start()
 
     def read_only(self, pause):
-        self.disk.make_read_only()
+        with self.node.held():
+            self.disk.make_read_only()
         pause()
         self._mount_anew(pause)
 
     def power(self, pause):
-        self.disk.lose()
+        with self.node.held():
+            self.disk.lose()
         pause()
         self._mount_anew(pause)
 
@@ -250,6 +268,10 @@ class PostgresWorld:
         self.server.remove()
 
 
+def _is_held(task):
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def _children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -275,7 +297,7 @@ WORLDS = {"sqlite": SqliteWorld, "postgres": PostgresWorld}
 # --- rounds ---
 
 
-def run_rounds(world, rounds, seed, report, only=None):
+def run_rounds(world, rounds, seed, report, only=None, without=frozenset()):
     """Let faults strike, in turn and in an order of chance, and check after each; return the ledger."""
     chance = random.Random(seed)
     ledger = Ledger()
@@ -286,19 +308,30 @@ def run_rounds(world, rounds, seed, report, only=None):
             assert client.call("CreateQueue", QueueName=name, Attributes=attributes)[0] == 200
     names = []
     for number in range(1, rounds + 1):
-        names = names or chance.sample(sorted(world.faults), len(world.faults))
+        names = names or chance.sample(sorted(set(world.faults) - without), len(set(world.faults) - without))
         name = only or names.pop()
         _round(world, ports, ledger, world.faults[name], chance)
         assert not ledger.failures, f"round {number} ({name}): {ledger.failures[:3]}"
         lost = ledger.lost()
         assert not lost, f"round {number} ({name}): {len(lost)} lost, such as {sorted(lost)[:3]}"
-        left = {queue: counts(ports, queue) for queue in QUEUES}
+        left = _left(world, ports, ledger)
         assert not any(left.values()), f"round {number} ({name}): empty queues say that they hold {left}"
         report(
             f"round {number}: {name}; so far {len(ledger.sent)} sent, {ledger.received} received, "
             f"{len(ledger.deleted)} deleted; nothing lost, doubled or out of order"
         )
     return ledger
+
+
+def _left(world, ports, ledger):
+    """Return what empty queues say that they hold, after whatever was still in flight has come back and gone."""
+    for _ in range(3):
+        left = {queue: counts(ports, queue) for queue in QUEUES}
+        if not any(left.values()):
+            break
+        world.clock.move_past_everything()
+        drain(ports, ledger, _DRAIN_SECONDS)
+    return left
 
 
 def _round(world, ports, ledger, strike, chance):
