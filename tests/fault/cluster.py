@@ -108,7 +108,10 @@ class Cluster:
         client = self.sqs()
         for start in range(0, len(names), 10):
             entries = [
-                {"Id": str(i), "MessageBody": json.dumps({"id": name, "seconds": random.choice((0.0, 0.01, 0.05, 0.3))})}
+                {
+                    "Id": str(i),
+                    "MessageBody": json.dumps({"id": name, "seconds": random.choice((0.0, 0.01, 0.05, 0.3))}),
+                }
                 for i, name in enumerate(names[start : start + 10])
             ]
             answer = client.send_message_batch(QueueUrl="work", Entries=entries)

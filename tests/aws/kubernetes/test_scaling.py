@@ -270,3 +270,26 @@ def test_cluster_goes_on_after_a_restart(node: RunningNode) -> None:
     # A watch goes on from before the restart.
     event = next(api.watch(f"{PODS}?watch=1&resourceVersion={version}&timeoutSeconds=5"))
     assert event["type"] == "MODIFIED"
+
+
+def test_important_pod_takes_the_place_of_a_lesser_one(node: RunningNode) -> None:
+    api = Api(node)
+    (machine,) = wait_until(lambda: api.items(NODES))
+    most = int(machine["status"]["allocatable"]["cpu"]) * 1000 * 3 // 4
+    api.create("/apis/scheduling.k8s.io/v1/priorityclasses", {"metadata": {"name": "high"}, "value": 1000})
+
+    def pod(name: str, **spec: Any) -> dict[str, Any]:
+        container = {"name": "main", "image": "any", "command": ["sleep", "1000"]}
+        container["resources"] = {"requests": {"cpu": f"{most}m"}}
+        return {
+            "metadata": {"name": name},
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": 1, **spec},
+        }
+
+    api.create(PODS, pod("low"))
+    api.until(f"{PODS}/low", lambda each: each["status"]["phase"] == "Running")
+    api.create(PODS, pod("high", priorityClassName="high"))
+    api.until(f"{PODS}/high", lambda each: each["status"]["phase"] == "Running", 40)
+    api.until_gone(f"{PODS}/low")
+    path = "/api/v1/namespaces/default/events?fieldSelector=reason%3DPreempted"
+    assert [each["involvedObject"]["name"] for each in api.items(path)] == ["low"]

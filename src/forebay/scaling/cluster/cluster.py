@@ -13,6 +13,7 @@ from forebay.scaling.cluster.images import load_images
 from forebay.scaling.cluster.jobs import Jobs
 from forebay.scaling.cluster.keda import Keda
 from forebay.scaling.cluster.kinds import NAMESPACES, PRIORITY_CLASSES, Object, Resource
+from forebay.scaling.cluster.leadership import Leadership, Led
 from forebay.scaling.cluster.local_node import LocalNode
 from forebay.scaling.cluster.meters import Meters
 from forebay.scaling.cluster.node_claims import NodeClaims
@@ -57,13 +58,25 @@ class Cluster:
             ScaledJobs(world, self.triggers),
             Autoscalers(world, self.keda, self.meters),
         )
+        config = world.platform.config
+        is_shared = config.store is not None and config.store.startswith("postgres")
+        self.leadership = Leadership(world.platform.store, world.clock, is_shared=is_shared)
         # Every change wakes every controller: they look at what they need in memory, and mostly find nothing to do.
-        self.duties: Sequence[Duty] = [Duty(worker, [("log", CHANGES)]) for worker in workers]
-        self.duties = [*self.duties, Duty(self.meters)]
+        duties = [Duty(Led(worker, self.leadership), [("log", CHANGES)]) for worker in workers]
+        self.duties: Sequence[Duty] = [*duties, Duty(Led(self.meters, self.leadership)), Duty(self.leadership)]
         # These two are also woken by what no change of an object tells: a process that ended, a scaler that pushed.
         for worker in (self.kubelet, self.keda):
-            worker.wake = world.platform.start_worker(worker).wake
+            worker.wake = world.platform.start_worker(Led(worker, self.leadership)).wake
             world.platform.store.listen(("log", CHANGES), worker.wake)
+        self.leadership.on_change = self._change_sides
+
+    def _change_sides(self) -> None:
+        """Begin to run pods, or end them all: another node has begun."""
+        if self.leadership.is_held:
+            self.kubelet.wake()
+            self.keda.wake()
+        else:
+            self.kubelet.abandon()
 
     def drain(self) -> None:
         """Begin to stop: pods are told to end now, so that they have the time that the node has."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from forebay.scaling.cluster.kinds import PODS, Object
-from forebay.scaling.cluster.objects import Writer, is_deleting, name_of, namespace_of
+from forebay.scaling.cluster.objects import Writer, is_deleting, name_of, namespace_of, uid_of
 from forebay.scaling.cluster.views import Views, is_pending, pod_key
 from forebay.scaling.cluster.world import World, condition_of, set_conditions
+from forebay.scaling.policies.node import NodeView, PodView
 from forebay.scaling.policies.outcome import Condition, Event
 from forebay.scaling.policies.placement import place
+from forebay.scaling.policies.preemption import preempt
 
 _COMPONENT = "default-scheduler"
 
@@ -34,8 +36,34 @@ class Scheduler:
         found = await asyncio.to_thread(place, pending, nodes) if len(pending) > 200 else place(pending, nodes)
         pods = {pod_key(pod): pod for pod in self._world.index.all(PODS) if is_pending(pod)}
         await self._bind({key: node for key, node in found.bound.items() if key in pods}, pods)
-        await self._refuse({key: text for key, text in found.unschedulable.items() if key in pods}, pods)
+        refused = {key: text for key, text in found.unschedulable.items() if key in pods}
+        await self._refuse(refused, pods)
+        waiting = [view for view in pending if view.name in refused]
+        await self._preempt(max(waiting, key=lambda view: view.demand.priority, default=None), nodes, pods)
         return float("inf")
+
+    async def _preempt(self, view: PodView | None, nodes: Sequence[NodeView], pods: Mapping[str, Object]) -> None:
+        """Let less important pods make room for the most important one that waits; the others have their turn after."""
+        if view is None or not any(pod.demand.priority < view.demand.priority for node in nodes for pod in node.pods):
+            return
+        everyone = {pod_key(pod): pod for pod in self._world.index.all(PODS)}
+        if any(is_deleting(everyone[pod.name]) for node in nodes for pod in node.pods if pod.name in everyone):
+            # Room is being made already.
+            return
+        found = preempt(view, nodes)
+        if found is None:
+            return
+        subject = pods[view.name]
+
+        def nominate(thing: Object) -> None:
+            thing.setdefault("status", {})["nominatedNodeName"] = found.node
+
+        await self._world.objects.change(PODS, subject, nominate)
+        for victim in found.victims:
+            pod = everyone[victim.name]
+            text = f"Preempted by pod {uid_of(subject)} on node {found.node}"
+            await self._world.recorder.record(PODS, pod, [Event("Normal", "Preempted", text)], _COMPONENT)
+            await self._world.objects.delete(PODS, pod)
 
     async def _bind(self, bound: Mapping[str, str], pods: Mapping[str, Object]) -> None:
         now = self._world.now()

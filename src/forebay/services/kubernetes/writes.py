@@ -17,12 +17,15 @@ from forebay.scaling.cluster.kinds import (
     NAMESPACES,
     NEW_EVENTS,
     OLD_AUTOSCALERS,
+    PODS,
+    PRIORITY_CLASSES,
     REPLICA_SETS,
     Object,
     Resource,
 )
 from forebay.scaling.cluster.objects import Deletion, Objects, Writer, instant, is_deleting, name_of, uid_of
 from forebay.scaling.cluster.ownership import Manager, apply, record
+from forebay.scaling.cluster.replica_sets import set_priority
 from forebay.scaling.cluster.schemas import check_types, inspect, schema_of, unknown_field_error
 from forebay.scaling.cluster.status import StatusError, bad_request, conflict, forbidden, not_found
 from forebay.scaling.manifests.documents import KINDS, fields_unread
@@ -206,11 +209,19 @@ class Writes:
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + self._ids.token(5)
         set_defaults(resource, thing)
+        if resource is PODS:
+            self._set_priority(thing)
         check(resource, thing, None, self._objects.index.all)
         if manager is not None:
             metadata.pop("managedFields", None)
             record(resource, None, thing, manager)
         return Written(writer.create(resource, thing), is_new=True, warnings=warnings)
+
+    def _set_priority(self, pod: Object) -> None:
+        name = pod["spec"].get("priorityClassName")
+        if name and self._objects.index.find(PRIORITY_CLASSES, "", name) is None:
+            raise forbidden(PODS, pod["metadata"].get("name", ""), f"no PriorityClass with name {name} was found")
+        set_priority(self._objects.index, pod)
 
     def _check_namespace(self, writer: Writer, resource: Resource, metadata: Object) -> None:
         if not resource.namespaced:
