@@ -108,8 +108,16 @@ class StreamReader:
         return f"stream.{self._reading.id}"
 
     def begin(self, duty: Duty) -> None:
-        """Learn from a duty when to stop."""
+        """Learn from a duty when to stop; look at once when whoever holds a lane lets it go."""
         self.stopping = duty.stopping
+
+        def on_settled() -> None:
+            if duty.is_stopped:
+                stop_listening()
+            else:
+                duty.wake()
+
+        stop_listening = self._store.listen(("timers", self._reading.kind), on_settled)
 
     async def run_once(self) -> float:
         """Start the lanes that are free and due; return when to look again."""
