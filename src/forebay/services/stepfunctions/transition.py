@@ -193,8 +193,9 @@ class Transition:
             return False
         resource = parse_resource(pending.resource)
         make = resources.submit_failed if event.is_submit else resources.failed
-        entry = make(resource, self._around.now, event.error, event.cause)
-        failure = asl.TaskFailed(key, event.error or "", event.cause, (entry,))
+        error = event.error and event.error[: limits.ERROR_CHARACTERS_MAX]
+        cause = event.cause and event.cause[: limits.CAUSE_CHARACTERS_MAX]
+        failure = asl.TaskFailed(key, error or "", cause, (make(resource, self._around.now, error, cause),))
         return self._advance(failure) and self._forget(key, pending)
 
     def _fire(self, event: asl.TimerFired, key: asl.TaskKey, kind: asl.TimerKind) -> bool:
