@@ -8,6 +8,8 @@ import json
 
 import msgspec
 
+from forebay.languages.asl.failures import ErrorName, StateFailure
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -16,9 +18,9 @@ def encode(value: object) -> str:
     """Return a value as compact JSON."""
     try:
         return _encoder.encode(value).decode()
-    except OverflowError:
-        # Integers beyond 64 bits.
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except (OverflowError, UnicodeEncodeError):
+        # Integers beyond 64 bits, and halves of surrogate pairs, which JSON can hold but UTF-8 cannot.
+        return json.dumps(value, separators=(",", ":"))
 
 
 def decode(text: str) -> object:
@@ -31,6 +33,25 @@ def decode(text: str) -> object:
         return _decoder.decode(text)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
+    except msgspec.DecodeError:
+        return _decode_rare(text)
+
+
+def _decode_rare(text: str) -> object:
+    """Return JSON that the fast decoder does not take though it is none the worse: halves of surrogate pairs."""
+    value: object = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"Number out of range: {text}")
+    return value
 
 
 class Document:
@@ -56,16 +77,28 @@ class Document:
 
     @property
     def value(self) -> object:
-        """The document as a value."""
+        """The document as a value.
+
+        Raises:
+            StateFailure: the text is no JSON (a task's answer that nobody checked).
+        """
         if self._value is _UNREAD:
             assert self._text is not None
-            self._value = decode(self._text)
+            try:
+                self._value = decode(self._text)
+            except ValueError:
+                raise StateFailure(ErrorName.RUNTIME, "The data is not valid JSON.") from None
         return self._value
 
 
 _UNREAD = object()
 
 
+def sayable(text: str) -> str:
+    """Return a text that UTF-8 can hold: halves of surrogate pairs become question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def byte_count(text: str) -> int:
     """Return the length of a text in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

@@ -3,7 +3,7 @@
 from forebay.api import stepfunctions as api
 from forebay.languages.asl.contract import FanOut, Frame, Phase
 from forebay.languages.asl.data_flow import arguments_of
-from forebay.languages.asl.document import Document, decode
+from forebay.languages.asl.document import Document
 from forebay.languages.asl.failures import StateFailure
 from forebay.languages.asl.machine import MapBody, ParallelBody, Processor, State
 from forebay.languages.asl.map_items import do_distributed_map, work_items
@@ -155,7 +155,7 @@ def _all_done(run: Run, frame_id: int) -> None:
     is_map = isinstance(run.definition(frame).body, MapBody)
     run.emit(frame_id, "MapStateSucceeded" if is_map else "ParallelStateSucceeded")
     try:
-        complete(run, run.frames[frame_id], Document.of([decode(one or "null") for one in fan_out.outputs]))
+        complete(run, run.frames[frame_id], Document.of([Document(one or "null").value for one in fan_out.outputs]))
     except StateFailure as failure:
         fail(run, frame_id, failure)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from forebay.api import stepfunctions as api
 from forebay.languages.asl.contract import Frame, Phase, StartMapRun
 from forebay.languages.asl.data_flow import effective_input
-from forebay.languages.asl.document import Document, decode, encode
+from forebay.languages.asl.document import Document, decode, encode, sayable
 from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.jsonata_fields import unexpected
 from forebay.languages.asl.machine import DistributedMode, Expression, MapBody, State
@@ -32,7 +32,7 @@ def work_items(state: State, body: MapBody, raw: Document, scope: Scope) -> Item
     seeing = scope if document is raw else scope.on(document.value)
     found = document.value if body.items is None else body.items.evaluate(seeing)
     if is_object(found) and (state.query_language == "JSONata" or body.distributed is not None):
-        pairs = [(str(key), value) for key, value in found.items()]
+        pairs = [(sayable(key), value) for key, value in found.items()]
     elif is_array(found):
         pairs = [("", value) for value in found]
     else:

@@ -3,7 +3,7 @@
 The sentences for JSONPath states are unverified; those for JSONata states are worded as AWS words other fields'.
 """
 
-from forebay.languages.asl.document import encode
+from forebay.languages.asl.document import encode, sayable
 from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.jsonata_fields import JsonataValue, unexpected
 from forebay.languages.asl.machine import Expression
@@ -69,7 +69,7 @@ def text(expression: Expression, scope: Scope, field: str) -> str:
     """
     value = expression.evaluate(scope)
     if isinstance(value, str):
-        return value
+        return sayable(value)
     if isinstance(expression, JsonataValue):
         raise unexpected(expression, value, "string")
     raise _refused(expression, f"The {field} parameter does not reference a string value: {encode(value)}")

@@ -291,3 +291,22 @@ def test_missing_input_and_output_paths_are_told_in_jayways_words(fields, senten
 def test_missing_seconds_path_says_so():
     run = Execution(chain({"Type": "Wait", "SecondsPath": "$.s"}))
     assert run.failure[1].endswith("The SecondsPath parameter does not reference an input value: $.s")
+
+
+def test_halves_of_surrogate_pairs_are_kept():
+    from forebay.languages.asl import start
+
+    step = start(
+        machine(pass_through(Parameters={"x.$": "$.a", "n.$": "$.n"})),
+        '{"a":"\\ud800","n":12345678901234567890123}',
+        environment(),
+    )
+    assert step.effects == (Completed('{"x":"\\ud800","n":12345678901234567890123}'),)
+
+
+def test_answer_that_is_no_json_fails_the_state():
+    from forebay.languages.asl import TaskSucceeded
+
+    run = Execution(chain({"Type": "Task", "Resource": LAMBDA, "ResultPath": "$.r"}))
+    run.give(TaskSucceeded(run.effects[0].key, "{nope"))
+    assert run.failure[0] == "States.Runtime"
