@@ -117,6 +117,47 @@ def test_export_can_be_imported(running, dynamodb):
     assert dynamodb.scan(TableName=target)["Count"] == 30
 
 
+def test_ion_keeps_every_type(running, dynamodb):
+    s3 = running.client("s3")
+    s3.create_bucket(Bucket="ion")
+    name = create(dynamodb)
+    item = {
+        **at("all", -3),
+        "n": {"N": "12345678901234567890.123456789"},
+        "b": {"B": b"\x00\xff"},
+        "ss": {"SS": ["a", "b"]},
+        "ns": {"NS": ["1", "2.5"]},
+        "bs": {"BS": [b"x"]},
+        "l": {"L": [{"NULL": True}, {"BOOL": False}, {"S": ""}]},
+        "m": {"M": {"k": {"M": {}}, "l": {"L": []}}},
+    }
+    dynamodb.put_item(TableName=name, Item=item)
+    dynamodb.update_continuous_backups(
+        TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    export = dynamodb.export_table_to_point_in_time(TableArn=arn, S3Bucket="ion", ExportFormat="ION")
+    export_arn = export["ExportDescription"]["ExportArn"]
+    wait_until(
+        lambda: dynamodb.describe_export(ExportArn=export_arn)["ExportDescription"]["ExportStatus"] == "COMPLETED"
+    )
+    target = new_name()
+    identifier = export_arn.rpartition("/")[2]
+    dynamodb.import_table(
+        S3BucketSource={"S3Bucket": "ion", "S3KeyPrefix": f"AWSDynamoDB/{identifier}/data/"},
+        InputFormat="ION",
+        InputCompressionType="GZIP",
+        TableCreationParameters={
+            "TableName": target,
+            "AttributeDefinitions": defined(pk="S", sk="N"),
+            "KeySchema": key(("pk", "HASH"), ("sk", "RANGE")),
+            "BillingMode": "PAY_PER_REQUEST",
+        },
+    )
+    wait_active(dynamodb, target)
+    assert dynamodb.scan(TableName=target)["Items"] == [item]
+
+
 def test_csv_is_imported_and_bad_rows_are_counted(running, dynamodb):
     s3 = running.client("s3")
     s3.create_bucket(Bucket="sheets")

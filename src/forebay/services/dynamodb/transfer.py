@@ -32,6 +32,7 @@ class Export(msgspec.Struct, frozen=True):
     size: int = 0
     failure: tuple[str, str] | None = None
     owner: str | None = None
+    format: str = "DYNAMODB_JSON"
 
     def folder(self) -> str:
         """Return what the keys of the export's objects begin with."""

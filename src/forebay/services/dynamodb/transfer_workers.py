@@ -22,7 +22,8 @@ from forebay.operations.table import new_caller
 from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.copying import EXPORT_TIMER
 from forebay.services.dynamodb.indexing import drop_timer
-from forebay.services.dynamodb.layout import Layout, encode_item
+from forebay.services.dynamodb.ion import read_items, write_item
+from forebay.services.dynamodb.layout import Layout, decode_item, encode_item
 from forebay.services.dynamodb.table import TABLE
 from forebay.services.dynamodb.transfer import (
     EXPORT,
@@ -102,9 +103,10 @@ class ExportWorker:
         after = None if export.after is None else ItemKey(*export.after)
         page: Page = await self._platform.store.ask(ReadItems(export.number, _FILE_ITEMS, _FILE_BYTES, after=after))
         if page.items:
-            body = gzip.compress(b"".join(export_line(item.data) for item in page.items), 6)
+            lines = [_line(export, item.data) for item in page.items]
+            body = gzip.compress(b"".join(lines), 6)
             digest = hashlib.sha256(export.arn.encode() + str(len(export.files)).encode()).hexdigest()[:26]
-            name = f"{export.folder()}/data/{digest}.json.gz"
+            name = f"{export.folder()}/data/{digest}.{'ion' if export.format == 'ION' else 'json'}.gz"
             await self._put(key, export, name, body)
             last = page.items[-1].key
             export = replace(
@@ -140,7 +142,7 @@ class ExportWorker:
             "manifestFilesS3Key": f"{export.folder()}/manifest-files.json",
             "billedSizeBytes": export.size,
             "itemCount": export.items,
-            "outputFormat": "DYNAMODB_JSON",
+            "outputFormat": export.format,
             "exportType": "FULL_EXPORT",
         }
         await self._put(key, export, f"{export.folder()}/manifest-summary.json", msgspec.json.encode(summary))
@@ -148,6 +150,10 @@ class ExportWorker:
     async def _put(self, key: str, export: Export, name: str, body: bytes) -> None:
         request = s3_api.PutObjectRequest(bucket=export.bucket, key=name, body=body, expected_bucket_owner=export.owner)
         await self._platform.table.run(_caller(self._platform, key), "s3", "PutObject", request)
+
+
+def _line(export: Export, data: bytes) -> bytes:
+    return write_item(decode_item(data)) if export.format == "ION" else export_line(data)
 
 
 class ImportWorker:
@@ -233,6 +239,8 @@ class ImportWorker:
         return replace(made, processed_items=processed, errors=errors, imported_items=processed - errors)
 
     def _items(self, made: Import, layout: Layout, content: bytes) -> Iterator[Attributes | None]:
+        if made.format == "ION":
+            return read_items(content)
         if made.format != "CSV":
             return read_json_lines(content)
         options = made.options.csv if made.options is not None else None
