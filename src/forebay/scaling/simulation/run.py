@@ -184,6 +184,9 @@ class _Work:
 
 def _assigned(workloads: list[Workload], arrivals: Mapping[str, ArrivalCurve]) -> list[ArrivalCurve]:
     names = [workload.plan.queue or workload.plan.name for workload in workloads]
+    shared = next((name for name in names if names.count(name) > 1), None)
+    if shared is not None:
+        raise InvalidManifest(f"two workloads read the queue {shared}: only one for each is simulated")
     if set(arrivals) == {""}:
         if len(names) > 1:
             raise InvalidManifest(f"there are several queues, so each needs its own arrivals: {', '.join(names)}")

@@ -251,6 +251,13 @@ def test_queues_and_curves_must_match():
         simulate(made, {"other": parse_arrivals("burst 1")}, 10)
 
 
+def test_two_workloads_on_one_queue_are_refused():
+    other, subject = deployment(), scaled_object()
+    other["metadata"]["name"] = subject["metadata"]["name"] = subject["spec"]["scaleTargetRef"]["name"] = "other"
+    with pytest.raises(InvalidManifest, match="two workloads read the queue orders"):
+        run(deployment(), scaled_object(), other, subject, arrivals="burst 1", seconds=10)
+
+
 def test_short_scenarios_are_quick_and_a_large_day_is_bounded():
     made = scenario(deployment(message_seconds="1-5"), scaled_object(), node_pool())
     load = {"": parse_arrivals("burst 400 at 30s, steady 4/s from 2m to 8m")}
