@@ -76,6 +76,22 @@ def test_table_is_made_changed_and_deleted(node: RunningNode) -> None:
     assert dynamodb.list_tables()["TableNames"] == []
 
 
+def test_table_gets_units_together_with_its_indexes(node: RunningNode) -> None:
+    client, dynamodb = node.client("cloudformation"), node.client("dynamodb")
+    assert create(client, "t", table(GlobalSecondaryIndexes=[INDEX]))["StackStatus"] == "CREATE_COMPLETE"
+    for units in (3, 5):
+        throughput = {"ReadCapacityUnits": units, "WriteCapacityUnits": units}
+        index = {**INDEX, "ProvisionedThroughput": throughput}
+        provisioned = table(BillingMode="PROVISIONED", ProvisionedThroughput=throughput, GlobalSecondaryIndexes=[index])
+        assert update(client, "t", provisioned)["StackStatus"] == "UPDATE_COMPLETE"
+        shown = dynamodb.describe_table(TableName="orders")["Table"]
+        assert shown["ProvisionedThroughput"]["ReadCapacityUnits"] == units
+        assert shown["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["WriteCapacityUnits"] == units
+    assert update(client, "t", table(GlobalSecondaryIndexes=[INDEX]))["StackStatus"] == "UPDATE_COMPLETE"
+    shown = dynamodb.describe_table(TableName="orders")["Table"]
+    assert shown["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
 def test_global_table_of_this_region_is_a_table(node: RunningNode) -> None:
     client, dynamodb = node.client("cloudformation"), node.client("dynamodb")
     (properties,) = (resource["Properties"] for resource in table().values())

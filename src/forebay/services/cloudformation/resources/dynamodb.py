@@ -149,9 +149,13 @@ async def _update_table(site: Site, existing: Existing, properties: Properties) 
 async def _update_settings(site: Site, name: str, old: Properties, new: Properties) -> None:
     """Change what UpdateTable takes beside streams and indexes, in one call."""
     params: dict[str, Any] = {}
-    mode = new.get("BillingMode") or "PROVISIONED"
-    if mode != (old.get("BillingMode") or "PROVISIONED"):
-        params["BillingMode"] = mode
+    if _mode(new) != _mode(old):
+        params["BillingMode"] = _mode(new)
+        # Units of the table and of its indexes come and go together.
+        kept = {index["IndexName"] for index in _indexes(old)}
+        units = [index for index in _indexes(new) if index["IndexName"] in kept and "ProvisionedThroughput" in index]
+        updates = [{"Update": pick(index, "IndexName", "ProvisionedThroughput")} for index in units]
+        params["GlobalSecondaryIndexUpdates"] = updates or None
     for field in ("ProvisionedThroughput", "OnDemandThroughput", "TableClass", "WarmThroughput"):
         if new.get(field) is not None and new.get(field) != old.get(field):
             params[field] = new[field]
@@ -161,6 +165,10 @@ async def _update_settings(site: Site, name: str, old: Properties, new: Properti
         params["SSESpecification"] = _sse(new) or {"Enabled": False}
     if params:
         await site.run("dynamodb", "UpdateTable", {"TableName": name, **params})
+
+
+def _mode(properties: Properties) -> str:
+    return str(properties.get("BillingMode") or "PROVISIONED")
 
 
 async def _update_stream(site: Site, name: str, old: Properties, new: Properties) -> None:
@@ -177,13 +185,21 @@ async def _update_indexes(site: Site, name: str, old: Properties, new: Propertie
     before = {index["IndexName"]: index for index in _indexes(old)}
     after = {index["IndexName"]: index for index in _indexes(new)}
     fixed = ("KeySchema", "Projection")
+    if _mode(old) != _mode(new):
+        # Their units were changed with the table's.
+        for name_of in before.keys() & after.keys():
+            before[name_of] = {**before[name_of], "ProvisionedThroughput": after[name_of].get("ProvisionedThroughput")}
+            after[name_of].setdefault("ProvisionedThroughput", None)
     steps: list[dict[str, Any]] = []
     for index_name, index in before.items():
         kept = after.get(index_name)
         if kept is None or any(kept.get(field) != index.get(field) for field in fixed):
             steps.append({"Delete": {"IndexName": index_name}})
         elif kept != index:
-            steps.append({"Update": {"IndexName": index_name, **{k: v for k, v in kept.items() if k not in fixed}}})
+            changed = {
+                field: value for field, value in kept.items() if field not in fixed and value != index.get(field)
+            }
+            steps.append({"Update": {"IndexName": index_name, **changed}})
     deleted = {step["Delete"]["IndexName"] for step in steps if "Delete" in step}
     steps += [
         {"Create": index} for index_name, index in after.items() if index_name not in before or index_name in deleted
