@@ -293,3 +293,24 @@ def test_important_pod_takes_the_place_of_a_lesser_one(node: RunningNode) -> Non
     api.until_gone(f"{PODS}/low")
     path = "/api/v1/namespaces/default/events?fieldSelector=reason%3DPreempted"
     assert [each["involvedObject"]["name"] for each in api.items(path)] == ["low"]
+
+
+def test_reset_empties_the_cluster_and_furnishes_it_again(node: RunningNode) -> None:
+    api = Api(node)
+    api.create(DEPLOYMENTS, deployment(replicas=1))
+    api.until(f"{DEPLOYMENTS}/web", lambda each: each.get("status", {}).get("readyReplicas") == 1)
+    version = api.get(PODS)["metadata"]["resourceVersion"]
+    events = api.watch(f"{PODS}?watch=1&resourceVersion={version}")
+    api.call("POST", "/_forebay/reset")
+    *_, last = events
+    assert (last["type"], last["object"]["code"]) == ("ERROR", 410)
+    wait_until(lambda: [each["metadata"]["name"] for each in api.items("/api/v1/namespaces")][:1] == ["default"])
+    wait_until(lambda: [each["metadata"]["name"] for each in api.items(NODES)] == ["forebay"])
+    assert api.items(PODS) == []
+    wait_until(lambda: not node.run(_runs))
+
+
+async def _runs(node: Any) -> int:
+    from forebay.scaling.cluster.cluster import Cluster
+
+    return len(node.platform.table.shared("kubernetes", Cluster).kubelet.runs)

@@ -79,14 +79,17 @@ class Deployments:
     async def _sync(self, deployment: Object) -> float:
         rollout = self._look(deployment)
         if not deployment["spec"].get("paused"):
-            if rollout.new is None:
-                await self._create(rollout)
-            elif self._is_recreated(rollout):
-                await self._recreate(rollout)
-            else:
-                await self._roll(rollout)
+            await self._advance(rollout)
             await self._forget(self._look(deployment))
         return await self._tell(self._look(deployment))
+
+    async def _advance(self, rollout: Rollout) -> None:
+        """Take the next step towards the version that is wanted."""
+        if rollout.new is None:
+            await self._create(rollout)
+            return
+        await self._renumber(rollout, rollout.new)
+        await (self._recreate(rollout) if self._is_recreated(rollout) else self._roll(rollout))
 
     def _look(self, deployment: Object) -> Rollout:
         sets = self._world.index.owned(REPLICA_SETS, deployment)
@@ -135,6 +138,18 @@ class Deployments:
         await self._mark_revision(deployment, revision)
         if replicas:
             await self._tell_scaled(deployment, made["metadata"]["name"], 0, replicas)
+
+    async def _renumber(self, rollout: Rollout, new: Object) -> None:
+        """Give a version that has come back (an undo) the newest number."""
+        newest = max((int(annotations_of(each).get(_REVISION, "0")) for each in rollout.old), default=0)
+        if int(annotations_of(new).get(_REVISION, "0")) > newest:
+            return
+
+        def change(thing: Object) -> None:
+            thing["metadata"].setdefault("annotations", {})[_REVISION] = str(newest + 1)
+
+        await self._world.objects.change(REPLICA_SETS, new, change)
+        await self._mark_revision(rollout.deployment, newest + 1)
 
     async def _mark_revision(self, deployment: Object, revision: int) -> None:
         def change(thing: Object) -> None:

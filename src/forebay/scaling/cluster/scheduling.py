@@ -8,7 +8,7 @@ from typing import cast
 from forebay.scaling.cluster.kinds import PODS, Object
 from forebay.scaling.cluster.objects import Writer, is_deleting, name_of, namespace_of, uid_of
 from forebay.scaling.cluster.views import Views, is_pending, pod_key
-from forebay.scaling.cluster.world import World, condition_of, set_conditions
+from forebay.scaling.cluster.world import World, condition_of, put_events, set_conditions
 from forebay.scaling.policies.node import NodeView, PodView
 from forebay.scaling.policies.outcome import Condition, Event
 from forebay.scaling.policies.placement import place
@@ -68,8 +68,12 @@ class Scheduler:
     async def _bind(self, bound: Mapping[str, str], pods: Mapping[str, Object]) -> None:
         now = self._world.now()
 
-        def work(writer: Writer) -> list[str]:
-            done: list[str] = []
+        told = {
+            key: self._world.recorder.made(PODS, pods[key], [_assigned(key, node)], _COMPONENT)
+            for key, node in bound.items()
+        }
+
+        def work(writer: Writer) -> None:
             for key, node in bound.items():
                 before = writer.find(PODS, namespace_of(pods[key]), name_of(pods[key]))
                 if before is None or is_deleting(before) or before["spec"].get("nodeName"):
@@ -80,12 +84,10 @@ class Scheduler:
                 thing["status"]["conditions"] = copy.deepcopy(thing["status"].get("conditions") or [])
                 set_conditions(thing["status"], [Condition("PodScheduled", "True", "", "")], now)
                 writer.update(PODS, thing, before)
-                done.append(key)
-            return done
+                put_events(writer, told[key])
 
-        for key in await self._world.objects.write(work) if bound else ():
-            text = f"Successfully assigned {key} to {bound[key]}"
-            await self._world.recorder.record(PODS, pods[key], [Event("Normal", "Scheduled", text)], _COMPONENT)
+        if bound:
+            await self._world.objects.write(work)
 
     async def _refuse(self, refused: Mapping[str, str], pods: Mapping[str, Object]) -> None:
         now = self._world.now()
@@ -101,3 +103,7 @@ class Scheduler:
 
             await self._world.objects.change(PODS, pod, change)
             await self._world.recorder.record(PODS, pod, [Event("Warning", "FailedScheduling", text)], _COMPONENT)
+
+
+def _assigned(key: str, node: str) -> Event:
+    return Event("Normal", "Scheduled", f"Successfully assigned {key} to {node}")

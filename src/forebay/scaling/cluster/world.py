@@ -35,21 +35,27 @@ class Recorder:
         self, resource: Resource, thing: Object, events: Sequence[Event], component: str, *, field_path: str = ""
     ) -> None:
         """Write events about an object, in one commit."""
-        if not events:
-            return
+        if events:
+            made = self.made(resource, thing, events, component, field_path=field_path)
+            await self._objects.write(lambda writer: put_events(writer, made))
+
+    def made(
+        self, resource: Resource, thing: Object, events: Sequence[Event], component: str, *, field_path: str = ""
+    ) -> list[Object]:
+        """Return events to be put in the transaction of what they tell of."""
         now = self._clock.now()
-        made = [_event(resource, thing, event, component, now, field_path) for event in events]
+        return [_event(resource, thing, event, component, now, field_path) for event in events]
 
-        def work(writer: Writer) -> None:
-            for each in made:
-                before = writer.find(EVENTS, namespace_of(each), name_of(each))
-                if before is None:
-                    writer.create(EVENTS, each)
-                else:
-                    again = {**before, "count": int(before.get("count", 1)) + 1, "lastTimestamp": each["lastTimestamp"]}
-                    writer.update(EVENTS, again, before)
 
-        await self._objects.write(work)
+def put_events(writer: Writer, made: Sequence[Object]) -> None:
+    """Put events, or count those that are there already."""
+    for each in made:
+        before = writer.find(EVENTS, namespace_of(each), name_of(each))
+        if before is None:
+            writer.create(EVENTS, each)
+        else:
+            again = {**before, "count": int(before.get("count", 1)) + 1, "lastTimestamp": each["lastTimestamp"]}
+            writer.update(EVENTS, again, before)
 
 
 def _event(

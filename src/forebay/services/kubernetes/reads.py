@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from forebay.scaling.cluster.objects import (
     CHANGES,
     DELETED,
     MODIFIED,
+    REVISION,
     Change,
     Objects,
     name_of,
@@ -28,7 +30,8 @@ from forebay.scaling.cluster.status import StatusError, bad_request, expired, no
 from forebay.services.kubernetes.answers import JSON, answer, metadata_only, served
 from forebay.services.kubernetes.ask import Ask
 from forebay.services.kubernetes.tables import table
-from forebay.store.commands import ReadLog
+from forebay.store.commands import ReadLog, StoredEntry
+from forebay.store.contract import View
 from forebay.store.records import key_parts
 
 _PAGE = 500
@@ -137,9 +140,6 @@ class Reader:
                 yield self._event(ask, ADDED, thing)
             if ask.flag("sendInitialEvents"):
                 yield self._bookmark(ask, position, initial=True)
-        elif position > index.revision:
-            yield _error(expired(f"too large resource version: {position}, current: {index.revision}"))
-            return
         seconds = min(ask.number("timeoutSeconds") or _WATCH_SECONDS, _WATCH_SECONDS)
         async for data in self._changes(ask, matches, position, monotonic() + seconds):
             yield data
@@ -153,10 +153,11 @@ class Reader:
         try:
             while not self._is_draining and monotonic() < until:
                 woken.clear()
-                after = position
-                entries = await store.view(lambda view, after=after: view.ask(ReadLog(CHANGES, _PAGE, after=after)))
-                if position < self._objects.index.revision and (not entries or entries[0].position > position + 1):
-                    yield _error(expired(f"too old resource version: {position} ({self._objects.index.revision})"))
+                entries, revision = await store.view(partial(_read_changes, position))
+                is_lost = position < revision and (not entries or entries[0].position > position + 1)
+                # Behind what was told already: the store has been wiped.
+                if is_lost or revision < position:
+                    yield _error(expired(f"too old resource version: {position} ({revision})"))
                     return
                 for entry in entries:
                     position = entry.position
@@ -206,6 +207,11 @@ class Reader:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         thing = {"kind": ask.resource.kind, "apiVersion": ask.resource.api_version, "metadata": metadata}
         return msgspec.json.encode({"type": "BOOKMARK", "object": thing}) + b"\n"
+
+
+def _read_changes(position: int, view: View) -> tuple[tuple[StoredEntry, ...], int]:
+    """Return what follows a position, and the last position, of the same moment."""
+    return view.ask(ReadLog(CHANGES, _PAGE, after=position)), view.records.find(REVISION, "revision") or 0
 
 
 def _error(error: StatusError) -> bytes:
