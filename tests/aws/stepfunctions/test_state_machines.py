@@ -4,7 +4,11 @@ import json
 
 import pytest
 
+from forebay.node import Node
+from forebay.services.stepfunctions.state_machine import REVISION
+from forebay.store.records import key_parts
 from tests.aws.stepfunctions.conftest import PASS, ROLE, States
+from tests.harness import wait_until
 
 OTHER = {"StartAt": "B", "States": {"B": {"Type": "Pass", "End": True}}}
 
@@ -179,3 +183,27 @@ def test_labelled_arns_are_refused_where_aws_does(states: States) -> None:
 def test_arns_of_other_things_are_refused(states: States) -> None:
     refused = states.refusal("describe_state_machine", stateMachineArn="not an arn")
     assert refused == ("InvalidArn", "Invalid Arn: 'Invalid ARN prefix: not an arn'")
+
+
+def test_revisions_that_nothing_refers_to_are_forgotten(states: States) -> None:
+    used = states.create(PASS, name="used", publish=True)
+    states.ended(states.start(used))
+    for number in range(3):
+        definition = json.dumps({**OTHER, "Comment": str(number)})
+        states.client.update_state_machine(stateMachineArn=used, definition=definition)
+    unused = states.create(PASS, name="unused")
+    for number in range(3):
+        definition = json.dumps({**OTHER, "Comment": str(number)})
+        states.client.update_state_machine(stateMachineArn=unused, definition=definition)
+
+    async def revisions(node: Node) -> dict[str, int]:
+        found = await node.store.view(lambda view: view.records.list(REVISION))
+        names = [key_parts(key)[2] for key, _ in found]
+        return {name: names.count(name) for name in ("used", "unused")}
+
+    states.node.clock.advance(61)
+    wait_until(lambda: states.node.run(revisions) == {"used": 4, "unused": 1})
+    for arn in (used, unused):
+        states.client.delete_state_machine(stateMachineArn=arn)
+    states.node.clock.advance(61)
+    wait_until(lambda: states.node.run(revisions) == {"used": 4, "unused": 0})

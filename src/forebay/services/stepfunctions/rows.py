@@ -243,6 +243,21 @@ def executions_of(page: Page) -> list[Execution]:
     return [decode_execution(item.data) for item in page.items]
 
 
+def has_executions(ask: AskPage, rows: ExecutionRows, machine: MachineName) -> bool:
+    """Tell whether a state machine has any execution that is still kept, its own or a map run's."""
+    prefix = machine.base().arn().encode()
+    # Listed by ARN: of the state machine itself, and of its map runs, whose ARNs begin otherwise.
+    of_runs = prefix.replace(b":stateMachine:", b":mapRun:")
+    index = rows.tables.by_machine
+    for low in (prefix + _SEPARATOR, of_runs + b"/"):
+        query = ReadItems(
+            rows.tables.executions, 1, _SIZE_MAX, index=index, partition_low=low, partition_high=low + b"\xff"
+        )
+        if ask(query).items:
+            return True
+    return False
+
+
 def has_any(ask: Callable[[Query[Page]], Page], rows: ExecutionRows, listing: Listing, status: str) -> bool:
     """Tell whether any execution of a status is listed."""
     return bool(ask(rows.listed(listing, status, 1, None)).items)

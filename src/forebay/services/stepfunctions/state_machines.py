@@ -15,7 +15,7 @@ from forebay.services.stepfunctions.address import (
 )
 from forebay.services.stepfunctions.configuration import encryption_of, logging_of, tags_of, tracing_of
 from forebay.services.stepfunctions.definition import check_definition, part_of, references_of
-from forebay.services.stepfunctions.deletion import begin_deletion
+from forebay.services.stepfunctions.deletion import begin_deletion, forget_later
 from forebay.services.stepfunctions.pages import page
 from forebay.services.stepfunctions.state_machine import (
     INITIAL,
@@ -174,6 +174,7 @@ def _update(call: Call, name: MachineName, request: api.UpdateStateMachineInput)
         revision = replace(revision, revision_id=call.ids.uuid(), created_at=call.now)
         machine = replace(machine, revision_id=revision.revision_id)
         call.records.put(REVISION, revision_key(name, revision.revision_id), revision)
+        call.apply(forget_later(name, call.now_ms))
     machine = replace(machine, updated_at=call.now)
     call.records.put(STATE_MACHINE, name.key(), machine)
     version = publish(call, machine, request.version_description) if request.publish else None

@@ -75,7 +75,7 @@ class Expiry:
 
 
 class Deletion:
-    """Deletes state machines once their executions have ended, which it stops. A `Worker`."""
+    """Deletes state machines once their executions have ended, which it stops, and forgets revisions. A `Worker`."""
 
     name = "stepfunctions.delete"
 
@@ -102,7 +102,8 @@ class Deletion:
             if page.items:
                 await store.submit((SettleTimers(DELETE, (Settlement(timer.key, timer.epoch, timer.due_at_ms),)),))
                 return 0.0
-        await store.transact(lambda transaction: finish_deletion(transaction, self._rows, timer))
+        now_ms = int(self._platform.clock.now() * 1000)
+        await store.transact(lambda transaction: finish_deletion(transaction, self._rows, timer, now_ms))
         return 0.0
 
 
