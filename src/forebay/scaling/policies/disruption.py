@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 
 from forebay.scaling.manifests.karpenter import Reason
+from forebay.scaling.manifests.problem import InvalidManifest
+from forebay.scaling.manifests.quantity import parse_duration
 from forebay.scaling.policies.budgets import remaining
 from forebay.scaling.policies.instance_types import InstanceType, Offering
 from forebay.scaling.policies.node import NodeView, PodView
@@ -86,6 +88,16 @@ def decide(view: ClusterView, flags: Flags = Flags()) -> Round:  # noqa: B008 - 
     return Round(None, tuple(idle))
 
 
+def protection_seconds(annotation: str | None) -> float:
+    """Read a pod's `karpenter.sh/do-not-disrupt`: `true` for ever, a Go duration from its start, else not at all."""
+    if annotation == "true":
+        return math.inf
+    try:
+        return max(0.0, parse_duration(annotation or "0"))
+    except InvalidManifest:
+        return 0.0
+
+
 def is_still_valid(command: Command, view: ClusterView, flags: Flags = Flags()) -> bool:  # noqa: B008 - frozen
     """Tell whether a command holds after its wait: its nodes are still candidates, and the answer is the same.
 
@@ -122,7 +134,7 @@ def _is_candidate(view: ClusterView, node: NodeView, reason: Reason) -> bool:
     pool = view.pools.get(node.pool)
     if pool is None or not node.is_initialized or node.is_deleting or node.nominated_until > view.now:
         return False
-    if node.is_held:
+    if node.is_held or node.protected_until > view.now:
         return False
     if reason == "Drifted":
         return node.is_drifted and node.is_evictable

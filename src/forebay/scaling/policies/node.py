@@ -18,6 +18,8 @@ class PodView(msgspec.Struct, frozen=True):
     created_at: float = 0.0
     deletion_cost: int = 0
     is_protected: bool = False
+    # Until when it is protected, where the annotation is a time.
+    protected_until: float = 0.0
     is_evictable: bool = True
     is_daemon: bool = False
     # Taken off its node by a simulation: it does not come back to one that is still settling.
@@ -76,6 +78,11 @@ class NodeView(msgspec.Struct, frozen=True, dict=True):
     def is_held(self) -> bool:
         """Whether it or a pod on it asks not to be disrupted."""
         return self.is_protected or any(pod.is_protected for pod in self.pods)
+
+    @cached_property
+    def protected_until(self) -> float:
+        """Until when a pod on it asks not to be disrupted."""
+        return max((pod.protected_until for pod in self.pods), default=0.0)
 
     @cached_property
     def is_evictable(self) -> bool:

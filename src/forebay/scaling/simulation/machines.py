@@ -157,6 +157,9 @@ class MachineRoom:
         touched = dict[str, Machine]()
         for pod, machine in bound:
             pod.node, pod.candidate = machine.name, None
+            protected = pod.workload.plan.protection_seconds
+            if protected:
+                pod.view = msgspec.structs.replace(pod.view, protected_until=self._calendar.now + protected)
             machine.pods[pod.view.name] = pod
             machine.used = machine.used.plus(pod.view.demand.requests)
             touched[machine.name] = machine

@@ -24,6 +24,7 @@ from forebay.scaling.manifests.problem import InvalidManifest, Problem
 from forebay.scaling.manifests.quantity import parse_duration
 from forebay.scaling.manifests.workloads import Deployment, PodDisruptionBudget, PriorityClass
 from forebay.scaling.policies.demand import Demand, read_demand
+from forebay.scaling.policies.disruption import protection_seconds
 from forebay.scaling.policies.instance_types import InstanceType, kwok_instance_types, with_kubelet
 from forebay.scaling.policies.nodepools import Pool
 from forebay.scaling.policies.sqs_metric import SqsTrigger, metric_name, read_sqs_trigger
@@ -150,7 +151,8 @@ class WorkloadPlan(msgspec.Struct, frozen=True):
     hpa: HorizontalPodAutoscaler | None = None
     scaled_job: ScaledJob | None = None
     triggers: tuple[NamedTrigger, ...] = ()
-    is_protected: bool = False
+    # How long a pod is not to be disrupted from its start.
+    protection_seconds: float = 0.0
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -257,7 +259,7 @@ def _plan_of_job(item: ScaledJob, priorities: Mapping[str, PriorityClass], optio
         workers=_workers(marks, template, options),
         scaled_job=item,
         triggers=triggers,
-        is_protected=template.metadata.annotations.get("karpenter.sh/do-not-disrupt") == "true",
+        protection_seconds=protection_seconds(template.metadata.annotations.get("karpenter.sh/do-not-disrupt")),
     )
 
 
@@ -278,7 +280,7 @@ def _plan(deployment: Deployment, priorities: Mapping[str, PriorityClass], optio
         demand=_demand(template, deployment.metadata.namespace, priorities),
         replicas=1 if deployment.spec.replicas is None else deployment.spec.replicas,
         workers=_workers(marks, template, options),
-        is_protected=template.metadata.annotations.get("karpenter.sh/do-not-disrupt") == "true",
+        protection_seconds=protection_seconds(template.metadata.annotations.get("karpenter.sh/do-not-disrupt")),
     )
 
 

@@ -279,9 +279,7 @@ class Workload:
         now = self._calendar.now
         for _ in range(count):
             self._created += 1
-            view = PodView(
-                f"{self.plan.name}-{self._created:05}", self.plan.demand, now, is_protected=self.plan.is_protected
-            )
+            view = PodView(f"{self.plan.name}-{self._created:05}", self.plan.demand, now)
             pod = Pod(view, self, now)
             self.pods[view.name] = pod
             made.append(pod)

@@ -255,6 +255,19 @@ def test_protected_pods_and_budgets_hold_their_node():
         assert disruption.decide(_view(nodes, budgets=_FREE)).command is None
 
 
+@pytest.mark.parametrize(
+    ("annotation", "seconds"), [("true", math.inf), ("30m", 1800), ("false", 0), ("soon", 0), ("-5m", 0), (None, 0)]
+)
+def test_do_not_disrupt_is_for_ever_or_for_a_time(annotation, seconds):
+    assert disruption.protection_seconds(annotation) == seconds
+
+
+def test_protection_for_a_time_ends():
+    for until, stays in ((1001.0, True), (999.0, False)):
+        nodes = [_node("a", _pods(2, _SMALL, "a", protected_until=until), "c-16x-amd64-linux")]
+        assert (disruption.decide(_view(nodes, budgets=_FREE)).command is None) == stays
+
+
 def test_balanced_asks_whether_it_is_worth_it():
     # Little is saved, and half of the pool's pods are moved.
     nodes = [

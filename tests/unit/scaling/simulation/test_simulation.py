@@ -172,6 +172,15 @@ def test_cron_trigger_holds_its_window():
     assert result.samples[-1].pods == 0
 
 
+@pytest.mark.parametrize(("mark", "is_moved"), [("true", False), ("1h", False), ("1s", True)])
+def test_protected_pods_are_not_moved(mark, is_moved):
+    worker = deployment(message_seconds="3")
+    worker["spec"]["template"]["metadata"]["annotations"] = {"karpenter.sh/do-not-disrupt": mark}
+    load = "burst 400 at 1m, steady 2/s from 5m to 15m"
+    result = run(worker, scaled_object(), node_pool("WhenEmptyOrUnderutilized"), arrivals=load, seconds=1200)
+    assert ("Underutilized" in result.summary.evictions) == is_moved
+
+
 def test_cpu_beside_a_queue_keeps_the_last_pod():
     subject = scaled_object(minReplicaCount=1)
     subject["spec"]["triggers"].append({"type": "cpu", "metricType": "Utilization", "metadata": {"value": "70"}})
