@@ -81,6 +81,7 @@ class Cluster:
     def drain(self) -> None:
         """Begin to stop: pods are told to end now, so that they have the time that the node has."""
         self.kubelet.begin_close()
+        self.keda.end_following()
 
     async def close(self) -> None:
         """Stop what still runs."""

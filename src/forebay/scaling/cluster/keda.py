@@ -107,6 +107,11 @@ class Keda:
         await self._poll(thing, watched)
         return watched.due_at
 
+    def end_following(self) -> None:
+        """Follow no scaler's pushes any more: the node is about to stop."""
+        for watched in self._watched.values():
+            watched.ended.set()
+
     def _forget(self, uid: str) -> None:
         watched = self._watched.pop(uid, None)
         if watched is not None:
