@@ -250,14 +250,19 @@ def drain(ports, ledger, patience_seconds):
     """Empty both queues, whatever it takes."""
     until = time.monotonic() + patience_seconds
     for queue in QUEUES:
-        empty = 0
+        empty, drained, refusal = 0, 0, None
         with closing(Client(ports)) as client:
             while empty < 2:
-                assert time.monotonic() < until, f"{queue} could not be emptied"
+                why = f"{queue} could not be emptied: {drained} came, and the last refusal was {refusal}"
+                assert time.monotonic() < until, why
                 try:
-                    empty = 0 if drain_once(client, queue, ledger) else empty + 1
-                except Unanswered:
+                    count = drain_once(client, queue, ledger)
+                except Unanswered as error:
+                    refusal = error
                     time.sleep(0.05)
+                else:
+                    drained += count
+                    empty = 0 if count else empty + 1
 
 
 def counts(ports, queue):

@@ -27,7 +27,7 @@ from tests.postgres import PostgresServer
 
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 30.0
-_DRAIN_SECONDS = 90.0
+_DRAIN_SECONDS = 240.0
 _HOUR = 3600.0
 
 
@@ -310,7 +310,11 @@ def run_rounds(world, rounds, seed, report, only=None, without=frozenset()):
     for number in range(1, rounds + 1):
         names = names or chance.sample(sorted(set(world.faults) - without), len(set(world.faults) - without))
         name = only or names.pop()
-        _round(world, ports, ledger, world.faults[name], chance)
+        try:
+            _round(world, ports, ledger, world.faults[name], chance)
+        except AssertionError as error:
+            error.add_note(f"in round {number} ({name})")
+            raise
         assert not ledger.failures, f"round {number} ({name}): {ledger.failures[:3]}"
         lost = ledger.lost()
         assert not lost, f"round {number} ({name}): {len(lost)} lost, such as {sorted(lost)[:3]}"
