@@ -193,8 +193,8 @@ def test_nodes_come_for_pods_and_go_after_them(node: RunningNode) -> None:
     thing["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "600m"}}
     api.create(DEPLOYMENTS, thing)
     wait_until(lambda: phases(api) == ["Pending"] * 3)
-    claims = wait_until(lambda: api.items(CLAIMS), 30)
-    wait_until(lambda: phases(api) == ["Running"] * 3, 40)
+    wait_until(lambda: phases(api) == ["Running"] * 3, 60)
+    claims = api.items(CLAIMS)
     # Three pods of 600m fit on one machine of two CPUs, of which 1900m are left for pods; the cheapest is chosen.
     assert [each["metadata"]["labels"]["node.kubernetes.io/instance-type"] for each in claims] == ["c-2x-amd64-linux"]
     nodes = {each["metadata"]["name"]: each for each in api.items(NODES)}

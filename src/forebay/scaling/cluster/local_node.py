@@ -3,6 +3,7 @@
 import platform as machine
 
 from forebay.scaling.cluster.kinds import NODE_POOLS, NODES, Object
+from forebay.scaling.cluster.objects import Index
 from forebay.scaling.cluster.views import machine_capacity
 from forebay.scaling.cluster.world import World, set_conditions
 from forebay.scaling.policies.outcome import Condition
@@ -19,6 +20,13 @@ class LocalNode:
 
     def __init__(self, world: World) -> None:
         self._world = world
+
+    @staticmethod
+    def is_settled(index: Index) -> bool:
+        """Return whether the node's taint is in step with the pools: before, no pod is to be placed."""
+        node = index.find(NODES, "", NAME)
+        taints: list[Object] = [] if node is None else node["spec"].get("taints") or []
+        return node is not None and (_TAINT in taints) == bool(index.all(NODE_POOLS))
 
     async def run_once(self) -> float:
         """Make the node, and keep its taint in step with whether there are pools."""

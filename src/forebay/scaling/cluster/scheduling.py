@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from forebay.scaling.cluster.kinds import PODS, Object
+from forebay.scaling.cluster.local_node import LocalNode
 from forebay.scaling.cluster.objects import Writer, is_deleting, name_of, namespace_of, uid_of
 from forebay.scaling.cluster.views import Views, is_pending, pod_key
 from forebay.scaling.cluster.world import World, condition_of, put_events, set_conditions
@@ -15,6 +16,7 @@ from forebay.scaling.policies.placement import place
 from forebay.scaling.policies.preemption import preempt
 
 _COMPONENT = "default-scheduler"
+_SETTLE_SECONDS = 1.0
 
 
 class Scheduler:
@@ -32,6 +34,9 @@ class Scheduler:
         pending = self._views.pending(now)
         if not pending:
             return float("inf")
+        if not LocalNode.is_settled(self._world.index):
+            # A pool has come or gone just now; the change of the node wakes this worker.
+            return _SETTLE_SECONDS
         nodes = [node for node in self._views.nodes(now) if node.is_ready]
         found = await asyncio.to_thread(place, pending, nodes) if len(pending) > 200 else place(pending, nodes)
         pods = {pod_key(pod): pod for pod in self._world.index.all(PODS) if is_pending(pod)}
