@@ -150,7 +150,7 @@ def test_container_over_its_memory_limit_is_killed(api: Api) -> None:
 def test_logs_are_tailed_and_followed(api: Api) -> None:
     script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 0.3; echo last"
     api.create(PODS, pod("talk", "sh", "-c", script, restartPolicy="Never"))
-    api.until(f"{PODS}/talk", lambda each: each["status"]["phase"] != "Pending")
+    api.until(f"{PODS}/talk", lambda each: {"running", "terminated"} & set(container_of(each)["state"]))
     connection = api.connect()
     connection.request("GET", f"{PODS}/talk/log?follow=true")
     followed = connection.getresponse().read().decode()

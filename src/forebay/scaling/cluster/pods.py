@@ -217,8 +217,7 @@ class PodRun:
                 await self._run_all()
             finally:
                 telling.cancel()
-        if not self._is_handed_over:
-            await self._tell_all()
+        await self._tell_all()
 
     async def _run_all(self) -> None:
         policy = str(self._pod["spec"].get("restartPolicy", "Always"))
@@ -307,6 +306,9 @@ class PodRun:
                 await self._tell_all()
 
     async def _tell_all(self) -> None:
+        if self._is_handed_over:
+            # That its processes end now is the node's affair: the pod goes on when the node does.
+            return
         events, self._events = self._events, []
         await self._world.objects.change(PODS, self._pod, self._write_status)
         for each, path in events:
