@@ -1,10 +1,14 @@
 """The gRPC server of the external scaler."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+# The node starts processes, none of which uses gRPC after the fork; without this each start prints a line.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import structlog
