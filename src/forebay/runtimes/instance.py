@@ -206,9 +206,9 @@ class Instance:
         """Return how large a response may be."""
         return self._limits.streamed_bytes_max if streamed else self._limits.response_bytes_max
 
-    def owns_connection(self, local_port: int, peer_port: int) -> bool:
-        """Return whether a connection is this instance's own."""
-        return self.running is not None and self.running.owns_connection(local_port, peer_port)
+    def owns_connection(self, local_port: int, peer_port: int) -> bool | None:
+        """Return whether a connection is this instance's own; None while it is being started."""
+        return None if self.running is None else self.running.owns_connection(local_port, peer_port)
 
     # The actuator's side.
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 _PREFIX = "/2018-06-01/runtime/"
 _HEADER_BYTES_MAX = 2 * 1024 * 1024  # X-Ray's error cause may take 1 MB of headers.
+_START_PAUSE_SECONDS = 0.01
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
 
 
@@ -74,8 +75,8 @@ class RuntimeApiHandler(Protocol):
         """Return how much of a body is worth keeping."""
         ...
 
-    def owns_connection(self, local_port: int, peer_port: int) -> bool:
-        """Return whether the instance itself opened a connection."""
+    def owns_connection(self, local_port: int, peer_port: int) -> bool | None:
+        """Return whether the instance itself opened a connection; None while its start is not yet known here."""
         ...
 
 
@@ -196,7 +197,12 @@ class RuntimeApiConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Act on the whole request."""
-        if not self._is_trusted():
+        is_trusted = self._is_trusted()
+        if is_trusted is None:
+            # A runtime may ask before the call that has started it comes back, where the node has much to do.
+            asyncio.get_running_loop().call_later(_START_PAUSE_SECONDS, self.on_message_complete)
+            return
+        if not is_trusted:
             self._write_error(Reply(403, "Forbidden", "This port belongs to another execution environment."))
             self._close()
             return
@@ -244,12 +250,14 @@ class RuntimeApiConnection(asyncio.Protocol):
             stream_error_type=self._headers.get("lambda-runtime-function-error-type", "") if self._streamed else "",
         )
 
-    def _is_trusted(self) -> bool:
-        if self._trusted is None and self._transport:
+    def _is_trusted(self) -> bool | None:
+        if self._transport is None:
+            return False
+        if self._trusted is None:
             local = self._transport.get_extra_info("sockname")
             peer = self._transport.get_extra_info("peername")
             self._trusted = self._handler.owns_connection(local[1], peer[1])
-        return bool(self._trusted)
+        return self._trusted
 
     def _write_error(self, reply: Reply) -> None:
         body = msgspec.json.encode({"errorMessage": reply.message, "errorType": reply.error_type})
