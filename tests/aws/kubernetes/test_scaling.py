@@ -236,10 +236,15 @@ def test_machine_takes_as_many_pods_as_it_bears(tmp_path: Path) -> None:
 
         def reasons() -> list[str]:
             found = [each["status"].get("containerStatuses") or [{"state": {}}] for each in api.items(PODS)]
-            return sorted(each[0]["state"].get("waiting", {}).get("reason", "running") for each in found)
+            states = [each[0]["state"] for each in found]
+            return sorted(
+                "running" if "running" in each else str(each.get("waiting", {}).get("reason")) for each in states
+            )
 
         wait_until(lambda: reasons() == ["WouldBeRunning", "running"])
-        first = next(each for each in api.items(PODS) if each["status"]["phase"] == "Running")
+        first = wait_until(
+            lambda: next((each for each in api.items(PODS) if each["status"]["phase"] == "Running"), None)
+        )
         api.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": 1}})
         api.until_gone(f"{PODS}/{_waiting(api) or first['metadata']['name']}", 30)
         wait_until(lambda: reasons() == ["running"])
@@ -262,8 +267,8 @@ def test_cluster_goes_on_after_a_restart(node: RunningNode) -> None:
     api = Api(node)
 
     def restarted() -> bool:
-        found = [each["status"]["containerStatuses"][0] for each in api.items(PODS)]
-        return [(each["restartCount"], each["ready"]) for each in found] == [(1, True)] * 2
+        found = [each["status"].get("containerStatuses", [{}])[0] for each in api.items(PODS)]
+        return [(each.get("restartCount"), each.get("ready")) for each in found] == [(1, True)] * 2
 
     wait_until(restarted)
     assert sorted(each["metadata"]["name"] for each in api.items(PODS)) == names
