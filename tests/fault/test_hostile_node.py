@@ -243,9 +243,15 @@ async def bombard(seed: int, count: int, judge: Judge, store: str = "memory:") -
             judge.take(findings)
 
 
+def peak_mb() -> float:
+    """Return the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_node_withstands_hostile_requests(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     judge = Judge()
+    before_mb = peak_mb()
     started = time.perf_counter()
     asyncio.run(bombard(20260707 + seed, TOTAL // SEEDS, judge))
     seconds = time.perf_counter() - started
@@ -256,7 +262,8 @@ def test_node_withstands_hostile_requests(seed: int, capsys: pytest.CaptureFixtu
     assert judge.count >= TOTAL // SEEDS
     # Neither all nor none: many reach an operation's depths, and the damage is real.
     assert 0.05 < sum(count for status, count in judge.statuses.items() if status < 300) / judge.count < 0.6
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MEMORY_MB_MAX
+    # The process's peak may be another test's.
+    assert peak_mb() < max(before_mb + 1, MEMORY_MB_MAX)
 
 
 async def deploy_damaged(seed: int, count: int, judge: Judge) -> None:
