@@ -1,6 +1,7 @@
 """`forebay events put|tail|trace` against a node."""
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -60,7 +61,13 @@ def test_tail_follows_as_events_arrive_and_ctrl_c_ends_it(node, forebay):
     forebay("events", "put", '{"n": 0}')
     command = [*COMMAND, "events", "tail", "--json", "--all", "--endpoint", node.url]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         first = json.loads(process.stdout.readline())
         forebay("events", "put", '{"n": 1}', "--source", "later")
