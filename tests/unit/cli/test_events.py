@@ -1,8 +1,8 @@
 """`forebay events put|tail|trace` against a node."""
 
 import json
-import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -57,17 +57,19 @@ def test_trace_of_an_unknown_event_fails_in_words(forebay):
     assert "No trace of event nobody" in result.output
 
 
+# What a shell starts in the background ignores Ctrl-C, and so would its children.
+TAKING_CTRL_C = "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
 def test_tail_follows_as_events_arrive_and_ctrl_c_ends_it(node, forebay):
     forebay("events", "put", '{"n": 0}')
     command = [*COMMAND, "events", "tail", "--json", "--all", "--endpoint", node.url]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-c", TAKING_CTRL_C, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        # What a shell starts in the background ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         first = json.loads(process.stdout.readline())
         forebay("events", "put", '{"n": 1}', "--source", "later")
