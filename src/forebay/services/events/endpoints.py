@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
@@ -55,21 +55,8 @@ def create_endpoint(call: Call, request: api.CreateEndpointRequest) -> api.Creat
 @operation(readonly=True)
 def describe_endpoint(call: Call, request: api.DescribeEndpointRequest) -> api.DescribeEndpointResponse:
     """Return a global endpoint."""
-    endpoint = load_endpoint(call, request.name)
-    return api.DescribeEndpointResponse(
-        name=endpoint.name,
-        description=endpoint.description,
-        arn=endpoint.arn(),
-        routing_config=endpoint.routing,
-        replication_config=_replication(endpoint),
-        event_buses=_buses(endpoint),
-        role_arn=endpoint.role,
-        endpoint_id=endpoint.endpoint_id,
-        endpoint_url=endpoint.url(),
-        state="ACTIVE",
-        creation_time=endpoint.created_at,
-        last_modified_time=endpoint.modified_at,
-    )
+    # The same members, in a shape of its own.
+    return api.DescribeEndpointResponse(**asdict(_listed(load_endpoint(call, request.name))))
 
 
 @operation

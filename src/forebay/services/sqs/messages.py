@@ -241,5 +241,5 @@ def expired_handle(handle: str) -> ServiceError:
 
 async def _is_there(call: Call, queue: Queue, receipt: Receipt) -> bool:
     query = PeekMessages(queue.number, receipt.position - 1, 1)
-    found = await call.look(lambda inner: inner.ask(query))
+    found = await call.query(query)
     return bool(found) and found[0].position == receipt.position

@@ -34,7 +34,7 @@ async def get_execution_history(call: Call, request: api.GetExecutionHistoryInpu
         before=at if is_backward else None,
         newest_first=is_backward,
     )
-    entries = await call.look(lambda inner: inner.ask(query))
+    entries = await call.query(query)
     shown = entries[:most]
     events = [decode_event(entry.data) for entry in shown]
     if request.include_execution_data is False:
