@@ -1,6 +1,6 @@
 """The one loop that reads a source: take a batch, filter it, hand it to a target, settle.
 
-Event source mappings are this loop with a function as its target; pipes will be it with an enrichment before theirs.
+Event source mappings are this loop with a function as its target; pipes are it with an enrichment before theirs.
 How many batches run at once is `pace`'s to say.
 """
 
@@ -17,6 +17,7 @@ from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Source, SourceRecord
+from forebay.delivery.opened import OpenedSource
 from forebay.delivery.pace import Pace
 from forebay.delivery.stopping import unless_stopped
 from forebay.delivery.trace import Step, Trace
@@ -125,7 +126,7 @@ class Poller:
         trace: Trace,
     ) -> None:
         self._settings = settings
-        self._open_source = open_source
+        self._opened = OpenedSource(settings.name, settings.source, open_source, target.find_problem)
         self._target = target
         self._store = store
         self._clock = clock
@@ -133,17 +134,19 @@ class Poller:
         self._spawn = spawn
         self._trace = trace
         self._pace = Pace(settings.concurrency_max)
-        self._source: Source | None = None
         self._in_flight = 0
         self._has_room = asyncio.Event()
         self.stopping = asyncio.Event()
-        # Why nothing is read at present; empty when all is well.
-        self.problem = ""
 
     @property
     def name(self) -> str:
         """What logs call this poller."""
         return self._settings.name
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is read at present; empty when all is well."""
+        return self._opened.problem
 
     @property
     def in_flight(self) -> int:
@@ -158,7 +161,7 @@ class Poller:
         """Read one batch and start it; return at once while there may be more."""
         if self.stopping.is_set():
             return IDLE
-        source = await self._find_source()
+        source = await self._opened.find()
         if source is None:
             return _PROBLEM_SECONDS
         if self._in_flight >= self._pace.allowed:
@@ -168,7 +171,7 @@ class Poller:
         try:
             records, is_full = await self._gather(source)
         except ServiceError as error:
-            self._lose_source(error)
+            self._opened.lose(error)
             return _PROBLEM_SECONDS
         if not records:
             self._pace.is_quiet()
@@ -177,22 +180,6 @@ class Poller:
         for batch in cut(records, self._settings.batch_size):
             await self._start(source, batch)
         return 0.0
-
-    async def _find_source(self) -> Source | None:
-        problem = await self._target.find_problem()
-        if problem is None and self._source is None:
-            self._source = await self._open_source()
-            if self._source is None:
-                problem = f"{self._settings.source} does not exist."
-        if problem and problem != self.problem:
-            log.warning("poller.stuck", poller=self.name, source=self._settings.source, problem=problem)
-        self.problem = problem or ""
-        return None if problem else self._source
-
-    def _lose_source(self, error: ServiceError) -> None:
-        self._source = None
-        self.problem = error.message
-        log.warning("poller.stuck", poller=self.name, source=self._settings.source, problem=error.message)
 
     async def _gather(self, source: Source) -> tuple[list[SourceRecord], bool]:
         """Collect a batch: what there is, or what comes within the window; and whether there seems to be more."""

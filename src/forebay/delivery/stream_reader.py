@@ -16,6 +16,7 @@ from forebay.background.worker import IDLE
 from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
 from forebay.core.ids import Ids
+from forebay.delivery.opened import OpenedSource
 from forebay.delivery.outbox import Deliveries
 from forebay.delivery.poller import Batch, BatchOutcome, Busy, Failed, Taken
 from forebay.delivery.stopping import unless_stopped
@@ -86,26 +87,29 @@ class StreamReader:
         deliveries: Deliveries,
     ) -> None:
         self._reading = reading
-        self._open_source = open_source
+        self._opened = OpenedSource(self.name, reading.source, open_source, target.find_problem)
         self._target = target
         self._store = store
         self._clock = clock
         self._ids = ids
         self._spawn = spawn
         self._deliveries = deliveries
-        self._source: StreamSource | None = None
         self._is_set_up = False
         self._running = 0
         self._has_ended = asyncio.Event()
         self.stopping = asyncio.Event()
-        # Why nothing is read at present (empty when all is well), and what became of the last batch.
-        self.problem = ""
+        # What became of the last batch.
         self.last_result = ""
 
     @property
     def name(self) -> str:
         """What logs call this reader."""
         return f"stream.{self._reading.id}"
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is read at present; empty when all is well."""
+        return self._opened.problem
 
     def begin(self, duty: Duty) -> None:
         """Learn from a duty when to stop; look at once when whoever holds a lane lets it go."""
@@ -123,7 +127,7 @@ class StreamReader:
         """Start the lanes that are free and due; return when to look again."""
         if self.stopping.is_set():
             return IDLE
-        source = await self._find_source()
+        source = await self._opened.find()
         if source is None:
             return _PROBLEM_SECONDS
         if not self._is_set_up:
@@ -145,17 +149,6 @@ class StreamReader:
         due_at_ms = await self._store.ask(NextTimer(self._reading.kind))
         waits = _PROBLEM_SECONDS if due_at_ms is None else due_at_ms / 1000 - self._clock.now()
         return min(max(waits, 0.05), _PROBLEM_SECONDS)
-
-    async def _find_source(self) -> StreamSource | None:
-        problem = await self._target.find_problem()
-        if problem is None and self._source is None:
-            self._source = await self._open_source()
-            if self._source is None:
-                problem = f"{self._reading.source} does not exist."
-        if problem and problem != self.problem:
-            log.warning("stream.stuck", reader=self.name, source=self._reading.source, problem=problem)
-        self.problem = problem or ""
-        return None if problem else self._source
 
     def _set_up(self, transaction: Transaction) -> None:
         """Make the lanes' rows; where their number has changed, each goes on where the last of the old ones was."""
@@ -242,8 +235,7 @@ class StreamReader:
         try:
             taken = await self._gather(source, parse_lane(timer.key)[1], progress)
         except ServiceError as error:
-            self._source = None
-            self.problem = error.message
+            self._opened.lose(error)
             return Step(progress), _PROBLEM_SECONDS
         records, settings = taken.records, self._reading.stream
         old = too_old(records, int(self._clock.now() * 1000), settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forebay.background.supervisor import Duty, Spawn
@@ -12,7 +13,9 @@ from forebay.core.clock import Clock
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Source
 from forebay.delivery.outbox import Deliveries
-from forebay.delivery.stream import StreamSource
+from forebay.delivery.poller import BatchTarget, Poller, PollerSettings
+from forebay.delivery.stream import Reading, StreamSource, StreamTarget
+from forebay.delivery.stream_reader import StreamReader
 from forebay.delivery.trace import Trace
 from forebay.store.contract import Store
 
@@ -51,3 +54,29 @@ class Platform:
         """Return the stream behind an ARN, or None where its service has none or the resource is not there."""
         parts = await self.table.parts(arn.service)
         return None if parts is None or parts.streams is None else await parts.streams.open(arn)
+
+    def poller(self, settings: PollerSettings, target: BatchTarget) -> Poller:
+        """Return what reads a queue for a target; it runs once it is started as a worker."""
+        return Poller(
+            settings,
+            partial(self.open_source, Arn.parse(settings.source)),
+            target,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            spawn=self.spawn,
+            trace=self.trace,
+        )
+
+    def stream_reader(self, reading: Reading, target: StreamTarget) -> StreamReader:
+        """Return what reads a stream for a target; it runs once it is started as a worker."""
+        return StreamReader(
+            reading,
+            partial(self.open_stream, Arn.parse(reading.source)),
+            target,
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            spawn=self.spawn,
+            deliveries=self.deliveries,
+        )

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping as ContextMapping
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 
@@ -50,9 +49,7 @@ class Mappings:
         return poller.problem, poller.last_result if isinstance(poller, StreamReader) else ""
 
     def _make(self, mapping: Mapping) -> Poller | StreamReader:
-        platform = self._platform
-        target = FunctionBatches(mapping, self._runner, platform)
-        source = Arn.parse(mapping.source_arn)
+        target = FunctionBatches(mapping, self._runner, self._platform)
         if mapping.stream is not None:
             reading = Reading(
                 id=mapping.uuid,
@@ -63,16 +60,7 @@ class Mappings:
                 window_seconds=mapping.window_seconds,
                 patterns=mapping.patterns(),
             )
-            return StreamReader(
-                reading,
-                partial(platform.open_stream, source),
-                target,
-                store=platform.store,
-                clock=platform.clock,
-                ids=platform.ids,
-                spawn=platform.spawn,
-                deliveries=platform.deliveries,
-            )
+            return self._platform.stream_reader(reading, target)
         settings = PollerSettings(
             name=f"lambda.mapping.{mapping.uuid}",
             source=mapping.source_arn,
@@ -82,16 +70,7 @@ class Mappings:
             patterns=mapping.patterns(),
             concurrency_max=mapping.concurrency_max,
         )
-        return Poller(
-            settings,
-            partial(platform.open_source, source),
-            target,
-            store=platform.store,
-            clock=platform.clock,
-            ids=platform.ids,
-            spawn=platform.spawn,
-            trace=platform.trace,
-        )
+        return self._platform.poller(settings, target)
 
 
 class FunctionBatches:

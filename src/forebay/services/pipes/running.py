@@ -4,7 +4,6 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from forebay.core.arn import Arn
 from forebay.delivery.kept_pollers import KeptPollers
 from forebay.delivery.poller import Poller, PollerSettings
 from forebay.delivery.stream import Reading
@@ -25,7 +24,6 @@ def _state_of(pipe: Pipe) -> Pipe | None:
 
 
 def _make(platform: Platform, pipe: Pipe) -> Poller | StreamReader:
-    source = Arn.parse(pipe.source)
     target = PipeBatches(pipe, platform)
     window_seconds = float(pipe.window_seconds or 0)
     if pipe.stream is not None:
@@ -38,16 +36,7 @@ def _make(platform: Platform, pipe: Pipe) -> Poller | StreamReader:
             window_seconds=window_seconds,
             patterns=pipe.patterns(),
         )
-        return StreamReader(
-            reading,
-            partial(platform.open_stream, source),
-            target,
-            store=platform.store,
-            clock=platform.clock,
-            ids=platform.ids,
-            spawn=platform.spawn,
-            deliveries=platform.deliveries,
-        )
+        return platform.stream_reader(reading, target)
     settings = PollerSettings(
         name=f"pipes.{pipe.name}",
         source=pipe.source,
@@ -56,13 +45,4 @@ def _make(platform: Platform, pipe: Pipe) -> Poller | StreamReader:
         window_seconds=window_seconds,
         patterns=pipe.patterns(),
     )
-    return Poller(
-        settings,
-        partial(platform.open_source, source),
-        target,
-        store=platform.store,
-        clock=platform.clock,
-        ids=platform.ids,
-        spawn=platform.spawn,
-        trace=platform.trace,
-    )
+    return platform.poller(settings, target)
