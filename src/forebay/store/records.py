@@ -16,6 +16,10 @@ T = TypeVar("T")
 # Sorts before every character that a name can contain, so that `a` + children come before `a-b`.
 _SEPARATOR = "\x1f"
 
+_CODE_POINT_MAX = 0x10FFFF
+# No text contains a surrogate by itself; the next code point after the last before them is the first behind them.
+_SURROGATES = range(0xD800, 0xE000)
+
 
 class Kind(Generic[T]):
     """A named sort of record, such as `sqs.queue`, and the struct that holds one."""
@@ -51,6 +55,17 @@ def key_prefix(*parts: str) -> str:
 def key_parts(key: str) -> tuple[str, ...]:
     """Take a key apart again; the inverse of `record_key`."""
     return tuple(key.split(_SEPARATOR))
+
+
+def prefix_end(prefix: str) -> str | None:
+    """Return the first text behind all that begin with `prefix`, or None when there is none."""
+    stem = prefix.rstrip(chr(_CODE_POINT_MAX))
+    if not stem:
+        return None
+    following = ord(stem[-1]) + 1
+    if following in _SURROGATES:
+        following = _SURROGATES.stop
+    return stem[:-1] + chr(following)
 
 
 class RecordReader(Protocol):

@@ -65,7 +65,7 @@ def test_submit_waits_while_too_much_is_pending(tmp_path, monkeypatch, bound):
 
         async def one(number):
             await store.submit((send(1),))
-            seen.append(store._admission._count)
+            seen.append(store._front.admission._count)
 
         async with asyncio.TaskGroup() as group:
             for number in range(100):
@@ -75,7 +75,7 @@ def test_submit_waits_while_too_much_is_pending(tmp_path, monkeypatch, bound):
         assert counted.visible == 101
         assert len(seen) == 100
         assert max(seen) <= 5
-        assert (store._admission._count, store._admission._bytes) == (0, 0)
+        assert (store._front.admission._count, store._front.admission._bytes) == (0, 0)
 
     with_store(scenario, tmp_path)
 

@@ -2,9 +2,9 @@
 
 Reading order: `engine.py` (the store as the loop sees it), `writer.py` (group commit, lost connections), `handlers.py`
 (what runs which command), `session.py` (counters, marks, locks), then the kinds of data: `messages.py`, `receive.py`,
-`log.py`, `timers.py`, `items.py` and `item_pages.py` (with `long_keys.py`), `records.py`, `blobs.py`; `gathering.py`
-lets reads by key share a trip; `notifier.py` joins the nodes; `schema.py` with `migrations/`, `connection.py` and
-`codec.py` serve them. docs/decisions/0004 says why it is made like this.
+`fifo.py`, `fifo_receive.py`, `log.py`, `timers.py`, `items.py` and `item_pages.py` (with `long_keys.py`), `records.py`,
+`blobs.py`; `gathering.py` lets reads by key share a trip; `notifier.py` joins the nodes; `schema.py` with
+`migrations/`, `connection.py` and `codec.py` serve them. docs/decisions/0004 says why it is made like this.
 """
 
 import asyncio

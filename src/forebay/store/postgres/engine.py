@@ -9,11 +9,9 @@ from typing import Any, TypeVar, cast
 
 from forebay.core.clock import monotonic
 from forebay.core.errors import Unavailable
-from forebay.store.admission import Admission, weigh
-from forebay.store.cache import RecordCache
 from forebay.store.commands import Command, Query
 from forebay.store.contract import Blobs, Topic, Transaction, View
-from forebay.store.hub import Hub
+from forebay.store.front import Front
 from forebay.store.items import GetItems
 from forebay.store.postgres.blobs import PostgresBlobs
 from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
@@ -24,20 +22,17 @@ from forebay.store.postgres.notifier import Notifier
 from forebay.store.postgres.records import PostgresRecordReader, changed_since, forget_deleted, list_kind
 from forebay.store.postgres.session import Session, forget_marks
 from forebay.store.postgres.wipe import wipe
-from forebay.store.postgres.writer import Settings, Submission, Writer, WriterTransaction
+from forebay.store.postgres.writer import Settings, Writer, WriterTransaction
 from forebay.store.records import Kind
+from forebay.store.submission import Submission
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-CACHED_RECORDS_MAX = 50_000
 
 _READERS = 2
 
 # How often records that were deleted long ago are let go.
 _FORGET_SECONDS = 3600.0
-
-_UNKNOWN = object()
 
 _SNAPSHOT = Statement("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
@@ -59,15 +54,13 @@ class PostgresStore:
 
     def __init__(self, url: str, schema: str, wait_seconds: float, node: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._create_future = self._loop.create_future
         self._settings = Settings(partial(Connection, url, schema), schema, wait_seconds, node)
-        self._hub = Hub()
-        self._cache = RecordCache(CACHED_RECORDS_MAX)
+        self._front = Front(self._loop)
+        self._hub = self._front.hub
         # The kinds that this node has asked for, by name: only of these does it keep or tell anything.
         self._kinds: dict[str, Kind[Any]] = {}
         self._version = 0
         self._forget_at = monotonic() + _FORGET_SECONDS
-        self._admission = Admission()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="forebay-reader")
         self._idle_connections: deque[Connection] = deque()
         self._blobs = PostgresBlobs(self._run_apart)
@@ -106,15 +99,11 @@ class PostgresStore:
 
     def submit(self, commands: Sequence[Command[object]]) -> Awaitable[Sequence[object]]:
         """Run commands in order, in one commit, and answer their results when that commit is durable."""
-        weight = weigh(commands)
-        if not self._admission.is_open:
-            return self._submit_later(commands, weight)
-        return self._enqueue(self._submits, commands, None, weight)
+        return self._front.submit(self._submits.put, commands)
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction and return its result when the commit is durable."""
-        await self._admission.wait()
-        return await self._enqueue(self._transactions, (), work, 0)
+        return await self._front.transact(self._transactions.put, work)
 
     async def view(self, work: Callable[[View], T]) -> T:
         """Run `work` on a consistent snapshot that includes every commit acknowledged so far."""
@@ -133,20 +122,8 @@ class PostgresStore:
 
     async def find(self, kind: Kind[T], key: str) -> T | None:
         """Return a record from the cache, reading through."""
-        name = (kind.name, key)
-        value: Any = self._cache.get(name, _UNKNOWN)
-        if value is not _UNKNOWN:
-            return value
         self._kinds[kind.name] = kind
-        ticket = self._cache.begin(name)
-        try:
-            value = await self.view(lambda view: view.records.find(kind, key))
-        except BaseException:
-            self._cache.abandon(name, ticket)
-            raise
-        self._cache.end(name, ticket, value)
-        # A commit may have been acknowledged during the read: what it left is fresher.
-        return self._cache.get(name, value)  # pyright: ignore[reportReturnType]
+        return await self._front.find(kind, key, self.view)
 
     def watch(self, kind: Kind[T], listener: Callable[[str, T | None], None]) -> None:
         """Call `listener` on the loop after each commit that changes a record, of this node or another.
@@ -165,15 +142,15 @@ class PostgresStore:
         watched = self._hub.watched
         node = self._settings.node
         await self.transact(lambda transaction: wipe(cast("WriterTransaction", transaction).session, node, watched))
-        self._cache.clear()
+        self._front.cache.clear()
         self._hub.tell_all()
         self._notifier.tell(None, has_changes=True)
 
     async def close(self) -> None:
         """Finish what was submitted and let go of all resources."""
-        if self._admission.is_closed:
+        if self._front.admission.is_closed:
             return
-        self._admission.is_closed = True
+        self._front.admission.is_closed = True
         for writer in (self._submits, self._transactions):
             writer.close()
         for writer in (self._submits, self._transactions):
@@ -185,40 +162,12 @@ class PostgresStore:
         # The writers' last results were put on the loop before their threads ended.
         await asyncio.sleep(0)
 
-    # --- Writing
-
-    def _enqueue(
-        self,
-        writer: Writer,
-        commands: Sequence[Command[Any]],
-        work: Callable[[Transaction], Any] | None,
-        weight: int,
-    ) -> "asyncio.Future[Any]":
-        future = self._create_future()
-        self._admission.enter(weight)
-        writer.put(Submission(future, commands, work, weight, monotonic()))
-        return future
-
-    async def _submit_later(self, commands: Sequence[Command[object]], weight: int) -> Sequence[object]:
-        await self._admission.wait()
-        return await self._enqueue(self._submits, commands, None, weight)
-
     def _deliver(
         self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
     ) -> None:
-        """Make a commit known: the cache first, then its callers, then those who watch and listen, then other nodes."""
-        if changes:
-            self._cache.update(changes)
-        weight = 0
-        for submission in batch:
-            weight += submission.weight
-            submission.answer()
-        self._admission.leave(len(batch), weight)
-        if changes:
-            self._hub.tell_changes(changes)
-        if topics:
-            self._hub.tell_topics(topics)
-        if (topics or changes) and not self._admission.is_closed:
+        """Make a commit known on this node, then on the others."""
+        self._front.deliver(batch, topics, changes)
+        if (topics or changes) and not self._front.admission.is_closed:
             self._notifier.tell(topics, has_changes=bool(changes))
 
     # --- What other nodes have changed
@@ -255,14 +204,14 @@ class PostgresStore:
     def _take_over(self, rows: Sequence[Row], everything: Mapping[str, list[Row]] | None) -> None:
         """Make other nodes' changes known on this one."""
         if everything is not None:
-            self._cache.clear()
+            self._front.cache.clear()
             rows = [(kind, key, data) for kind, found in everything.items() for key, data in found]
         changes: list[tuple[str, str, object]] = []
         for kind, key, data in rows:
             known = self._kinds.get(kind)
             if known is not None:
                 changes.append((kind, key, None if data is None else known.decode(data)))
-        self._cache.update(changes)
+        self._front.cache.update(changes)
         self._hub.tell_changes(changes)
 
     def _call(self, call: Callable[[], object]) -> None:
@@ -276,14 +225,14 @@ class PostgresStore:
 
     async def _run_apart(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction of its own, in a reader's thread; again when the connection is lost."""
-        if self._admission.is_closed:
+        if self._front.admission.is_closed:
             raise Unavailable("the store is closed")
         return await self._loop.run_in_executor(self._readers, self._attempt_apart, work)
 
     def _fetch_items(self, queries: Sequence[GetItems]) -> "asyncio.Future[Answers]":
         """Answer queries in a reader's thread."""
-        if self._admission.is_closed:
-            refused: asyncio.Future[Answers] = self._create_future()
+        if self._front.admission.is_closed:
+            refused: asyncio.Future[Answers] = self._loop.create_future()
             refused.set_exception(Unavailable("the store is closed"))
             return refused
 
@@ -299,7 +248,7 @@ class PostgresStore:
                 connection = self._idle_connections.pop() if self._idle_connections else self._settings.connect()
                 return self._use(connection, work, is_transaction=is_transaction)
             except ConnectionLost as error:
-                if monotonic() >= deadline or self._admission.is_closed:
+                if monotonic() >= deadline or self._front.admission.is_closed:
                     raise Unavailable(f"the store cannot be reached: {error}") from error
                 self._settings.pause()
             except StatementFailed as error:

@@ -1,60 +1,43 @@
-"""Which function runs which command, and answers which query."""
+"""Which function runs which command, and answers which query; and the locks that commands take."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from forebay.store.commands import (
-    AppendLog,
-    CallNoisy,
-    ChangeDelay,
-    ChangeRetention,
-    ChangeVisibility,
-    ClaimTimers,
-    Command,
-    CountGroup,
-    CountMessages,
-    CountTimers,
-    DeleteMessages,
-    DeleteTimers,
-    DropLog,
-    ExpireLog,
-    ExpireMessages,
-    ExtendTimers,
-    ForgetDuplicates,
-    ListTimers,
-    MeasureLog,
-    NextTimer,
-    PeekMessages,
-    PurgeQueue,
-    PutTimers,
-    Query,
-    ReadLog,
-    ReceiveMessages,
-    SendMessages,
-    SettleTimers,
+from forebay.store.command_table import Asker, Modules, handlers_of, queries_of
+from forebay.store.commands import Command, PurgeQueue, Query
+from forebay.store.items import WriteItems
+from forebay.store.plan import Handler, Plan
+from forebay.store.postgres import (
+    changes,
+    fair,
+    fifo,
+    fifo_receive,
+    item_pages,
+    items,
+    log,
+    messages,
+    receive,
+    timers,
 )
-from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
-from forebay.store.plan import Handler, Handlers, Plan, either
-from forebay.store.postgres import changes, fair, fifo, item_pages, items, log, messages, receive, timers
 from forebay.store.postgres.connection import Connection
 from forebay.store.postgres.session import Session
 
 R = TypeVar("R")
 
-Asker = Callable[[Connection, Any], Any]
+_ENGINE = Modules(
+    messages=messages,
+    receive=receive,
+    changes=changes,
+    fair=fair,
+    fifo=fifo,
+    fifo_receive=fifo_receive,
+    log=log,
+    timers=timers,
+    items=items,
+    item_pages=item_pages,
+)
 
-QUERIES: Mapping[type[Command[Any]], Asker] = {
-    PeekMessages: messages.peek,
-    CountGroup: messages.count_group,
-    ReadLog: log.read,
-    MeasureLog: log.measure,
-    NextTimer: timers.next_due,
-    CountTimers: timers.count,
-    ListTimers: timers.list_timers,
-    GetItems: item_pages.get,
-    ReadItems: item_pages.read,
-    MeasureItems: item_pages.measure,
-}
+QUERIES = queries_of(_ENGINE)
 
 
 def _asking(ask: Asker) -> Handler[Session]:
@@ -65,53 +48,22 @@ def _asking(ask: Asker) -> Handler[Session]:
     return handle
 
 
-def _follow(session: Session, sequences: Sequence[Sequence[Command[Any]]]) -> None:
-    """Run what writes of items want in the same commit."""
-    plan = Plan(HANDLERS)
-    for commands in sequences:
-        plan.add(commands)
+def run_plan(session: Session, plan: Plan[Session]) -> None:
+    """Lock the queues that are concerned, in the order that all batches keep, and run the groups."""
     groups = plan.groups()
     lock(session, [command for group in groups for command in group.commands])
     for group in groups:
         group.run(session)
 
 
-# In the order in which a commit runs them.
-HANDLERS: Handlers[Session] = Handlers(
-    {
-        WriteItems: items.writing(_follow),
-        SendMessages: either(messages.send, fifo.send),
-        AppendLog: log.append,
-        ChangeVisibility: messages.change_visibility,
-        DeleteMessages: either(messages.delete, fifo.delete),
-        ReceiveMessages: either(receive.receive, fifo.receive),
-        CountMessages: messages.count,
-        PutTimers: timers.put,
-        ExtendTimers: timers.extend,
-        SettleTimers: timers.settle,
-        DeleteTimers: timers.delete,
-        ClaimTimers: timers.claim,
-        PurgeQueue: messages.purge,
-        ExpireMessages: messages.expire,
-        ChangeRetention: changes.change_retention,
-        ChangeDelay: changes.change_delay,
-        CallNoisy: fair.call_noisy,
-        ForgetDuplicates: fifo.forget_duplicates,
-        DropLog: log.drop,
-        ExpireLog: log.expire,
-        IndexItems: items.enter,
-        DropIndex: items.drop_index,
-        DropItems: items.drop,
-        **{query: _asking(ask) for query, ask in QUERIES.items()},
-    }
-)
+HANDLERS = handlers_of(_ENGINE, _asking, run_plan)
 
 
 def lock(session: Session, commands: Sequence[Command[Any]]) -> None:
     """Take the locks that commands need."""
     shared: set[int] = set()
     alone: set[int] = set()
-    # What decisions want to follow is not known yet; it is locked when it is (`_follow`).
+    # What decisions want to follow is not known yet; it is locked when it is (`run_plan`).
     following = [each for command in commands if isinstance(command, WriteItems) for each in command.then]
     for command in (*commands, *following):
         queues = messages.queues_of(command)

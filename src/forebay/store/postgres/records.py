@@ -5,13 +5,9 @@ from typing import TypeVar
 
 from forebay.store.postgres.connection import Connection, Row, Statement
 from forebay.store.postgres.session import Session
-from forebay.store.records import Kind
+from forebay.store.records import Kind, prefix_end
 
 T = TypeVar("T")
-
-_CODE_POINT_MAX = 0x10FFFF
-# No text contains a surrogate by itself; the next code point after the last before them is the first behind them.
-_SURROGATES = range(0xD800, 0xE000)
 _LIMIT_MAX = (1 << 63) - 1
 
 # All changes of a commit bear the version that the commit will have.
@@ -86,7 +82,7 @@ class PostgresRecordReader:
         self, kind: Kind[T], prefix: str = "", *, after: str = "", limit: int | None = None
     ) -> Sequence[tuple[str, T]]:
         """Return keys and values in key order."""
-        end = _prefix_end(prefix)
+        end = prefix_end(prefix)
         bounds = (kind.name, stored_key(prefix), stored_key(after), _LIMIT_MAX if limit is None else limit)
         rows = self._fetch(_LIST, *bounds) if end is None else self._fetch(_LIST_BELOW, *bounds, stored_key(end))
         return [(given_key(key), kind.decode(value)) for key, value in rows]
@@ -150,14 +146,3 @@ def given_key(stored: str) -> str:
     if "\1" not in stored:
         return stored
     return stored.replace("\1\1", "\0").replace("\1\2", "\1")
-
-
-def _prefix_end(prefix: str) -> str | None:
-    """Return the first text behind all that begin with `prefix`, or None when there is none."""
-    stem = prefix.rstrip(chr(_CODE_POINT_MAX))
-    if not stem:
-        return None
-    following = ord(stem[-1]) + 1
-    if following in _SURROGATES:
-        following = _SURROGATES.stop
-    return stem[:-1] + chr(following)

@@ -11,8 +11,7 @@ old connection, should its half of the line still be alive.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -20,22 +19,19 @@ from forebay.core.clock import monotonic
 from forebay.core.errors import Conflict, Unavailable
 from forebay.core.ids import Ids
 from forebay.store.commands import Command
-from forebay.store.contract import Topic, Transaction
 from forebay.store.plan import Plan
 from forebay.store.postgres import log as logs
 from forebay.store.postgres import messages
 from forebay.store.postgres.connection import Connection, ConnectionLost, Statement, StatementFailed
-from forebay.store.postgres.handlers import HANDLERS, lock
+from forebay.store.postgres.handlers import HANDLERS, lock, run_plan
 from forebay.store.postgres.records import PostgresRecords
 from forebay.store.postgres.session import News, Session, resolve
+from forebay.store.submission import Deliver, Inbox, Submission
 
 R = TypeVar("R")
 
 log = structlog.get_logger()
 
-# One commit takes this much at most, so that its callers do not wait for all the others.
-BATCH_COUNT_MAX = 1024
-BATCH_BYTES_MAX = 8 * 1024 * 1024
 # Functions of `transact` in one commit: they hold the control lock together.
 BATCH_WORKS_MAX = 64
 
@@ -51,44 +47,6 @@ _RELEASE = Statement("RELEASE work")
 # Between attempts to connect, in seconds.
 _RECONNECT_SECONDS_MIN = 0.02
 _RECONNECT_SECONDS_MAX = 0.5
-
-
-class Submission:
-    """Commands of one submit, or a function to run in a transaction; then what became of it."""
-
-    __slots__ = ("commands", "error", "future", "queued_at", "result", "weight", "work")
-
-    def __init__(
-        self,
-        future: "asyncio.Future[Any] | None",
-        commands: Sequence[Command[Any]],
-        work: Callable[[Transaction], Any] | None,
-        weight: int,
-        queued_at: float,
-    ) -> None:
-        self.future = future
-        self.commands = commands
-        self.work = work
-        self.weight = weight
-        self.queued_at = queued_at
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def answer(self) -> None:
-        """Tell who waits for it, on the loop."""
-        future = self.future
-        # A caller that was cancelled no longer waits.
-        if future is not None and not future.done():
-            if self.error is None:
-                future.set_result(self.result)
-            else:
-                future.set_exception(self.error)
-
-
-# Stands in the inbox for a poke.
-_POKE = Submission(None, (), None, 0, 0.0)
-
-Deliver = Callable[[Sequence[Submission], Sequence[Topic], Sequence[tuple[str, str, object]]], None]
 
 
 class WriterTransaction:
@@ -148,9 +106,8 @@ class Writer:
         self._between = between
         self._news = News()
         self._session: Session | None = None
-        self._inbox: SimpleQueue[Submission | None] = SimpleQueue()
+        self._inbox = Inbox(BATCH_WORKS_MAX)
         self._is_poked = False
-        self._is_closing = False
         # A daemon, so that a node that dies without closing does not hang on it.
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.put = self._inbox.put
@@ -168,26 +125,26 @@ class Writer:
         """Let `between` be called soon."""
         if not self._is_poked:
             self._is_poked = True
-            self._inbox.put(_POKE)
+            self._inbox.poke()
 
     def close(self) -> None:
         """Let the thread end when it has done what was put before."""
         self._settings.stopping.set()
-        self._inbox.put(None)
+        self._inbox.close()
 
     def _run(self) -> None:
         try:
             self._serve()
         except Exception:
             log.exception("store.writer_failed")
-            self._refuse()
+            self._inbox.refuse(self._tell)
         finally:
             if self._session is not None:
                 self._leave(self._session)
 
     def _serve(self) -> None:
-        while not self._is_closing:
-            batch = self._take()
+        while not self._inbox.is_closed:
+            batch = self._inbox.take(wait=not self._needs_sweep())
             if batch:
                 self._commit(batch)
                 if not self._tell(batch):
@@ -199,35 +156,7 @@ class Writer:
                 self._spend(_sweep)
 
     def _needs_sweep(self) -> bool:
-        return not self._is_closing and self._session is not None and self._session.needs_sweep
-
-    def _refuse(self) -> None:
-        """Answer everything that still comes, so that our own bug in here is an error and not a silence."""
-        while (submission := self._inbox.get()) is not None:
-            submission.error = Unavailable("the store's writer has failed")
-            if not self._tell((submission,)):
-                break
-
-    def _take(self) -> list[Submission]:
-        """Return what has arrived, waiting for it unless there is sweeping to do."""
-        inbox = self._inbox
-        batch: list[Submission] = []
-        try:
-            submission = inbox.get(block=not self._needs_sweep())
-            weight = works = 0
-            while submission is not None:
-                if submission is _POKE:
-                    return batch
-                batch.append(submission)
-                weight += submission.weight
-                works += submission.work is not None
-                if len(batch) >= BATCH_COUNT_MAX or weight >= BATCH_BYTES_MAX or works >= BATCH_WORKS_MAX:
-                    return batch
-                submission = inbox.get_nowait()
-        except Empty:
-            return batch
-        self._is_closing = True
-        return batch
+        return not self._inbox.is_closed and self._session is not None and self._session.needs_sweep
 
     def _tell(self, batch: Sequence[Submission]) -> bool:
         """Deliver results on the loop; return False when the loop is gone and nobody is left to tell."""
@@ -309,13 +238,13 @@ class Writer:
             if submission.work is None:
                 submission.result = plan.add(submission.commands)
                 continue
-            self._run_plan(session, plan)
+            run_plan(session, plan)
             plan = Plan(HANDLERS)
             if transaction is None:
                 session.lock_control()
                 transaction = WriterTransaction(session, self._settings.node)
             self._run_work(session, transaction, submission, is_alone=len(batch) == 1)
-        self._run_plan(session, plan)
+        run_plan(session, plan)
         if transaction is not None and session.changes:
             transaction.records.advance()
         try:
@@ -326,13 +255,6 @@ class Writer:
                 session.is_committing = False
                 raise ConnectionLost("this connection was barred by a successor") from error
             raise
-
-    def _run_plan(self, session: Session, plan: Plan[Session]) -> None:
-        """Lock the queues that are concerned, in the order that all batches keep, and run the groups."""
-        groups = plan.groups()
-        lock(session, [command for group in groups for command in group.commands])
-        for group in groups:
-            group.run(session)
 
     def _run_work(
         self, session: Session, transaction: WriterTransaction, submission: Submission, *, is_alone: bool

@@ -4,14 +4,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TypeVar
 
-from forebay.store.records import Kind
+from forebay.store.records import Kind, prefix_end
 from forebay.store.sqlite.session import Session
 
 T = TypeVar("T")
-
-_CODE_POINT_MAX = 0x10FFFF
-# No text contains a surrogate by itself; the next code point after the last before them is the first behind them.
-_SURROGATES = range(0xD800, 0xE000)
 
 
 class SqliteRecordReader:
@@ -29,7 +25,7 @@ class SqliteRecordReader:
         self, kind: Kind[T], prefix: str = "", *, after: str = "", limit: int | None = None
     ) -> Sequence[tuple[str, T]]:
         """Return keys and values in key order."""
-        end = _prefix_end(prefix)
+        end = prefix_end(prefix)
         # What is not bounded above is bounded by a value that is greater than every text: a blob.
         rows = self._execute(
             "SELECT key, value FROM record WHERE kind = ? AND key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
@@ -64,14 +60,3 @@ class SqliteRecords(SqliteRecordReader):
             (sequence,),
         ).fetchone()
         return row[0]
-
-
-def _prefix_end(prefix: str) -> str | None:
-    """Return the first text behind all that begin with `prefix`, or None when there is none."""
-    stem = prefix.rstrip(chr(_CODE_POINT_MAX))
-    if not stem:
-        return None
-    following = ord(stem[-1]) + 1
-    if following in _SURROGATES:
-        following = _SURROGATES.stop
-    return stem[:-1] + chr(following)

@@ -10,29 +10,25 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
 
 from forebay.core.errors import Unavailable
 from forebay.store.commands import Command
-from forebay.store.contract import Topic, Transaction
+from forebay.store.contract import Transaction
 from forebay.store.plan import Plan
 from forebay.store.sqlite import log as logs
 from forebay.store.sqlite import messages
 from forebay.store.sqlite.connection import is_unavailable
-from forebay.store.sqlite.handlers import HANDLERS
+from forebay.store.sqlite.handlers import HANDLERS, run_plan
 from forebay.store.sqlite.records import SqliteRecords
 from forebay.store.sqlite.session import Session
+from forebay.store.submission import Deliver, Inbox, Submission
 
 R = TypeVar("R")
 
 log = structlog.get_logger()
-
-# One commit takes this much at most, so that its callers do not wait for all the others.
-BATCH_COUNT_MAX = 1024
-BATCH_BYTES_MAX = 8 * 1024 * 1024
 
 # Pages (of 4 KiB) that the log may hold before it is copied into the database: for the few milliseconds that takes
 # (measured: 3 ms for 1000, 10 ms for 4000, at the same cost in CPU) the next batch waits ...
@@ -60,29 +56,6 @@ _TABLES = (
     "item_entry",
     "item_count",
 )
-
-
-class Submission:
-    """Commands of one submit, or a function to run in a transaction; then what became of it."""
-
-    __slots__ = ("commands", "error", "future", "result", "weight", "work")
-
-    def __init__(
-        self,
-        future: "asyncio.Future[Any]",
-        commands: Sequence[Command[Any]],
-        work: Callable[[Transaction], Any] | None = None,
-        weight: int = 0,
-    ) -> None:
-        self.future = future
-        self.commands = commands
-        self.work = work
-        self.weight = weight
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
-Deliver = Callable[[Sequence[Submission], Sequence[Topic], Sequence[tuple[str, str, object]]], None]
 
 
 class WriterTransaction:
@@ -116,11 +89,10 @@ class Writer:
         self._transaction = WriterTransaction(self._session)
         self._loop = loop
         self._deliver = deliver
-        self._inbox: SimpleQueue[Submission | None] = SimpleQueue()
+        self._inbox = Inbox()
         self._commits = 0
         self._commits_between = _COMMITS_BETWEEN_MIN
         self._log_pages_max = _LOG_PAGES_MAX
-        self._is_closing = False
         # A daemon, so that a node that dies without closing does not hang on it.
         self.thread = threading.Thread(target=self._run, name="forebay-store", daemon=True)
         self.put = self._inbox.put
@@ -128,53 +100,29 @@ class Writer:
 
     def close(self) -> None:
         """Let the thread end when it has done what was put before."""
-        self._inbox.put(None)
+        self._inbox.close()
 
     def _run(self) -> None:
         try:
             self._serve()
         except Exception:
             log.exception("store.writer_failed")
-            self._refuse()
+            self._inbox.refuse(self._tell)
         finally:
             self._connection.close()
 
     def _serve(self) -> None:
-        while not self._is_closing:
-            batch = self._take()
+        inbox = self._inbox
+        while not inbox.is_closed:
+            batch = inbox.take(wait=not self._session.needs_sweep)
             if batch:
                 self._commit(batch)
                 if not self._tell(batch):
                     break
-            if self._session.needs_sweep and not self._is_closing:
+            if self._session.needs_sweep and not inbox.is_closed:
                 self._sweep()
             if self._commits >= self._commits_between:
                 self._checkpoint()
-
-    def _refuse(self) -> None:
-        """Answer everything that still comes, so that our own bug in here is an error and not a silence."""
-        while (submission := self._inbox.get()) is not None:
-            submission.error = Unavailable("the store's writer has failed")
-            if not self._tell((submission,)):
-                break
-
-    def _take(self) -> list[Submission]:
-        """Return what has arrived, waiting for it unless there is sweeping to do."""
-        inbox = self._inbox
-        batch: list[Submission] = []
-        try:
-            submission = inbox.get(block=not self._session.needs_sweep)
-            weight = 0
-            while submission is not None:
-                batch.append(submission)
-                weight += submission.weight
-                if len(batch) >= BATCH_COUNT_MAX or weight >= BATCH_BYTES_MAX:
-                    return batch
-                submission = inbox.get_nowait()
-        except Empty:
-            return batch
-        self._is_closing = True
-        return batch
 
     def _commit(self, batch: Sequence[Submission]) -> None:
         """Run a batch in one transaction; if that fails, each submission alone, so that only the guilty one fails."""
@@ -219,14 +167,10 @@ class Writer:
             if submission.work is None:
                 submission.result = plan.add(submission.commands)
             else:
-                self._run_groups(plan)
+                run_plan(self._session, plan)
                 plan = Plan(HANDLERS)
                 self._run_work(submission, submission.work)
-        self._run_groups(plan)
-
-    def _run_groups(self, plan: Plan[Session]) -> None:
-        for group in plan.groups():
-            group.run(self._session)
+        run_plan(self._session, plan)
 
     def _run_work(self, submission: Submission, work: Callable[[Transaction], Any]) -> None:
         """Run a transaction's function; its exception undoes what it did and nothing else."""
