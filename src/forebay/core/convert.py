@@ -8,14 +8,13 @@ and either builds the structure or says in AWS's words what was wrong with it: f
 import math
 import re
 from base64 import b64encode
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Literal, TypeGuard, TypeVar
 
+from forebay.core.dialect import PLAIN, Dialect, decode_base64
 from forebay.core.errors import ServiceError
 from forebay.core.marks import Shape
 from forebay.core.schema import Blob, Flag, ListOf, MapOf, Member, Node, Number, Structure, Text, Time, schema_of
@@ -74,16 +73,17 @@ def read_shape(
     names: Names = "wire",
     coerce: bool = False,
     malformed: str = "SerializationException",
+    dialect: Dialect = PLAIN,
 ) -> T:
     """Build a structure from plain values or raise its service's error; `malformed` is the code for the unreadable."""
     module = type_.__module__.rpartition(".")[2]
-    reader = Reader(names=names, coerce=coerce)
+    reader = Reader(names=names, coerce=coerce, dialect=dialect)
     try:
         shape = reader.structure(type_, raw, "")
     except Malformed as error:
         raise ServiceError.of(malformed, str(error)) from None
     if reader.violations:
-        raise violations_error(module, reader.violations)
+        raise violations_error(module, reader.violations[: dialect.violations_max])
     assert isinstance(shape, type_)
     return shape
 
@@ -92,18 +92,20 @@ def read_shape(
 class Reader:
     """Reads plain values by a schema; `violations` gathers what AWS words as broken constraints.
 
-    `names` says by which of a member's names structures are given, `coerce` that every scalar may be a text.
+    `names` says by which of a member's names structures are given, `coerce` that every scalar may be a text, `dialect`
+    in whose words a value is refused.
     """
 
     names: Names = "wire"
     coerce: bool = False
+    dialect: Dialect = PLAIN
     violations: list[Violation] = field(default_factory=list[Violation])
     depth: int = 0
 
     def structure(self, type_: type[Shape], raw: object, path: str) -> Shape | None:
         """Build a structure; None when violations were found in it, which are then in the list."""
         if not is_object(raw):
-            raise Malformed(_unexpected(raw, "structure"))
+            raise self._malformed(raw, Structure(type_))
         found = len(self.violations)
         members = {
             member.field: value
@@ -130,13 +132,13 @@ class Reader:
         """Read a value without parts, leaving its constraints unchecked."""
         match node:
             case Text():
-                return self._text(raw)
+                return self._text(node, raw)
             case Number():
-                return self._integer(node, raw) if node.whole else self._float(raw)
+                return self._integer(node, raw) if node.whole else self._float(node, raw)
             case Flag():
-                return self._flag(raw)
+                return self._flag(node, raw)
             case Blob():
-                return _blob(raw)
+                return self._blob(node, raw)
             case Time():
                 return _time(raw)
             case _:
@@ -146,7 +148,11 @@ class Reader:
         given = raw.get(_name(member, self.names))
         where = f"{path}.{_lower_first(member.name)}" if path else _lower_first(member.name)
         if given is not None:
-            return self.value(member.node, given, where)
+            broken = self.dialect.constraints(member, given, where)
+            if broken is None:
+                return self.value(member.node, given, where)
+            self.violations += broken
+            return given
         if member.required:
             self.violations.append(absence(where))
         return None
@@ -161,7 +167,7 @@ class Reader:
 
     def _list(self, node: ListOf, raw: object, path: str) -> list[Any]:
         if not is_array(raw):
-            raise Malformed(_unexpected(raw, "list"))
+            raise self._malformed(raw, node)
         items = [self._item(node.item, item, f"{path}.{place}.member") for place, item in enumerate(raw, 1)]
         if not all(item is None or check_item(node.item, item) for item in items):
             words = f"Member must satisfy constraint: {item_constraints(node.item)}"
@@ -170,8 +176,10 @@ class Reader:
 
     def _map(self, node: MapOf, raw: object, path: str) -> dict[str, Any]:
         if not is_object(raw):
-            raise Malformed(_unexpected(raw, "map"))
-        items = {self._text(key): self._item(node.value, item, f"{path}.{key}.member") for key, item in raw.items()}
+            raise self._malformed(raw, node)
+        items = {
+            self._text(node.key, key): self._item(node.value, item, f"{path}.{key}.member") for key, item in raw.items()
+        }
         if not all(check_item(node.key, key) for key in items):
             words = f"Map keys must satisfy constraint: {item_constraints(node.key)}"
             self.violations.append(Violation(path, f"'{show(items)}'", words))
@@ -184,18 +192,24 @@ class Reader:
         if raw is None:
             self.violations.append(absence(path))
             return None
-        # Texts and numbers are checked by their container, which AWS names instead of them.
-        return self.scalar(node, raw) if isinstance(node, Text | Number) else self.value(node, raw, path)
+        # Texts, numbers and lists are checked by their container, which AWS names instead of them.
+        match node:
+            case Text() | Number():
+                return self.scalar(node, raw)
+            case ListOf():
+                return self._nested(self._list, node, raw, path)
+            case _:
+                return self.value(node, raw, path)
 
-    def _text(self, raw: object) -> str:
+    def _text(self, node: Node, raw: object) -> str:
         if isinstance(raw, str):
             return raw
         if self.coerce and isinstance(raw, bool | int | float):
             return show(raw)
-        raise Malformed(_unexpected(raw, "String"))
+        raise self._malformed(raw, node)
 
     def _integer(self, node: Number, raw: object) -> int:
-        value = _as_integer(raw, coerce=self.coerce)
+        value = self._whole(node, raw)
         # The bounds of the type itself are not constraints: what is outside cannot be read.
         low = node.least is not None and node.least in _OVERFLOWS and value < node.least
         high = node.most is not None and node.most in _OVERFLOWS and value > node.most
@@ -203,25 +217,49 @@ class Reader:
             raise Malformed("A number is out of range")
         return value
 
-    def _float(self, raw: object) -> float:
+    def _whole(self, node: Number, raw: object) -> int:
+        if isinstance(raw, bool):
+            raise self._malformed(raw, node)
+        if isinstance(raw, int):
+            return raw
+        if isinstance(raw, float) and (raw.is_integer() or (self.dialect.truncates and math.isfinite(raw))):
+            return int(raw)
+        if self.coerce and isinstance(raw, str) and _INTEGER.match(raw):
+            return int(raw)
+        raise self._malformed(raw, node)
+
+    def _float(self, node: Number, raw: object) -> float:
         if isinstance(raw, str) and (self.coerce or raw in {"NaN", "Infinity", "-Infinity"}):
             try:
                 return float(raw)
             except ValueError:
-                raise Malformed(_unexpected(raw, "Double")) from None
+                raise self._malformed(raw, node) from None
         if isinstance(raw, bool) or not isinstance(raw, int | float):
-            raise Malformed(_unexpected(raw, "Double"))
+            raise self._malformed(raw, node)
         try:
             return float(raw)
         except OverflowError:
             raise Malformed("A number is out of range") from None
 
-    def _flag(self, raw: object) -> bool:
+    def _flag(self, node: Flag, raw: object) -> bool:
         if isinstance(raw, bool):
             return raw
         if self.coerce and isinstance(raw, str) and raw.lower() in {"true", "false"}:
             return raw.lower() == "true"
-        raise Malformed(_unexpected(raw, "Boolean"))
+        raise self._malformed(raw, node)
+
+    def _blob(self, node: Blob, raw: object) -> bytes:
+        if isinstance(raw, bytes):
+            return raw
+        if not isinstance(raw, str):
+            raise self._malformed(raw, node)
+        found = decode_base64(raw)
+        if found is None:
+            raise Malformed(self.dialect.no_base64(raw))
+        return found
+
+    def _malformed(self, raw: object, wanted: Node) -> Malformed:
+        return Malformed(self.dialect.unexpected(raw, wanted))
 
 
 def plain(
@@ -298,49 +336,6 @@ def _name(member: Member, names: Names) -> str:
 
 def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-def _unexpected(raw: object, wanted: str) -> str:
-    """Word a value of the wrong kind as AWS's JSON protocols do."""
-    match raw:
-        case dict():
-            return "Start of structure or map found where not expected."
-        case list():
-            return "Start of list found where not expected"
-        case bool():
-            found = "TRUE_VALUE" if raw else "FALSE_VALUE"
-        case int() | float():
-            found = "NUMBER_VALUE"
-        case str():
-            found = "STRING_VALUE"
-        case _:
-            found = "EMBEDDED_VALUE"
-    if wanted in {"structure", "list", "map"}:
-        return "Unexpected value type in payload"
-    return f"{found} cannot be converted to {wanted}"
-
-
-def _as_integer(raw: object, *, coerce: bool) -> int:
-    if isinstance(raw, bool):
-        raise Malformed(_unexpected(raw, "Integer"))
-    if isinstance(raw, int):
-        return raw
-    if isinstance(raw, float) and raw.is_integer():
-        return int(raw)
-    if coerce and isinstance(raw, str) and _INTEGER.match(raw):
-        return int(raw)
-    raise Malformed(_unexpected(raw, "Integer"))
-
-
-def _blob(raw: object) -> bytes:
-    if isinstance(raw, bytes):
-        return raw
-    if not isinstance(raw, str):
-        raise Malformed(_unexpected(raw, "Blob"))
-    try:
-        return a2b_base64(raw, strict_mode=True)
-    except (Base64Error, ValueError):
-        raise Malformed("Invalid base64 data") from None
 
 
 def _time(raw: object) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from forebay.core.errors import ServiceError
-from forebay.core.schema import Blob, ListOf, MapOf, Node, Number, Text
+from forebay.core.marks import Shape
+from forebay.core.schema import Blob, ListOf, MapOf, Node, Number, Text, schema_of
 
 _NOT_NULL = "Member must not be null"
 _MATCHED_MAX = 4096
@@ -101,7 +102,7 @@ def check(node: Node, value: Any, path: str) -> list[Violation]:
 
 def check_item(node: Node, value: Any) -> bool:
     """Tell whether an entry of a list or map, which AWS words together with its container, keeps its constraints."""
-    return not isinstance(node, Text | Number) or not _broken(node, value)
+    return not isinstance(node, Text | Number | ListOf) or not _broken(node, value)
 
 
 def item_constraints(node: Node) -> str:
@@ -118,9 +119,24 @@ def show(value: Any) -> str:
         return "{" + ", ".join(f"{key}={show(item)}" for key, item in parts.items()) + "}"
     if isinstance(value, bytes):
         return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
+    if isinstance(value, Shape):
+        return _show_shape(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value) if isinstance(value, str | int | float) else f"{type(value).__name__}(...)"
+    return str(value)
+
+
+def _show_shape(shape: Shape) -> str:
+    parts = (
+        f"{member.name[:1].lower()}{member.name[1:]}={_show_member(member.node, getattr(shape, member.field))}"
+        for member in schema_of(type(shape)).members
+    )
+    return f"{type(shape).__name__}({', '.join(parts)})"
+
+
+def _show_member(node: Node, value: Any) -> str:
+    is_secret = isinstance(node, Text | Blob) and node.sensitive and value is not None
+    return "***Sensitive Data Redacted***" if is_secret else show(value)
 
 
 def _broken(node: Node, value: Any) -> list[str]:
@@ -161,9 +177,9 @@ def _bounds(node: Text | Number | Blob | ListOf | MapOf, what: str) -> tuple[str
 def _worded(node: Node) -> list[str]:
     if isinstance(node, Text) and node.values:
         return [f"Member must satisfy enum value set: [{', '.join(node.values)}]"]
-    if not isinstance(node, Text | Number):
+    if not isinstance(node, Text | Number | ListOf):
         return []
-    high, low = _bounds(node, "length" if isinstance(node, Text) else "value")
+    high, low = _bounds(node, "value" if isinstance(node, Number) else "length")
     worded = [high] if node.most is not None else []
     worded += [low] if node.least is not None else []
     if isinstance(node, Text) and node.pattern:

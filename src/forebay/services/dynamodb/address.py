@@ -1,19 +1,17 @@
 """From the name or ARN in a request to the table."""
 
-import re
-from functools import lru_cache
+from collections.abc import Mapping
 
 from forebay.core.arn import Arn
+from forebay.core.validation import Violation, show, violations_error
 from forebay.languages.dynamodb.errors import invalid
+from forebay.languages.dynamodb.table_name import LENGTH_TEXT, NAME_CONSTRAINTS, broken_constraints, has_length
 from forebay.operations.call import Call
 from forebay.services.dynamodb.errors import check_own, no_resource, no_table
 from forebay.services.dynamodb.layout import Layout
 from forebay.services.dynamodb.table import TABLE, Table, table_key
 from forebay.services.dynamodb.throttle import Kind, TableLimits
 from forebay.store.contract import Store
-
-_NAME = re.compile(r"[a-zA-Z0-9_.-]+\Z")
-_PATTERN = "[a-zA-Z0-9_.-]+"
 
 
 class Layouts:
@@ -71,26 +69,24 @@ def parse_table_arn(text: str) -> Arn:
     return arn
 
 
-@lru_cache(maxsize=4096)
-def check_name(name: str, member: str = "tableName") -> None:
+def check_name(name: str) -> None:
     """Refuse a text that is no table's name, in the words of the model as the service knows it."""
-    violations: list[str] = []
-    if len(name) > 255:
-        violations.append("Member must have length less than or equal to 255")
-    if len(name) < 3:
-        violations.append("Member must have length greater than or equal to 3")
-    if not _NAME.match(name):
-        violations.append(f"Member must satisfy regular expression pattern: {_PATTERN}")
-    if violations:
-        errors = "error" if len(violations) == 1 else "errors"
-        listed = "; ".join(f"Value '{name}' at '{member}' failed to satisfy constraint: {text}" for text in violations)
-        raise invalid(f"{len(violations)} validation {errors} detected: {listed}")
+    broken = broken_constraints(name)
+    if broken:
+        raise violations_error("dynamodb", [Violation("tableName", f"'{name}'", words) for words in broken])
+
+
+def check_names(tables: Mapping[str, object]) -> None:
+    """Refuse a batch of which a table's name is none."""
+    if any(broken_constraints(name) for name in tables):
+        words = f"Map keys must satisfy constraint: [{', '.join(NAME_CONSTRAINTS)}]"
+        raise violations_error("dynamodb", [Violation("requestItems", f"'{show(dict(tables))}'", words)])
 
 
 def check_length(name: str) -> None:
     """Refuse a name that is too short or long, in the words of operations on tables."""
-    if not name.startswith("arn:") and not 3 <= len(name) <= 255:
-        raise invalid("TableName must be at least 3 characters long and at most 255 characters long")
+    if not has_length(name):
+        raise invalid(LENGTH_TEXT)
 
 
 async def find_layout(call: Call, name: str, kind: Kind) -> Layout:

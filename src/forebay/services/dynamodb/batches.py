@@ -12,7 +12,7 @@ from forebay.languages.dynamodb.projection import Projection
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.dynamodb import limits
-from forebay.services.dynamodb.address import find_layout
+from forebay.services.dynamodb.address import check_names, find_layout
 from forebay.services.dynamodb.capacity import Consumed, read_units, wants_capacity
 from forebay.services.dynamodb.item_collections import collection_metrics
 from forebay.services.dynamodb.items import prepare_delete, prepare_put
@@ -55,6 +55,7 @@ class _Throttling:
 @operation
 async def batch_get_item(call: Call, request: api.BatchGetItemInput) -> Encoded:
     """Return items by key, of several tables; keys for which 16 MB leave no room are given back unprocessed."""
+    check_names(request.request_items)
     count = sum(len(wanted.keys) for wanted in request.request_items.values())
     projections = {name: _read_wanted(wanted) for name, wanted in request.request_items.items()}
     keys = {name: [read_key(key) for key in wanted.keys] for name, wanted in request.request_items.items()}
@@ -143,6 +144,7 @@ def _wire(value: Any) -> Any:
 @operation
 async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Encoded:
     """Put and delete items, each by itself, in one commit; all are processed."""
+    check_names(request.request_items)
     count = sum(len(requests) for requests in request.request_items.values())
     parsed = {name: [_read_write(one) for one in requests] for name, requests in request.request_items.items()}
     if count > limits.BATCH_WRITE_REQUESTS_MAX:

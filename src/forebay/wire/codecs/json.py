@@ -19,6 +19,7 @@ from forebay.core.http import Request, Response
 from forebay.core.schema import ListOf, MapOf, Node, Number, Time, schema_of
 from forebay.core.shapes import Empty, Encoded, Operation, ServiceModel, Shape
 from forebay.core.timestamps import format_http_date, format_iso8601
+from forebay.wire.codecs.dynamodb import DIALECT, check_size, check_table_first
 from forebay.wire.codecs.errors import error_members, error_type, json_plain, query_error
 
 # What msgspec raises for input it cannot take. Its own errors are ValueErrors, as is invalid UTF-8.
@@ -45,14 +46,26 @@ class JsonCodec:
         decoder = self._decoders.get(operation)
         if decoder is None:
             decoder = self._decoders[operation] = new_json_decoder(operation.input)
-        body = request.body or b"{}"
+        body = request.body
+        if self._is_checked:
+            check_size(body)
+        elif not body:
+            body = b"{}"
         try:
             shape = decoder.decode(body)
         except UNREADABLE:
-            return read_shape(operation.input, parse_json(body))
+            return self._read(operation, body)
         if is_recursive(operation.input):
             check_depth(body)
         return shape
+
+    def _read(self, operation: Operation, body: bytes) -> Shape:
+        if not self._is_checked:
+            return read_shape(operation.input, parse_json(body))
+        # DynamoDB says nothing of what is no JSON.
+        raw = parse_json(body, "")
+        check_table_first(operation.input.__name__, raw)
+        return read_shape(operation.input, raw, dialect=DIALECT)
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
         """Write the body, which is empty for an operation without output."""
@@ -72,7 +85,8 @@ class JsonCodec:
         body = {"__type": error_type(self._model, error), **error_members(error, json_plain)}
         if error.code == "SerializationException" and self._is_checked:
             # DynamoDB's answers bear the text under a capital letter where the request could not be read.
-            body["Message"] = body.pop("message")
+            text = body.pop("message")
+            body |= {"Message": text} if text else {}
         headers = [self._content_type, ("x-amzn-RequestId", request_id)]
         if self._model is not None and self._model.query_compatible:
             headers.append(("x-amzn-query-error", query_error(error)))
@@ -82,12 +96,12 @@ class JsonCodec:
         return Response(error.status, tuple(headers), encoded)
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes, text: str = "Could not parse the request body as JSON.") -> object:
     """Read any JSON text into plain values, or raise SerializationException."""
     try:
         return msgspec.json.decode(body)
     except UNREADABLE:
-        raise ServiceError.of("SerializationException", "Could not parse the request body as JSON.") from None
+        raise ServiceError.of("SerializationException", text) from None
 
 
 def check_depth(body: bytes) -> None:

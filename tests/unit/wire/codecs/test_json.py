@@ -91,7 +91,7 @@ def test_every_broken_constraint_is_named():
 
 
 def test_absent_member_is_null():
-    error = refusal(DYNAMODB, dynamodb.MODEL.operations["DescribeTable"], b"{}")
+    error = refusal(DYNAMODB, dynamodb.MODEL.operations["GetItem"], b'{"Key":{}}')
     assert error.message == (
         "1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null"
     )
