@@ -1,4 +1,4 @@
-"""Public queues with SQS's API to measure against: how each is had from its registry and started.
+"""Public queues and tables with AWS's API to measure against: how each is had from its registry and started.
 
 They are black boxes behind HTTP.
 """
@@ -21,7 +21,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class System:
-    """Something to measure. `keeps` says what has happened to a message by the time its sender is answered."""
+    """Something to measure. `keeps` says what has happened to a message or item by the time its sender is answered."""
 
     name: str
     keeps: str
@@ -82,6 +82,18 @@ PEERS = (
     System("roto-aws, --durable", "synced", lambda port, data: _roto(port, data, "--durable")),
     System("ministack", "memory", _ministack),
 )
+
+
+TABLE_PEERS = (
+    System("dynalite, in memory", "memory", lambda port, _data: _dynalite(port)),
+    System("dynalite", "written", lambda port, data: _dynalite(port, "--path", str(data / "level"))),
+    *[peer for peer in PEERS if peer.name.startswith(("roto", "ministack"))],
+)
+
+
+def _dynalite(port: int, *options: str) -> Launch:
+    node, script = _npm("dynalite")
+    return Launch([node, script, "--port", str(port), "--createTableMs", "0", *options])
 
 
 def _npm(package: str) -> tuple[str, str]:
