@@ -85,6 +85,9 @@ def check_entry(entry: api.PutEventsRequestEntry) -> Failure | None:
         return Failure("InvalidArgument", _REQUIRED.format(name="DetailType"))
     if not entry.detail:
         return Failure("InvalidArgument", _REQUIRED.format(name="Detail"))
+    if len(entry.detail_type) > limits.DETAIL_TYPE_CHARACTERS_MAX:
+        # The limit is AWS's ("Free-form string, with a maximum of 128 characters"), the reason's wording is ours.
+        return Failure("InvalidArgument", "Parameter DetailType is not valid. Reason: DetailType is too long.")
     if entry.source.startswith(_OWN_SOURCE):
         return Failure("NotAuthorizedForSourceException", "Not authorized for the source.")
     return None

@@ -29,7 +29,7 @@ class Explaining:
         """
         given = read_document(query.get("event", ""))
         if given is None:
-            raise validation_error("Parameter Event is not valid. Reason: It is not a JSON object.")
+            raise validation_error("Parameter Event is not valid.")
         envelope: dict[str, object] = {
             "version": "0",
             "id": "",
@@ -42,12 +42,12 @@ class Explaining:
         rules = await self._index.find(address)
         if rules is None:
             raise no_bus(address.name)
-        event = Event("", "", document, self._clock.now())
-        matched = rules.match(event)
+        fields = rules.fields_of(Event("", "", document, self._clock.now()))
+        matched = rules.match(fields)
         verdicts = [{"name": rule.name, "arn": rule.arn, "matches": True, "reason": ""} for rule in matched]
         verdicts += [
             {"name": rule.name, "arn": rule.arn, "matches": False, "reason": reason(rule, mismatches)}
-            for rule, mismatches in rules.explain(event, matched)
+            for rule, mismatches in rules.explain(fields, matched)
         ]
         wanted = query.get("rule")
         return {"rules": [one for one in verdicts if wanted in {None, one["name"]}]}

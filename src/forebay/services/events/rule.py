@@ -10,7 +10,7 @@ from forebay.core.arn import Arn
 from forebay.languages.cron import Cron, InvalidSchedule, Rate, parse_schedule
 from forebay.languages.event_pattern import InvalidPattern, Pattern, parse_pattern
 from forebay.operations.call import Call
-from forebay.services.events.bus import DEFAULT, BusAddress
+from forebay.services.events.bus import DEFAULT, BusAddress, load_bus
 from forebay.services.events.errors import malformed_arn, no_rule, validation_error
 from forebay.store.records import Kind, record_key
 
@@ -72,10 +72,11 @@ def load_rule(call: Call, bus: BusAddress, name: str) -> Rule:
     """Return a rule inside a transaction or view.
 
     Raises:
-        ResourceNotFoundException: there is no such rule.
+        ResourceNotFoundException: there is no such rule, or no such bus.
     """
     rule = call.reader.find(RULE, rule_key(bus, name))
     if rule is None:
+        load_bus(call, bus)
         raise no_rule(name, bus.name)
     return rule
 

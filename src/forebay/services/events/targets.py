@@ -1,11 +1,12 @@
 """Operations on the targets of rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
+from forebay.core.validation import show
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.events import limits
@@ -26,7 +27,7 @@ async def put_targets(call: Call, request: api.PutTargetsRequest) -> api.PutTarg
     Raises:
         LimitExceededException: the rule would have more targets than AWS allows.
     """
-    _check_count(len(request.targets), "targets")
+    _check_count(request.targets)
     address = BusAddress.of(call, request.event_bus_name)
     for target in request.targets:
         check_target(target)
@@ -82,10 +83,10 @@ async def _find_refusal(call: Call, text: str) -> str | None:
     return None
 
 
-def _check_count(count: int, member: str) -> None:
-    if count > limits.TARGETS_PER_REQUEST_MAX:
+def _check_count(targets: Sequence[api.Target]) -> None:
+    if len(targets) > limits.TARGETS_PER_REQUEST_MAX:
         # The model says 100; AWS's documentation and answers say 10.
         raise validation_error(
-            f"1 validation error detected: Value at '{member}' failed to satisfy constraint: "
+            f"1 validation error detected: Value '{show(targets)}' at 'targets' failed to satisfy constraint: "
             f"Member must have length less than or equal to {limits.TARGETS_PER_REQUEST_MAX}"
         )
