@@ -19,6 +19,8 @@ from forebay.services.events.throttle import throttle_of
 # Those that EventBridge calls in a role's name only ("RoleArn is required for target ...").
 _WITH_ROLE = frozenset({
     "states", "kinesis", "firehose", "ecs", "batch", "codebuild", "codepipeline", "sagemaker", "redshift-data",
+    # Operations of the node.
+    "scheduler",
 })  # fmt: skip
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 

@@ -6,7 +6,9 @@ from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
+from forebay.core.errors import ServiceError
 from forebay.core.validation import show
+from forebay.operations import universal
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.events import limits
@@ -74,12 +76,31 @@ def _put(call: Call, address: BusAddress, name: str, added: Mapping[str, api.Tar
 
 async def _find_refusal(call: Call, text: str) -> str | None:
     """Return why this node cannot deliver to an ARN, or None where it can."""
+    if universal.is_universal(text):
+        return await _find_universal_refusal(call, text)
     arn = Arn.parse(text)
     if arn.service == "events" and not arn.resource.startswith(("event-bus/", "api-destination/")):
         kind = arn.resource.split("/", 1)[0]
         return f"Targets of kind {kind} are not implemented by Forebay: {text} was not added."
     if not await call.deliveries.has_target(arn.service):
         return f"Targets of service {arn.service} are not implemented by Forebay: {text} was not added."
+    return None
+
+
+async def _find_universal_refusal(call: Call, text: str) -> str | None:
+    """Return why an operation of the node cannot be a target, as a schedule's could, or None where it can."""
+    table = call.platform.table
+    service, action = universal.parts_of(text)
+    found = None
+    if service and not universal.is_read_only(action):
+        try:
+            found = await universal.find_operation(table, text)
+        except ServiceError as error:
+            return error.message
+    if found is None:
+        return f"{action} API is not supported."
+    if not universal.is_implemented(table, found):
+        return f"Operation {found.operation} of {found.service} is not implemented by Forebay."
     return None
 
 

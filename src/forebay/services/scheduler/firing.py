@@ -11,9 +11,10 @@ import msgspec
 from forebay.core.ids import Ids
 from forebay.core.timestamps import format_iso8601
 from forebay.delivery.contract import Delivery, RetryPolicy
+from forebay.operations.universal import is_universal
 from forebay.services.scheduler import limits
 from forebay.services.scheduler.schedule import Schedule
-from forebay.services.scheduler.schedule_target import UNIVERSAL_PREFIX, render
+from forebay.services.scheduler.schedule_target import render
 from forebay.store.commands import Timer
 
 KIND = "scheduler.fire"
@@ -56,7 +57,7 @@ def delivery_of(schedule: Schedule, scheduled_at: float, now: float, ids: Ids) -
         "<aws.scheduler.scheduled-time>": scheduled_time,
         "<aws.scheduler.execution-id>": execution_id,
     }
-    if not target.arn.startswith(UNIVERSAL_PREFIX):
+    if not is_universal(target.arn):
         # Targets in the node take what they are given at the first attempt; universal ones are told which it is.
         context[ATTEMPT_NUMBER] = "1"
     retry = target.retry_policy

@@ -1,18 +1,15 @@
 """What a schedule may send to: templated targets by their ARN, and any operation of the node (universal targets)."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from forebay.api import scheduler as api
 from forebay.core.arn import Arn
+from forebay.operations import universal
 from forebay.operations.call import Call
-from forebay.operations.table import OperationTable
 from forebay.services.scheduler import limits
 from forebay.services.scheduler.errors import invalid, not_implemented
-
-UNIVERSAL_PREFIX = "arn:aws:scheduler:::aws-sdk:"
 
 # User guide, "Using templated targets".
 _TEMPLATED = frozenset({
@@ -21,29 +18,12 @@ _TEMPLATED = frozenset({
 })  # fmt: skip
 _JSON_ONLY = frozenset({"lambda", "states", "events"})
 
-# User guide, "Using universal targets", unsupported actions.
-_READ_ONLY_PREFIXES = (
-    "get", "describe", "list", "poll", "receive", "search", "scan", "query", "select", "read", "lookup", "discover",
-    "validate", "batchget", "batchdescribe", "batchread", "transactget", "adminget", "adminlist", "testmigration",
-    "retrieve", "testconnection", "translatedocument", "isauthorized", "invokemodel",
-)  # fmt: skip
-
-# Services whose name in universal ARNs is not that of botocore's model.
-_SERVICES = {"cloudwatchlogs": "logs", "eventbridge": "events", "sfn": "stepfunctions"}
-
 _SAMPLE = {
     "<aws.scheduler.schedule-arn>": "arn",
     "<aws.scheduler.scheduled-time>": "2022-03-22T18:59:43Z",
     "<aws.scheduler.execution-id>": "d32c5kddcf5bb8c3",
     "<aws.scheduler.attempt-number>": "1",
 }
-
-
-class UniversalOperation(NamedTuple):
-    """An operation as a universal target's ARN names it: service and operation by their names in the models."""
-
-    service: str
-    operation: str
 
 
 def render(text: str, context: Mapping[str, str]) -> str:
@@ -65,7 +45,7 @@ async def check_target(call: Call, target: api.Target) -> None:
         arn = Arn.parse(target.arn)
     except ValueError:
         raise invalid("Provided Arn is not in correct format.") from None
-    if target.arn.startswith(UNIVERSAL_PREFIX):
+    if universal.is_universal(target.arn):
         await _check_universal(call, target)
         return
     if arn.service not in _TEMPLATED:
@@ -77,21 +57,6 @@ async def check_target(call: Call, target: api.Target) -> None:
     if is_other or not await call.deliveries.has_target(arn.service):
         kind = f"{arn.service}:{arn.resource.partition('/')[0]}" if is_other else arn.service
         raise not_implemented(f"Schedules with targets of {kind} are not implemented by Forebay.")
-
-
-async def find_operation(table: OperationTable, arn: str) -> UniversalOperation | None:
-    """Return the operation that a universal target names, or None where the service's model has none such.
-
-    Raises:
-        ServiceError: the service is not part of this node.
-    """
-    service_name, _, api_action = arn.removeprefix(UNIVERSAL_PREFIX).partition(":")
-    service = _SERVICES.get(service_name, service_name)
-    model = await table.load(service)
-    # ARNs say sendMessage, and getQueueURL where the API says GetQueueUrl.
-    wanted = api_action.lower()
-    found = next((name for name in model.operations if name.lower() == wanted), None)
-    return None if found is None else UniversalOperation(service, found)
 
 
 def with_defaults(target: api.Target) -> api.Target:
@@ -106,20 +71,19 @@ def with_defaults(target: api.Target) -> api.Target:
 
 
 async def _check_universal(call: Call, target: api.Target) -> None:
-    service_name, _, api_action = target.arn.removeprefix(UNIVERSAL_PREFIX).partition(":")
-    if not service_name or not api_action:
+    service, action = universal.parts_of(target.arn)
+    if not service or not action:
         raise invalid("Provided Arn is not in correct format.")
-    if api_action.lower().startswith(_READ_ONLY_PREFIXES):
-        raise invalid(f"{api_action} API is not supported.")
+    if universal.is_read_only(action):
+        raise invalid(f"{action} API is not supported.")
     if target.input is None:
         raise invalid("You must provide an input to set this target for your schedule.")
     _check_json(target.input)
     table = call.platform.table
-    found = await find_operation(table, target.arn)
+    found = await universal.find_operation(table, target.arn)
     if found is None:
-        raise invalid(f"{api_action} API is not supported.")
-    service = next(service for service in table.loaded if service.name == found.service)
-    if not table.is_implemented(service, found.operation):
+        raise invalid(f"{action} API is not supported.")
+    if not universal.is_implemented(table, found):
         raise not_implemented(f"Operation {found.operation} of {found.service} is not implemented by Forebay.")
 
 

@@ -1,4 +1,4 @@
-"""Universal targets: any operation that the node serves, run as the schedule's account."""
+"""Universal targets: any operation that the node serves, run as the account of the schedule or rule."""
 
 import json
 from typing import Any, cast
@@ -11,8 +11,9 @@ from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, schema_of
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected, Retry
 from forebay.operations.platform import Platform
 from forebay.operations.table import new_caller
+from forebay.operations.universal import find_operation, is_universal
 from forebay.services.scheduler.firing import ATTEMPT_NUMBER, ROLE
-from forebay.services.scheduler.schedule_target import UNIVERSAL_PREFIX, find_operation, render
+from forebay.services.scheduler.schedule_target import render
 
 _THROTTLED = frozenset({
     "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "RequestThrottled",
@@ -22,14 +23,14 @@ _NOT_IMPLEMENTED_STATUS = 501
 
 
 class UniversalTarget:
-    """Runs operations for schedules. A `Target`."""
+    """Runs operations for schedules and rules. A `Target`."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
     async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
         """Put the delivery in the outbox: operations commit by themselves."""
-        if not delivery.target.startswith(UNIVERSAL_PREFIX):
+        if not is_universal(delivery.target):
             return Rejected("INVALID_PARAMETER", f"Forebay does not deliver to {delivery.target}.")
         return Deferred()
 
