@@ -14,14 +14,15 @@ import msgspec
 
 from forebay.core.errors import ServiceError
 from forebay.core.http import Request, Response
-from forebay.delivery.trace import ARRIVALS
+from forebay.delivery.trace import ARRIVALS, decode_arrivals
 from forebay.operations.call import Caller
 from forebay.operations.platform import Platform
 from forebay.store.commands import ReadLog
 
 _JSON = (("Content-Type", "application/json"),)
 _WAIT_SECONDS_MAX = 30.0
-_ARRIVALS_MAX = 500
+# Entries, each with the events of one request.
+_ARRIVALS_MAX = 50
 # Positions and seconds; more digits would not fit the store's numbers.
 _NUMBER = re.compile("[0-9]{1,15}")
 # The last second of the year 9999.
@@ -184,7 +185,7 @@ class Control:
         finally:
             end()
             self._followers.discard(arrived)
-        events = [{"at": entry.at_ms / 1000, **msgspec.json.decode(entry.data)} for entry in entries]
+        events = [{"at": entry.at_ms / 1000, **arrival} for entry in entries for arrival in decode_arrivals(entry.data)]
         return {"next": entries[-1].position if entries else after, "events": events}
 
 

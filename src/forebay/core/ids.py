@@ -35,6 +35,11 @@ class Ids:
         self._at = at + _STRIDE
         return f"{block[at : at + 4]}{block[at + 5 : at + 29]}{block[at + 30 : at + 34]}{block[at + 35 : at + 39]}"
 
+    def siblings(self, count: int) -> list[str]:
+        """Return UUIDs whose last three digits are the same, so that what is kept by them can lie together."""
+        drawn = [self.uuid() for _ in range(count)]
+        return [f"{one[:-3]}{drawn[0][-3:]}" for one in drawn]
+
     def _next_block(self) -> str:
         data = bytearray(self._fetch(_BLOCK_BYTES))
         data[6::16] = data[6::16].translate(_VERSIONED)

@@ -32,7 +32,7 @@ from forebay.delivery.contract import (
 from forebay.delivery.retry import next_attempt_at
 from forebay.delivery.settling import settle_if_held
 from forebay.delivery.throttle import Later, Throttles
-from forebay.delivery.trace import Path, Step, Trace
+from forebay.delivery.trace import Paths, Step, Trace
 from forebay.store.commands import (
     ClaimedTimer,
     ClaimTimers,
@@ -77,54 +77,57 @@ class Deliveries:
         """Return whether this node delivers to resources of a service, as ARNs name it."""
         return await self._find_target(arn_service) is not None
 
-    async def commands_for(
-        self, deliveries: Sequence[Delivery], depth: int = 0, begun: tuple[str, Sequence[Step]] | None = None
-    ) -> list[Command[Any]]:
+    async def commands_for(self, deliveries: Sequence[Delivery], paths: Paths | None = None) -> list[Command[Any]]:
         """Return the commands that take the deliveries; commit them with whatever causes the deliveries.
 
-        `begun` are an event's id and the steps of its path so far: steps taken together are one entry of the trace.
+        `paths` are what the events' paths begin with: steps that are recorded together share an entry of the trace.
         """
+        paths = paths or Paths(self._trace)
         commands: list[Command[Any]] = []
-        path = Path(self._trace)
-        if begun is not None:
-            path.add(*begun)
-        for delivery in deliveries:
-            await self._take(delivery, depth, commands, path)
-        commands += path.commands()
-        return commands
+        await self._take_all(deliveries, commands, paths, 0)
+        return [*paths.commands(), *commands]
 
-    async def commands_after(self, delivery: Delivery, settled: Settled, depth: int = 0) -> list[Command[Any]]:
+    async def commands_after(self, delivery: Delivery, settled: Settled) -> list[Command[Any]]:
         """Return the commands of what follows when a delivery has found its end: trace, dead letter, destination."""
-        commands: list[Command[Any]] = [*self._trace.record(delivery.event_id, [self._settled_step(delivery, settled)])]
-        sender = await self._find_sender(_service_of(delivery.source))
-        if sender is None or depth >= _FOLLOW_UP_DEPTH_MAX:
-            return commands
-        follow_ups = await sender.follow_up(delivery, settled)
-        commands += await self.commands_for(follow_ups, depth + 1)
-        if isinstance(settled, Rejected | Exhausted) and not follow_ups:
-            log.warning("delivery.dropped", source=delivery.source, target=delivery.target, code=settled.code)
-        return commands
+        paths = Paths(self._trace)
+        commands: list[Command[Any]] = []
+        await self._follow(delivery, settled, commands, paths, 0)
+        return [*paths.commands(), *commands]
 
-    async def _take(self, delivery: Delivery, depth: int, commands: list[Command[Any]], path: Path) -> None:
-        """Add the commands that take one delivery; its step on the event's path is added to `path`."""
-        target = await self.target_of(delivery)
-        if target is None:
-            service = _service_of(delivery.target)
-            rejected = Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to.")
-        else:
-            taken = await target.accept(delivery)
-            if isinstance(taken, Deferred) or (isinstance(taken, Accepted) and delivery.throttle is not None):
+    async def _take_all(
+        self, deliveries: Sequence[Delivery], commands: list[Command[Any]], paths: Paths, depth: int
+    ) -> None:
+        """Add the commands that take deliveries, and to each event's path what has become of it."""
+        now = self._clock.now()
+        for delivery in deliveries:
+            target = await self.target_of(delivery)
+            if target is None:
+                service = _service_of(delivery.target)
+                taken = Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to.")
+            else:
+                taken = await target.accept(delivery)
+            if isinstance(taken, Rejected):
+                await self._follow(delivery, taken, commands, paths, depth)
+            elif isinstance(taken, Deferred) or delivery.throttle is not None:
                 # What is throttled waits for its turn, and is accepted in the commit that settles it.
                 commands.append(self._deferred(delivery))
-                path.add(delivery.event_id, (self._step(delivery, "deferred"),))
-                return
-            if isinstance(taken, Accepted):
+                paths.add(delivery.event_id, (_step(delivery, now, "deferred"),))
+            else:
                 commands += taken.commands
-                path.add(delivery.event_id, (self._step(delivery, "delivered"),))
-                return
-            rejected = taken
-        commands += path.commands()
-        commands += await self.commands_after(delivery, rejected, depth)
+                paths.add(delivery.event_id, (_step(delivery, now, "delivered"),))
+
+    async def _follow(
+        self, delivery: Delivery, settled: Settled, commands: list[Command[Any]], paths: Paths, depth: int
+    ) -> None:
+        """Add the commands of what follows when a delivery has found its end."""
+        paths.add(delivery.event_id, (self._settled_step(delivery, settled),))
+        sender = await self._find_sender(_service_of(delivery.source))
+        if sender is None or depth >= _FOLLOW_UP_DEPTH_MAX:
+            return
+        follow_ups = await sender.follow_up(delivery, settled)
+        await self._take_all(follow_ups, commands, paths, depth + 1)
+        if isinstance(settled, Rejected | Exhausted) and not follow_ups:
+            log.warning("delivery.dropped", source=delivery.source, target=delivery.target, code=settled.code)
 
     def _deferred(self, delivery: Delivery) -> PutTimers:
         now_ms = int(self._clock.now() * 1000)
@@ -132,22 +135,19 @@ class Deliveries:
         return PutTimers((timer,), only_new=True)
 
     def _settled_step(self, delivery: Delivery, settled: Settled) -> Step:
+        now = self._clock.now()
         match settled:
             case Delivered():
-                return self._step(delivery, "delivered")
+                return _step(delivery, now, "delivered")
             case Rejected(code, message):
-                return self._step(delivery, "rejected", code, message)
+                return _step(delivery, now, "rejected", code, message)
             case Exhausted(condition, code, message):
-                return self._step(delivery, "exhausted", code, f"{condition}: {message}")
-
-    def _step(self, delivery: Delivery, what: str, code: str = "", message: str = "") -> Step:
-        return Step(self._clock.now(), what, delivery.source, delivery.target, delivery.attempts, code, message)
+                return _step(delivery, now, "exhausted", code, f"{condition}: {message}")
 
     def retried(self, delivery: Delivery, failure: Retry) -> list[Command[Any]]:
         """Return the commands that trace a failed attempt."""
-        return [
-            *self._trace.record(delivery.event_id, [self._step(delivery, "retried", failure.code, failure.message)])
-        ]
+        step = _step(delivery, self._clock.now(), "retried", failure.code, failure.message)
+        return [*self._trace.record(delivery.event_id, [step])]
 
 
 class DispatcherLimits(msgspec.Struct, frozen=True):
@@ -297,6 +297,10 @@ class Dispatcher:
         if due_at_ms is None:
             return IDLE
         return max(0.0, min(due_at_ms / 1000 - self._clock.now(), self._limits.poll_seconds))
+
+
+def _step(delivery: Delivery, at: float, what: str, code: str = "", message: str = "") -> Step:
+    return Step(at, what, delivery.source, delivery.target, delivery.attempts, code, message)
 
 
 def _service_of(arn: str) -> str:

@@ -1,10 +1,12 @@
 """What became of an event: each step on its path, kept for a while.
 
 Paths lie in a fixed number of log streams, by their event's id: a stream for each event would have to be opened for
-each, and would stay when its entries are gone.
+each, and would stay when its entries are gone. Events that come together have ids that lead to one stream, so that
+their paths are one entry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -40,11 +42,14 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
-    event_id: str
-    steps: tuple[Step, ...]
+    """Paths of events by their ids, as places among `steps`: what many events have in common is written once."""
+
+    steps: Sequence[Step]
+    paths: Mapping[str, Sequence[int]]
 
 
 _decode_entry = msgspec.json.Decoder(_Entry).decode
+_decode_arrivals = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
 class Trace:
@@ -54,24 +59,27 @@ class Trace:
         self._store = store
         self._retention_ms = int(retention_seconds * 1000)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept."""
+        return self._retention_ms > 0
+
     def record(self, event_id: str | None, steps: Sequence[Step]) -> list[AppendLog]:
         """Return the command that records `steps`; nothing for an event without id or where tracing is off."""
-        if event_id is None or not steps or self._retention_ms <= 0:
-            return []
-        # Steps taken together are one entry: an event on the hot path has many of them.
-        at_ms = int(steps[0].at * 1000)
-        entry = LogEntry(at_ms, msgspec.json.encode(_Entry(event_id, tuple(steps))), at_ms + self._retention_ms)
-        return [AppendLog(_stream(event_id), (entry,))]
+        paths = Paths(self)
+        paths.add(event_id, steps)
+        return paths.commands()
 
     def arrived(self, at: float, arrivals: Sequence[Arrival]) -> list[AppendLog]:
-        """Return the command that shows events to whoever follows the live view."""
-        if not arrivals or self._retention_ms <= 0:
+        """Return the command that shows events to whoever follows the live view, all in one entry."""
+        if not arrivals or not self.is_on:
             return []
+        return [AppendLog(ARRIVALS, (self.entry(at, msgspec.json.encode(arrivals)),))]
+
+    def entry(self, at: float, data: bytes) -> LogEntry:
+        """Return an entry that is kept as long as traces are."""
         at_ms = int(at * 1000)
-        entries = tuple(
-            LogEntry(at_ms, msgspec.json.encode(arrival), at_ms + self._retention_ms) for arrival in arrivals
-        )
-        return [AppendLog(ARRIVALS, entries)]
+        return LogEntry(at_ms, data, at_ms + self._retention_ms)
 
     async def path(self, event_id: str) -> Sequence[Step]:
         """Return the steps of an event in order; empty where it is unknown or its time is over."""
@@ -82,33 +90,55 @@ class Trace:
             page: Sequence[StoredEntry] = await self._store.view(lambda view, query=query: view.ask(query))
             for entry in page:
                 # Most entries are of other events; looking for the id is far cheaper than decoding them.
-                if event_id.encode() in entry.data and (found := _decode_entry(entry.data)).event_id == event_id:
-                    steps += found.steps
+                if event_id.encode() in entry.data:
+                    found = _decode_entry(entry.data)
+                    steps += [found.steps[place] for place in found.paths.get(event_id, ())]
             if len(page) < _PAGE_ENTRIES:
                 return steps
             after = page[-1].position
 
 
-class Path:
-    """Steps of events that are recorded together, in one entry for each event."""
+class Paths:
+    """Steps of events that are recorded together: one entry for all whose paths lie in one stream."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._steps: dict[str, list[Step]] = {}
+        self._streams: dict[str, tuple[dict[Step, int], dict[str, list[int]]]] = {}
 
     def add(self, event_id: str | None, steps: Sequence[Step]) -> None:
         """Add steps to an event's path; an event without an id has none."""
-        if event_id is not None:
-            self._steps.setdefault(event_id, []).extend(steps)
+        if event_id is None or not steps or not self._trace.is_on:
+            return
+        stream = _stream(event_id)
+        gathered = self._streams.get(stream)
+        if gathered is None:
+            gathered = self._streams[stream] = {}, {}
+        places, paths = gathered
+        path = paths.setdefault(event_id, [])
+        for step in steps:
+            path.append(places.setdefault(step, len(places)))
 
     def commands(self) -> list[AppendLog]:
         """Return the commands that record what was added, and begin anew."""
-        recorded = [
-            command for event_id, steps in self._steps.items() for command in self._trace.record(event_id, steps)
-        ]
-        self._steps.clear()
+        recorded: list[AppendLog] = []
+        for stream, (places, paths) in self._streams.items():
+            steps = list(places)
+            data = msgspec.json.encode(_Entry(steps, paths))
+            recorded.append(AppendLog(stream, (self._trace.entry(steps[0].at, data),)))
+        self._streams.clear()
         return recorded
 
 
+def decode_arrivals(data: bytes) -> list[dict[str, Any]]:
+    """Return the arrivals that an entry of `ARRIVALS` holds, as JSON objects with the members of `Arrival`."""
+    return _decode_arrivals(data)
+
+
 def _stream(event_id: str) -> str:
-    return f"trace/{crc32(event_id.encode()) % _STREAMS}"
+    """Return the stream of an event's path: that of its id's last three digits, which siblings share (`Ids`)."""
+    try:
+        number = int(event_id[-3:], 16)
+    except ValueError:
+        # Whatever was forwarded as an event may bear any id.
+        number = crc32(event_id.encode())
+    return f"trace/{number % _STREAMS}"

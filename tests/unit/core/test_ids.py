@@ -30,3 +30,12 @@ def test_a_seed_replays():
     assert [first.uuid() for _ in range(300)] == [second.uuid() for _ in range(300)]
     assert first.hex(9) == second.hex(9)
     assert first.uniform(0, 1) == second.uniform(0, 1)
+
+
+def test_siblings_are_uuids_that_end_alike():
+    ids = Ids(seed=5)
+    texts = ids.siblings(50)
+    assert len(set(texts)) == 50
+    assert len({text[-3:] for text in texts}) == 1
+    assert {uuid.UUID(text).version for text in texts} == {4}
+    assert ids.siblings(0) == []

@@ -9,6 +9,7 @@ Left out: Ruler's complexity score, by which EventBridge refuses rules with very
 time linear in the value.
 """
 
+from forebay.languages.event_pattern.arrays import Fields
 from forebay.languages.event_pattern.dialect import (
     EVENTBRIDGE,
     LAMBDA,
@@ -18,7 +19,7 @@ from forebay.languages.event_pattern.dialect import (
     Dialect,
 )
 from forebay.languages.event_pattern.parser import parse_pattern
-from forebay.languages.event_pattern.pattern import Mismatch, Pattern, explain, explain_each, matches
+from forebay.languages.event_pattern.pattern import Mismatch, Pattern, explain, explain_fields, matches
 from forebay.languages.event_pattern.rule_set import RuleSet
 from forebay.languages.event_pattern.tokens import InvalidPattern
 
@@ -29,12 +30,13 @@ __all__ = [
     "SNS_ATTRIBUTES",
     "SNS_PAYLOAD",
     "Dialect",
+    "Fields",
     "InvalidPattern",
     "Mismatch",
     "Pattern",
     "RuleSet",
     "explain",
-    "explain_each",
+    "explain_fields",
     "matches",
     "parse_pattern",
 ]

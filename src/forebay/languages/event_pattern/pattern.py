@@ -4,7 +4,7 @@
 that must all match. Leaves are sorted by path, segment by segment, so that the leaves below one array stand together.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -99,21 +99,11 @@ def explain(pattern: Pattern, event: Mapping[str, object]) -> list[Mismatch]:
 
     Of several `$or` alternatives the one that came closest speaks.
     """
-    return _closest(pattern, arrays.flatten(event))
+    return explain_fields(pattern, arrays.flatten(event))
 
 
-def explain_each(
-    patterns: Iterable[Pattern], event: Mapping[str, object], names: Container[str] | None = None
-) -> list[list[Mismatch]]:
-    """Explain several patterns on one event, which is taken apart only once.
-
-    `names` are the field names that the patterns use (`RuleSet.names`); without them all of the event is looked at.
-    """
-    fields = arrays.flatten(event, names)
-    return [_closest(pattern, fields) for pattern in patterns]
-
-
-def _closest(pattern: Pattern, fields: arrays.Fields) -> list[Mismatch]:
+def explain_fields(pattern: Pattern, fields: arrays.Fields) -> list[Mismatch]:
+    """Explain as `explain` does, on an event that has been taken apart (`RuleSet.fields_of`)."""
     closest: list[Mismatch] | None = None
     for branch in pattern.branches:
         failures = _failures(branch, fields, pattern.dialect)

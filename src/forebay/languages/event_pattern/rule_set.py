@@ -8,7 +8,7 @@ change an answer. On adding, an entry follows the leaf whose bucket is emptiest,
 """
 
 from collections import Counter
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from forebay.languages.event_pattern import arrays
@@ -83,10 +83,9 @@ class RuleSet(Generic[RuleId]):
     def __contains__(self, rule_id: RuleId) -> bool:
         return rule_id in self._rules
 
-    @property
-    def names(self) -> Container[str]:
-        """The field names that lead to the rules' leaves."""
-        return self._steps
+    def fields_of(self, event: Mapping[str, object]) -> arrays.Fields:
+        """Return an event, given as decoded JSON, as far as the rules look at it."""
+        return arrays.flatten(event, self._steps)
 
     def add(self, rule_id: RuleId, pattern: Pattern) -> None:
         """Add a rule, or replace the one with this id."""
@@ -114,7 +113,10 @@ class RuleSet(Generic[RuleId]):
 
     def match(self, event: Mapping[str, object]) -> list[RuleId]:
         """Return the ids of the rules that match an event given as decoded JSON, in the order they were added."""
-        fields = arrays.flatten(event, self._steps)
+        return self.match_fields(self.fields_of(event))
+
+    def match_fields(self, fields: arrays.Fields) -> list[RuleId]:
+        """Return the ids of the rules that match an event given as `fields_of` returns it."""
         matched: dict[RuleId, int] = {}
         tried: set[int] = set()
         todo = [self._root]

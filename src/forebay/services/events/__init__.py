@@ -51,7 +51,7 @@ from forebay.services.events.workers import ScheduledRules
 async def _build(platform: Platform) -> Parts:
     store, clock, ids = platform.store, platform.clock, platform.ids
     index = RuleIndex(store)
-    router = Router(index, platform.deliveries, platform.trace, ids, is_traced=platform.config.trace_seconds > 0)
+    router = Router(index, platform.deliveries, platform.trace, ids)
     client = HttpClient()
     box = SecretBox(store, ids, platform.config.secrets_key or platform.config.data / "secrets.key")
     tokens = Tokens(clock, client)

@@ -1,11 +1,7 @@
 """Operations on events: PutEvents, and TestEventPattern."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from forebay.api import events as api
 from forebay.core.errors import ServiceError
-from forebay.delivery.trace import ARRIVALS
 from forebay.languages.event_pattern import matches
 from forebay.operations.call import Call
 from forebay.operations.service import operation
@@ -22,13 +18,13 @@ from forebay.services.events.event import (
     read_detail,
     read_document,
 )
-from forebay.services.events.router import Router
+from forebay.services.events.router import Router, Routing
 from forebay.services.events.rule import read_pattern
-from forebay.store.commands import AppendLog, Command, LogEntry
+from forebay.store.joining import join
 from forebay.store.records import key_prefix
 
-# "The following fields are mandatory" (TestEventPattern).
-_MANDATORY = ("id", "account", "source", "time", "region", "resources", "detail-type")
+# "The following fields are mandatory" (TestEventPattern), which names `resources`, too; AWS does without them.
+_MANDATORY = frozenset({"id", "account", "source", "time", "region", "detail-type"})
 
 
 @operation
@@ -42,22 +38,20 @@ async def put_events(call: Call, request: api.PutEventsRequest) -> api.PutEvents
     """
     entries = request.entries
     _check_request(request)
-    router = call.part(Router)
     endpoint = await _find_endpoint(call, request.endpoint_id)
+    routing = call.part(Router).begin()
     results: list[api.PutEventsResultEntry] = []
-    commands: list[Command[Any]] = []
     failed_count = 0
-    for entry in entries:
-        taken = await _take(call, router, entry, endpoint)
-        if isinstance(taken, Failure):
-            failed_count += 1
-            results.append(api.PutEventsResultEntry(error_code=taken.code, error_message=taken.message))
-        else:
-            event_id, its_commands = taken
-            commands += its_commands
+    for entry, event_id in zip(entries, call.ids.siblings(len(entries)), strict=True):
+        failure = await _take(call, routing, entry, event_id, endpoint)
+        if failure is None:
             results.append(api.PutEventsResultEntry(event_id=event_id))
+        else:
+            failed_count += 1
+            results.append(api.PutEventsResultEntry(error_code=failure.code, error_message=failure.message))
+    commands = join(await routing.commands())
     if commands:
-        await call.submit(_together(commands))
+        await call.submit(commands)
     return api.PutEventsResponse(failed_entry_count=failed_count, entries=results)
 
 
@@ -71,18 +65,15 @@ def test_event_pattern(call: Call, request: api.TestEventPatternRequest) -> api.
     """
     pattern = read_pattern(request.event_pattern)
     event = read_document(request.event)
-    if event is None:
-        raise validation_error("Parameter Event is not valid. Reason: It is not a JSON object.")
-    for name in _MANDATORY:
-        if name not in event:
-            raise validation_error(f"Parameter Event is not valid. Reason: Field {name} is missing.")
+    if event is None or not event.keys() >= _MANDATORY:
+        raise validation_error("Parameter Event is not valid.")
     return api.TestEventPatternResponse(result=matches(pattern, event))
 
 
 async def _take(
-    call: Call, router: Router, entry: api.PutEventsRequestEntry, endpoint: GlobalEndpoint | None
-) -> tuple[str, list[Command[Any]]] | Failure:
-    """Return an event's id and the commands by which its bus takes it, or why it cannot be taken."""
+    call: Call, routing: Routing, entry: api.PutEventsRequestEntry, event_id: str, endpoint: GlobalEndpoint | None
+) -> Failure | None:
+    """Put an entry's event on its bus, or return why it cannot be taken."""
     failure = check_entry(entry)
     if failure is not None:
         return failure
@@ -94,26 +85,15 @@ async def _take(
         address = BusAddress.of(call, entry.event_bus_name)
     except ServiceError as error:
         return Failure("InvalidArgument", error.message)
-    origin = Origin(call.ids.uuid(), call.account, call.region)
-    event = new_event(entry, detail, origin, call.now)
-    if endpoint is None:
-        return event.event_id, await router.route(event, address)
-    addresses = endpoint.addresses()
-    if address.name != addresses[0].name:
-        return Failure("InvalidArgument", f"Event bus {address.name} is not one of the endpoint {endpoint.name}.")
-    return event.event_id, [command for one in addresses for command in await router.route(event, one)]
-
-
-def _together(commands: Sequence[Command[Any]]) -> list[Command[Any]]:
-    """Return commands with those that show arrivals made one: it costs the store as much as one event's."""
-    arrivals: list[LogEntry] = []
-    others: list[Command[Any]] = []
-    for command in commands:
-        if isinstance(command, AppendLog) and command.stream == ARRIVALS:
-            arrivals += command.entries
-        else:
-            others.append(command)
-    return [*others, AppendLog(ARRIVALS, tuple(arrivals))] if arrivals else others
+    addresses = [address]
+    if endpoint is not None:
+        addresses = endpoint.addresses()
+        if address.name != addresses[0].name:
+            return Failure("InvalidArgument", f"Event bus {address.name} is not one of the endpoint {endpoint.name}.")
+    event = new_event(entry, detail, Origin(event_id, call.account, call.region), call.now)
+    for one in addresses:
+        await routing.take(event, one)
+    return None
 
 
 async def _find_endpoint(call: Call, endpoint_id: str | None) -> GlobalEndpoint | None:

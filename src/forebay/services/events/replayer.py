@@ -27,6 +27,7 @@ from forebay.store.commands import (
     StoredEntry,
 )
 from forebay.store.contract import Store, Transaction
+from forebay.store.joining import join
 from forebay.store.records import record_key
 
 
@@ -81,11 +82,10 @@ class Replayer:
         """Return the commands by which the bus takes a batch of events again."""
         now, address = self._clock.now(), replay.address()
         only = frozenset(replay.rules) or None
-        commands: list[Command[Any]] = []
+        routing = self._router.begin()
         for entry in entries:
-            event = replayed_event(read_archived(entry.data, now), replay.name)
-            commands += await self._router.route(event, address, only)
-        return commands
+            await routing.take(replayed_event(read_archived(entry.data, now), replay.name), address, only)
+        return join(await routing.commands())
 
     async def _keep(self, timer: ClaimedTimer, after: Replay | None, commands: Sequence[Command[Any]]) -> None:
         """Commit a step, unless the lease was lost or the replay has been cancelled meanwhile."""

@@ -3,7 +3,6 @@
 PutEvents, buses that are targets, schedules and replays all go through here.
 """
 
-import json
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -12,8 +11,8 @@ import msgspec
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Delivery, Rejected
 from forebay.delivery.outbox import Deliveries
-from forebay.delivery.trace import Arrival, Step, Trace
-from forebay.languages.event_pattern import Mismatch
+from forebay.delivery.trace import Arrival, Paths, Step, Trace
+from forebay.languages.event_pattern import Fields, Mismatch
 from forebay.languages.input_transformer import Reserved
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
@@ -27,70 +26,108 @@ from forebay.store.commands import Command
 FORWARDED = "Forwarded"
 EVENT = "Event"
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Router:
     """Turns events into commands. Holds no state of its own."""
 
-    def __init__(self, index: RuleIndex, deliveries: Deliveries, trace: Trace, ids: Ids, *, is_traced: bool) -> None:
+    def __init__(self, index: RuleIndex, deliveries: Deliveries, trace: Trace, ids: Ids) -> None:
         self._index = index
         self._deliveries = deliveries
         self._trace = trace
         self._ids = ids
-        self._is_traced = is_traced
 
-    async def route(self, event: Event, address: BusAddress, only: Container[str] | None = None) -> list[Command[Any]]:
-        """Return the commands by which a bus takes an event; none where nothing matches and nothing is traced.
+    def begin(self) -> "Routing":
+        """Begin to route events that are committed together."""
+        return Routing(self._index, self._deliveries, self._trace, self._ids)
 
-        With `only`, no rules but those with these ARNs get it.
+    async def route(self, event: Event, address: BusAddress) -> list[Command[Any]]:
+        """Return the commands by which a bus takes an event; none where nothing matches and nothing is traced."""
+        routing = self.begin()
+        await routing.take(event, address)
+        return await routing.commands()
+
+    async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> list[Command[Any]]:
+        """Return the commands that send the event of a rule's own schedule to its targets."""
+        routing = self.begin()
+        routing.fire(event, address, rule)
+        return await routing.commands()
+
+
+class Routing:
+    """Events on their way together: what is written of them, for the trace and for the live view, is written once."""
+
+    def __init__(self, index: RuleIndex, deliveries: Deliveries, trace: Trace, ids: Ids) -> None:
+        self._index = index
+        self._deliveries = deliveries
+        self._trace = trace
+        self._ids = ids
+        self._paths = Paths(trace)
+        self._archived: list[Command[Any]] = []
+        self._arrivals: list[Arrival] = []
+        self._arrived_at = 0.0
+        self._sent: list[Delivery] = []
+        self._rejected: list[tuple[Delivery, Rejected]] = []
+
+    async def take(self, event: Event, address: BusAddress, only: Container[str] | None = None) -> None:
+        """Put an event on a bus. With `only`, no rules but those with these ARNs get it.
 
         A bus that does not exist drops the event, as AWS's does (user guide, "Sending events with PutEvents").
         """
         rules = await self._index.find(address)
-        matched = [] if rules is None else rules.match(event)
+        if rules is None:
+            if self._trace.is_on:
+                text = f"Event bus {address.name} does not exist."
+                self._paths.add(event.event_id, (Step(event.at, "received", address.arn(), message=text),))
+            return
+        fields = rules.fields_of(event)
+        matched = rules.match(fields)
         if only is not None:
             matched = [rule for rule in matched if rule.arn in only]
-        commands: list[Command[Any]] = []
-        if rules is not None and rules.archives:
-            commands += [archive.append(event) for archive in rules.match_archives(event)]
-        steps: list[Step] = []
-        if self._is_traced:
-            bus = address.arn()
-            steps = self._steps_of(event, bus, rules, matched)
-            if rules is not None:
-                commands += self._arrived(event, bus)
-        return commands + await self._send(event, matched, steps)
+        if rules.archives:
+            self._archived += [archive.append(event) for archive in rules.match_archives(event)]
+        if self._trace.is_on:
+            self._arrive(event, rules.bus_arn)
+            self._paths.add(event.event_id, _steps_of(event, fields, rules, matched))
+        for rule in matched:
+            self._send(event, rule)
 
-    async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> list[Command[Any]]:
-        """Return the commands that send the event of a rule's own schedule to its targets."""
-        if not self._is_traced:
-            return await self._send(event, [rule], [])
-        return self._arrived(event, address.arn()) + await self._send(
-            event, [rule], [Step(event.at, "scheduled", rule.arn)]
-        )
+    def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> None:
+        """Send the event of a rule's own schedule to its targets."""
+        if self._trace.is_on:
+            self._arrive(event, address.arn())
+            self._paths.add(event.event_id, (Step(event.at, "scheduled", rule.arn),))
+        self._send(event, rule)
 
-    async def _send(self, event: Event, rules: Sequence[CompiledRule], steps: list[Step]) -> list[Command[Any]]:
-        """Return the commands that send an event to rules' targets; its path begins with `steps`."""
-        commands: list[Command[Any]] = []
-        deliveries: list[Delivery] = []
-        for rule in rules:
-            reserved = None
-            for target in rule.targets:
-                if target.shape is None:
-                    deliveries.append(self._delivery(event, rule, target, event.text))
-                    continue
-                reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
-                try:
-                    payload = target.shape(event, reserved)
-                except RecursionError:
-                    rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
-                    commands += await self._deliveries.commands_after(
-                        self._delivery(event, rule, target, event.text), rejected
-                    )
-                else:
-                    deliveries.append(self._delivery(event, rule, target, payload))
-        taken = await self._deliveries.commands_for(deliveries, begun=(event.event_id, steps) if steps else None)
+    async def commands(self) -> list[Command[Any]]:
+        """Return the commands by which the events are taken."""
+        commands = [*self._archived, *self._trace.arrived(self._arrived_at, self._arrivals)]
         # What has been taken begins the path.
-        return taken + commands
+        commands += await self._deliveries.commands_for(self._sent, self._paths)
+        for delivery, rejected in self._rejected:
+            commands += await self._deliveries.commands_after(delivery, rejected)
+        return commands
+
+    def _arrive(self, event: Event, bus: str) -> None:
+        self._arrived_at = event.at
+        self._arrivals.append(Arrival(event.event_id, bus, msgspec.Raw(event.text.encode())))
+
+    def _send(self, event: Event, rule: CompiledRule) -> None:
+        """Send an event to a rule's targets."""
+        reserved = None
+        for target in rule.targets:
+            if target.shape is None:
+                self._sent.append(self._delivery(event, rule, target, event.text))
+                continue
+            reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
+            try:
+                payload = target.shape(event, reserved)
+            except RecursionError:
+                rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
+                self._rejected.append((self._delivery(event, rule, target, event.text), rejected))
+            else:
+                self._sent.append(self._delivery(event, rule, target, payload))
 
     def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, payload: str) -> Delivery:
         parameters: dict[str, str] = {}
@@ -115,25 +152,20 @@ class Router:
             throttle=target.throttle,
         )
 
-    def _steps_of(self, event: Event, bus: str, rules: BusRules | None, matched: Sequence[CompiledRule]) -> list[Step]:
-        if rules is None:
-            name = bus.rpartition("event-bus/")[2]
-            return [Step(event.at, "received", bus, message=f"Event bus {name} does not exist.")]
-        received = "" if event.replay is None else f"Replayed by {event.replay}."
-        steps = [
-            Step(event.at, "received", bus, message=received),
-            *(Step(event.at, "matched", rule.arn) for rule in matched),
-        ]
-        if event.replay is None and len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
-            steps += [
-                Step(event.at, "unmatched", rule.arn, message=reason(rule, mismatches))
-                for rule, mismatches in rules.explain(event, matched)
-            ]
-        return steps
 
-    def _arrived(self, event: Event, bus: str) -> list[Command[Any]]:
-        arrival = Arrival(event.event_id, bus, msgspec.Raw(event.text.encode()))
-        return [*self._trace.arrived(event.at, [arrival])]
+def _steps_of(event: Event, fields: Fields, rules: BusRules, matched: Sequence[CompiledRule]) -> list[Step]:
+    """Return what an event's path begins with: where it came in, and what rules said."""
+    received = "" if event.replay is None else f"Replayed by {event.replay}."
+    steps = [
+        Step(event.at, "received", rules.bus_arn, message=received),
+        *[Step(event.at, "matched", rule.arn) for rule in matched],
+    ]
+    if event.replay is None and len(matched) < len(rules.rules) <= limits.EXPLAINED_RULES_MAX:
+        steps += [
+            Step(event.at, "unmatched", rule.arn, message=reason(rule, mismatches))
+            for rule, mismatches in rules.explain(fields, matched)
+        ]
+    return steps
 
 
 def reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:
@@ -144,6 +176,6 @@ def reason(rule: CompiledRule, mismatches: Sequence[Mismatch]) -> str:
 
 
 def _difference(mismatch: Mismatch) -> str:
-    found = ", ".join(json.dumps(value) for value in mismatch.found) or "nothing"
+    found = ", ".join([_encode(value).decode() for value in mismatch.found]) or "nothing"
     where = " in the same element" if mismatch.elsewhere else ""
     return f"{mismatch.path}: expected {mismatch.expected}{where}, found {found}"

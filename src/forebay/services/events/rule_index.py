@@ -4,11 +4,11 @@ A bus is compiled when its first event comes, and kept up to date by the store's
 its rule is here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from forebay.languages.event_pattern import Mismatch, Pattern, RuleSet, explain_each, parse_pattern
+from forebay.languages.event_pattern import Fields, Mismatch, Pattern, RuleSet, explain_fields, parse_pattern
 from forebay.services.events.archive import ARCHIVE, Archive, CompiledArchive, compile_archive
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus
 from forebay.services.events.event import REPLAY_NAME, Event
@@ -31,7 +31,8 @@ class CompiledRule(msgspec.Struct, frozen=True):
 class BusRules:
     """The compiled rules and archives of one bus, by the keys of their records."""
 
-    def __init__(self) -> None:
+    def __init__(self, bus_arn: str) -> None:
+        self.bus_arn = bus_arn
         self.rules: dict[str, CompiledRule] = {}
         self._set: RuleSet[str] = RuleSet()
         self.archives: dict[str, CompiledArchive] = {}
@@ -51,9 +52,13 @@ class BusRules:
         self.rules.pop(key, None)
         self._set.remove(key)
 
-    def match(self, event: Event) -> list[CompiledRule]:
+    def fields_of(self, event: Event) -> Fields:
+        """Return an event as far as the rules look at it, for `match` and `explain`."""
+        return self._set.fields_of(event.document)
+
+    def match(self, fields: Fields) -> list[CompiledRule]:
         """Return the enabled rules whose pattern an event matches."""
-        return [self.rules[key] for key in self._set.match(event.document)]
+        return [self.rules[key] for key in self._set.match_fields(fields)]
 
     def put_archive(self, key: str, archive: Archive) -> None:
         """Add an archive, or replace it."""
@@ -79,14 +84,14 @@ class BusRules:
         matched = set(self._archives_set.match(event.document)) if len(self._archives_set) else frozenset[str]()
         return [archive for key, archive in self.archives.items() if archive.pattern is None or key in matched]
 
-    def explain(self, event: Event, matched: Sequence[CompiledRule]) -> list[tuple[CompiledRule, list[Mismatch]]]:
-        """Return the other rules with a pattern, and why it did not match; nothing for those that are disabled."""
-        others = [
-            (rule, rule.pattern) for rule in self.rules.values() if rule.pattern is not None and rule not in matched
-        ]
-        enabled = [pattern for rule, pattern in others if rule.is_enabled]
-        differences = iter(explain_each(enabled, event.document, self._set.names))
-        return [(rule, next(differences) if rule.is_enabled else []) for rule, _ in others]
+    def explain(
+        self, fields: Fields, matched: Sequence[CompiledRule]
+    ) -> Iterator[tuple[CompiledRule, Sequence[Mismatch]]]:
+        """Yield the other rules with a pattern, and why it did not match; nothing for those that are disabled."""
+        taken = {rule.arn for rule in matched}
+        for rule in self.rules.values():
+            if rule.pattern is not None and rule.arn not in taken:
+                yield rule, explain_fields(rule.pattern, fields) if rule.is_enabled else ()
 
 
 class RuleIndex:
@@ -109,9 +114,10 @@ class RuleIndex:
             return found
         if address.name != DEFAULT and await self._store.find(BUS, key) is None:
             return None
-        return await self._compile(key)
+        return await self._compile(address)
 
-    async def _compile(self, key: str) -> BusRules:
+    async def _compile(self, address: BusAddress) -> BusRules:
+        key = address.key()
         prefix = key_prefix(*key_parts(key)[:-1])
 
         def read(view: View) -> tuple[Sequence[tuple[str, Rule]], Sequence[tuple[str, Archive]]]:
@@ -122,7 +128,7 @@ class RuleIndex:
             records, archives = await self._store.view(read)
             if changes == self._changes:
                 break
-        rules = self._buses[key] = BusRules()
+        rules = self._buses[key] = BusRules(address.arn())
         for rule_key, rule in records:
             rules.put(rule_key, rule)
         for archive_key, archive in archives:

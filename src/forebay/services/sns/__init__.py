@@ -47,7 +47,7 @@ async def _build(platform: Platform) -> Parts:
         signer,
         platform.endpoint,
         status_log,
-        is_traced=platform.config.trace_seconds > 0,
+        platform.trace,
     )
     fifo = FifoPublisher(store, publisher)
     http = HttpEndpoints(store, clock)

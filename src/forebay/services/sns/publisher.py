@@ -14,7 +14,7 @@ from forebay.core.arn import Arn
 from forebay.core.ids import Ids
 from forebay.delivery.contract import Delivered, Delivery, MessageAttribute, RetryPolicy, Throttle
 from forebay.delivery.outbox import Deliveries
-from forebay.delivery.trace import Step
+from forebay.delivery.trace import Paths, Step, Trace
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
 from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
@@ -23,6 +23,7 @@ from forebay.services.sns.status_log import StatusLog
 from forebay.services.sns.subscription import HTTP, THROUGH_SUBSCRIPTION
 from forebay.services.sns.topic_index import LiveSubscription, LiveTopic, Seen
 from forebay.store.commands import Command
+from forebay.store.joining import join
 
 CERTIFICATES = "certificates"
 """Where certificates are served: `/_aws/sns/certificates/<file name>`."""
@@ -50,15 +51,14 @@ class Publisher:
         signer: Signer,
         endpoint: Callable[[], str],
         status_log: StatusLog,
-        *,
-        is_traced: bool,
+        trace: Trace,
     ) -> None:
         self._deliveries = deliveries
         self._ids = ids
         self._signer = signer
         self._endpoint = endpoint
         self._status_log = status_log
-        self._is_traced = is_traced
+        self._trace = trace
 
     async def commands_for(
         self, publication: Publication, live: LiveTopic, event_id: str, trace_header: str | None = None
@@ -66,7 +66,7 @@ class Publisher:
         """Return the commands by which a topic's subscriptions take a message; `event_id` names it in the trace."""
         seen = Seen(publication)
         matched = live.match(seen)
-        steps = self._steps_of(publication, seen, live, matched) if self._is_traced else ()
+        steps = self._steps_of(publication, seen, live, matched) if self._trace.is_on else ()
         return await self.send(publication, live, matched, event_id, trace_header, steps)
 
     async def send(
@@ -83,7 +83,9 @@ class Publisher:
         deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
         if _QUEUE_LOG in live.topic.attributes:
             deliveries += await self._logged(deliveries)
-        return await self._deliveries.commands_for(deliveries, begun=(event_id, steps) if steps else None)
+        paths = Paths(self._trace)
+        paths.add(event_id, steps)
+        return join(await self._deliveries.commands_for(deliveries, paths))
 
     async def _logged(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Return the status log's entries about deliveries that queues take at once; others tell when they end."""

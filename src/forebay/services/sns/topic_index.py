@@ -4,20 +4,29 @@ A topic is compiled when its first message comes, and kept up to date by the sto
 answered, its subscription is here.
 """
 
-import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
 
 from forebay.delivery.contract import Throttle
-from forebay.languages.event_pattern import SNS_ATTRIBUTES, SNS_PAYLOAD, Mismatch, Pattern, RuleSet, explain_each
+from forebay.languages.event_pattern import (
+    SNS_ATTRIBUTES,
+    SNS_PAYLOAD,
+    Fields,
+    Mismatch,
+    Pattern,
+    RuleSet,
+    explain_fields,
+)
 from forebay.services.sns.filter_policy import BODY, attributes_document, body_document, compile_policy
 from forebay.services.sns.message import Publication
 from forebay.services.sns.subscription import SUBSCRIPTION, Subscription
 from forebay.services.sns.topic import TOPIC, Topic, TopicAddress
 from forebay.store.contract import Store, View
 from forebay.store.records import key_parts, key_prefix, record_key
+
+_encode = msgspec.json.Encoder().encode
 
 
 class LiveSubscription(msgspec.Struct, frozen=True):
@@ -87,9 +96,9 @@ class LiveTopic:
         by_body = [(live.arn, live.pattern) for live in others if live.pattern and live.scope == BODY]
         reasons: list[tuple[str, str]] = []
         if by_attributes:
-            reasons += _reasons(by_attributes, seen.attributes, self._by_attributes.names, fields_max)
+            reasons += _reasons(by_attributes, self._by_attributes.fields_of(seen.attributes), fields_max)
         if by_body and seen.body is not None:
-            reasons += _reasons(by_body, seen.body, self._by_body.names, fields_max)
+            reasons += _reasons(by_body, self._by_body.fields_of(seen.body), fields_max)
         elif by_body:
             reasons += [(arn, "The message is not a JSON object.") for arn, _ in by_body]
         return reasons
@@ -112,18 +121,14 @@ class Seen:
         return body_document(self._publication.bodies["default"])
 
 
-def _reasons(
-    patterns: Sequence[tuple[str, Pattern]], document: Mapping[str, object], names: Container[str], fields_max: int
-) -> list[tuple[str, str]]:
-    explained = explain_each([pattern for _, pattern in patterns], document, names)
+def _reasons(patterns: Sequence[tuple[str, Pattern]], fields: Fields, fields_max: int) -> list[tuple[str, str]]:
     return [
-        (arn, "; ".join(map(_difference, differences[:fields_max])))
-        for (arn, _), differences in zip(patterns, explained, strict=True)
+        (arn, "; ".join(map(_difference, explain_fields(pattern, fields)[:fields_max]))) for arn, pattern in patterns
     ]
 
 
 def _difference(mismatch: Mismatch) -> str:
-    found = ", ".join(map(json.dumps, mismatch.found)) or "nothing"
+    found = ", ".join([_encode(value).decode() for value in mismatch.found]) or "nothing"
     return f"{mismatch.path}: expected {mismatch.expected}, found {found}"
 
 
