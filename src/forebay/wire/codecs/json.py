@@ -111,7 +111,11 @@ def check_depth(body: bytes) -> None:
         return
     # What is left of texts after this has no quote but the two around it.
     plain_texts = _ESCAPE.sub(b"", body) if b"\\" in body else body
-    brackets = _TEXT.sub(b"", plain_texts.translate(_ONE_KIND, _NEITHER_BRACKET_NOR_QUOTE))
+    marks = plain_texts.translate(_ONE_KIND, _NEITHER_BRACKET_NOR_QUOTE)
+    # If no text holds a bracket, each is two quotes in a row; if one does, the quote before that bracket stays.
+    brackets = marks.replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _TEXT.sub(b"", marks)
     # Each round takes away the innermost pairs, so there are as many rounds as levels.
     for _ in range(DEPTH_MAX + 1):
         if not brackets:
