@@ -142,3 +142,31 @@ def test_pipe_logs_what_becomes_of_batches(world: World, pipes: Any) -> None:
     wait_until(lambda: sorted(entry["messageType"] for entry in entries()) == expected)
     assert {entry["resourceArn"] for entry in entries()} == {f"arn:aws:pipes:us-east-1:{ACCOUNT}:pipe/p"}
     assert len({entry["executionId"] for entry in entries()}) == 1
+
+
+def test_events_go_through_the_global_endpoint_that_is_named(world: World) -> None:
+    regions = ("us-east-1", "eu-west-1")
+    inboxes: list[Inbox] = []
+    for region in regions:
+        events = world.node.client("events", region=region)
+        events.create_event_bus(Name="shared")
+        inboxes.append(Inbox(world.node.client("sqs", region=region), "all", region))
+        events.put_rule(Name="all", EventBusName="shared", EventPattern='{"source": ["shop"]}')
+        events.put_targets(Rule="all", EventBusName="shared", Targets=[{"Id": "q", "Arn": inboxes[-1].arn}])
+    buses = [f"arn:aws:events:{region}:{ACCOUNT}:event-bus/shared" for region in regions]
+    events = world.node.client("events")
+    failover = {"Primary": {"HealthCheck": "arn:aws:route53:::healthcheck/1"}, "Secondary": {"Route": regions[1]}}
+    events.create_endpoint(
+        Name="both",
+        RoutingConfig={"FailoverConfig": failover},
+        EventBuses=[{"EventBusArn": bus} for bus in buses],
+    )
+    endpoint_id = events.describe_endpoint(Name="both")["EndpointId"]
+    parameters = {"EndpointId": endpoint_id, "Source": "shop", "DetailType": "$.body.kind"}
+    world.create(
+        Target=buses[0],
+        TargetParameters={"InputTemplate": "<$.body>", "EventBridgeEventBusParameters": parameters},
+    )
+    world.send({"kind": "Order"})
+    arrived = [wait_until(inbox.events) for inbox in inboxes]
+    assert [[event["detail-type"], event["detail"]] for (event,) in arrived] == [["Order", {"kind": "Order"}]] * 2

@@ -6,7 +6,7 @@ for each pipe that runs), `batches` (what becomes of a batch), `asking` (functio
 are waited for), `pipe_log`.
 
 Left out, and answered with an error that says so: sources, targets and log destinations whose service this node has
-not, and global endpoints of buses. Kept and shown, but without effect: roles (IAM is not enforced) and KMS keys.
+not. Kept and shown, but without effect: roles (IAM is not enforced) and KMS keys.
 """
 
 from forebay.api import pipes as api

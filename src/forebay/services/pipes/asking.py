@@ -114,6 +114,26 @@ class Asking:
         except ServiceError as error:
             raise NotTaken(_outcome(error)) from None
 
+    async def put_event(self, endpoint_id: str, bus: str, payload: str, given: Mapping[str, str]) -> str | None:
+        """Put an event on a bus by way of a global endpoint; return the code of its failure.
+
+        `given` are the parameters of a delivery to the bus (`BusTarget`).
+        """
+        entry: dict[str, Any] = {
+            "EventBusName": bus,
+            "Source": given["Source"],
+            "DetailType": given["DetailType"],
+            "Resources": msgspec.json.decode(given["Resources"]),
+            "Detail": payload,
+        }
+        if "Time" in given:
+            entry["Time"] = float(given["Time"])
+        try:
+            answer = await self._run("events", "PutEvents", {"EndpointId": endpoint_id, "Entries": [entry]})
+        except ServiceError as error:
+            raise NotTaken(_outcome(error)) from None
+        return answer["Entries"][0].get("ErrorCode")
+
     async def _request(self, arn: str, payload: bytes, http: Mapping[str, str]) -> bytes:
         platform = self._platform
         delivery = Delivery(

@@ -173,12 +173,19 @@ class PipeBatches:
             if self._target_service == "logs" and logs is not None and logs.log_stream_name:
                 await self._append(logs, payload, event)
                 continue
-            code = await self._deliver_one(self._delivery(payload, event), commands)
+            code = await self._hand_over_one(self._delivery(payload, event), commands)
             if code is not None:
                 failures[position] = code
         if commands:
             await self._platform.store.submit(commands)
         return failures
+
+    async def _hand_over_one(self, delivery: Delivery, commands: list[Command[Any]]) -> str | None:
+        """Deliver one event, to a global endpoint where the pipe names one; return the code of its failure."""
+        bus = self._parameters.event_bridge_event_bus_parameters
+        if bus is None or bus.endpoint_id is None:
+            return await self._deliver_one(delivery, commands)
+        return await self._asking.put_event(bus.endpoint_id, delivery.target, delivery.payload, delivery.parameters)
 
     async def _deliver_one(self, delivery: Delivery, commands: list[Command[Any]]) -> str | None:
         """Deliver one event, by commands where the target is in the store; return the code of its failure."""

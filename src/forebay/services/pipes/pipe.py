@@ -162,9 +162,6 @@ async def _check_target(call: Call, pipe: Pipe) -> None:
     queue = parameters.sqs_queue_parameters
     if target.service == "sqs" and target.resource.endswith(".fifo") and (queue is None or not queue.message_group_id):
         raise invalid("TargetParameters.SqsQueueParameters.MessageGroupId", "Missing required parameter.")
-    bus = parameters.event_bridge_event_bus_parameters
-    if bus is not None and bus.endpoint_id is not None:
-        raise not_implemented("EndpointId of pipes' events is not implemented by Forebay.")
 
 
 async def _check_enrichment(call: Call, pipe: Pipe) -> None:
