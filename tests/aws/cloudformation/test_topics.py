@@ -29,7 +29,10 @@ def resources(kinds: list[str], scope: str = "MessageAttributes", **topic: Any) 
             "Type": "AWS::SNS::TopicPolicy",
             "Properties": {
                 "Topics": [{"Ref": "Topic"}],
-                "PolicyDocument": {"Version": "2012-10-17", "Statement": [{"Sid": "own", "Effect": "Allow"}]},
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Sid": "own", "Effect": "Allow", "Principal": "*", "Action": "sns:Publish"}],
+                },
             },
         },
     }

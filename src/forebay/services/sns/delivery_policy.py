@@ -15,6 +15,13 @@ from forebay.services.sns.errors import invalid_parameter
 _FUNCTIONS = ("linear", "arithmetic", "geometric", "exponential")
 _DELAY_SECONDS_MAX = 3_600
 _RETRIES_MAX = 100
+_TOPIC_MEMBERS = frozenset({
+    "defaultHealthyRetryPolicy", "defaultRequestPolicy", "defaultSicklyRetryPolicy", "defaultThrottlePolicy",
+    "disableSubscriptionOverrides",
+})  # fmt: skip
+_SUBSCRIPTION_MEMBERS = frozenset({
+    "guaranteed", "healthyRetryPolicy", "requestPolicy", "sicklyRetryPolicy", "throttlePolicy",
+})  # fmt: skip
 
 
 class RetryRules(msgspec.Struct, frozen=True, rename="camel"):
@@ -110,7 +117,8 @@ def check_topic_delivery_policy(text: str) -> None:
     if not isinstance(http, dict):
         raise invalid_parameter("DeliveryPolicy: http must be present")
     members = cast("dict[str, Any]", http)
-    _check_retry(members.get("defaultHealthyRetryPolicy"))
+    _check_members(members, _TOPIC_MEMBERS)
+    _check_retry(members.get("defaultHealthyRetryPolicy"), "defaultHealthyRetryPolicy")
     _check_throttle(members.get("defaultThrottlePolicy"), "defaultThrottlePolicy")
 
 
@@ -121,7 +129,11 @@ def check_subscription_delivery_policy(text: str) -> None:
         InvalidParameter: it is none.
     """
     policy = _parsed(text)
-    _check_retry(policy.get("healthyRetryPolicy"))
+    _check_members(policy, _SUBSCRIPTION_MEMBERS)
+    retry: object = policy.get("healthyRetryPolicy")
+    if isinstance(retry, dict):
+        _check_delays(cast("Mapping[str, Any]", retry))
+    _check_retry(policy.get("healthyRetryPolicy"), "healthyRetryPolicy")
     _check_throttle(policy.get("throttlePolicy"), "throttlePolicy")
 
 
@@ -135,7 +147,21 @@ def _parsed(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", document)
 
 
-def _check_retry(given: object) -> None:
+def _check_members(policy: Mapping[str, Any], known: frozenset[str]) -> None:
+    unknown = next((name for name in policy if name not in known), None)
+    if unknown is not None:
+        # The words that are known for a RedrivePolicy.
+        raise invalid_parameter(f"DeliveryPolicy: invalid JSON. Attribute {unknown} is unknown.")
+
+
+def _check_delays(retry: Mapping[str, Any]) -> None:
+    """Check that a subscription's retry policy names its delays; the documentation's example without is refused."""
+    for name in ("minDelayTarget", "maxDelayTarget"):
+        if name not in retry:
+            raise invalid_parameter(f"DeliveryPolicy: healthyRetryPolicy.{name} must be specified")
+
+
+def _check_retry(given: object, name: str) -> None:
     if given is None:
         return
     try:
@@ -143,18 +169,16 @@ def _check_retry(given: object) -> None:
     except msgspec.ValidationError as error:
         raise invalid_parameter(f"DeliveryPolicy: {error}") from None
     if rules.backoff_function not in _FUNCTIONS:
-        raise invalid_parameter(
-            f"DeliveryPolicy: healthyRetryPolicy.backoffFunction must be one of {', '.join(_FUNCTIONS)}"
-        )
+        raise invalid_parameter(f"DeliveryPolicy: {name}.backoffFunction must be one of {', '.join(_FUNCTIONS)}")
     if not 1 <= rules.min_delay_target <= rules.max_delay_target <= _DELAY_SECONDS_MAX:
         raise invalid_parameter(
-            "DeliveryPolicy: healthyRetryPolicy.minDelayTarget must be between 1 and maxDelayTarget, "
+            f"DeliveryPolicy: {name}.minDelayTarget must be between 1 and maxDelayTarget, "
             f"and maxDelayTarget at most {_DELAY_SECONDS_MAX}"
         )
     parts = (rules.num_no_delay_retries, rules.num_min_delay_retries, rules.num_max_delay_retries)
     if not 0 <= rules.num_retries <= _RETRIES_MAX or min(parts) < 0 or sum(parts) > rules.num_retries:
         raise invalid_parameter(
-            f"DeliveryPolicy: healthyRetryPolicy.numRetries must be between 0 and {_RETRIES_MAX} "
+            f"DeliveryPolicy: {name}.numRetries must be between 0 and {_RETRIES_MAX} "
             "and not less than the sum of its phases"
         )
 

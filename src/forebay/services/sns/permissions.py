@@ -4,6 +4,7 @@ Policies are kept and shown; they are not enforced.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +19,16 @@ from forebay.services.sns.topic import TOPIC, Topic, TopicAddress, check_policy,
 # Those that a topic's policy may name ("Amazon SNS access control", actions).
 _ACTIONS = frozenset({
     "AddPermission", "DeleteTopic", "GetDataProtectionPolicy", "GetTopicAttributes", "ListSubscriptionsByTopic",
-    "ListTagsForResource", "Publish", "PutDataProtectionPolicy", "RemovePermission", "SetTopicAttributes", "Subscribe",
+    "ListTagsForResource", "Publish", "PutDataProtectionPolicy", "Receive", "RemovePermission", "SetTopicAttributes",
+    "Subscribe",
 })  # fmt: skip
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @operation
 def add_permission(call: Call, request: api.AddPermissionInput) -> None:
     """Allow accounts some actions on a topic, by a statement of its policy that bears the label."""
+    _check_given(request)
     topic = load_topic(call, TopicAddress.of(call, request.topic_arn))
     policy = check_policy(topic.policy())
     statements: list[dict[str, Any]] = policy["Statement"]
@@ -57,8 +61,21 @@ def _put_policy(call: Call, topic: Topic, policy: dict[str, Any]) -> None:
     call.records.put(TOPIC, topic.address().key(), replace(topic, attributes={**topic.attributes, "Policy": text}))
 
 
+def _check_given(request: api.AddPermissionInput) -> None:
+    given = {"Label": request.label, "AWSAccountId": request.aws_account_id, "ActionName": request.action_name}
+    for name, value in given.items():
+        if not value:
+            # That each is needed is the model's; the text is not known.
+            raise invalid_parameter(name)
+
+
 def _principal(account: str) -> str:
-    return account if account.startswith("arn:") else f"arn:aws:iam::{account}:root"
+    """Return an account as policies name it; everyone, and an ARN, are names already."""
+    if account == "*" or account.startswith("arn:"):
+        return account
+    if _ACCOUNT.fullmatch(account) is None:
+        raise invalid_parameter("Policy Error: PrincipalNotFound")
+    return f"arn:aws:iam::{account}:root"
 
 
 def _one_or_all(values: Sequence[str]) -> str | list[str]:

@@ -14,7 +14,7 @@ from forebay.api import sns as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.sns import limits
-from forebay.services.sns.errors import invalid_parameter
+from forebay.services.sns.errors import broken_constraint, invalid_parameter
 from forebay.services.sns.outbox import Outbox, text_message
 from forebay.services.sns.pages import page
 from forebay.store.records import Kind, key_prefix, record_key
@@ -106,6 +106,7 @@ def list_origination_numbers(
     request: api.ListOriginationNumbersRequest,
 ) -> api.ListOriginationNumbersResult:
     """List the numbers that messages can be sent from, of which there are none."""
+    _check_page_size(request.max_results, limits.ORIGINATION_NUMBERS_MAX)
     page(list[str](), str, request.next_token)
     return api.ListOriginationNumbersResult(phone_numbers=[])
 
@@ -167,7 +168,8 @@ def list_sms_sandbox_phone_numbers(
 ) -> api.ListSMSSandboxPhoneNumbersResult:
     """List the phone numbers of the sandbox and whether they are verified."""
     found = [number for _, number in call.reader.list(SANDBOX_NUMBER, key_prefix(call.account, call.region))]
-    limit = min(request.max_results or limits.PAGE_MAX, limits.PAGE_MAX)
+    _check_page_size(request.max_results, limits.PAGE_MAX)
+    limit = request.max_results or limits.PAGE_MAX
     shown, next_token = page(found, lambda number: number.number, request.next_token, limit)
     return api.ListSMSSandboxPhoneNumbersResult(
         phone_numbers=[
@@ -188,6 +190,13 @@ def check_phone_number(number: str) -> None:
     """
     if not _NUMBER.fullmatch(number):
         raise invalid_parameter(f"PhoneNumber Reason: {number} is not valid to publish to")
+
+
+def _check_page_size(wanted: int | None, most: int) -> None:
+    if wanted is not None and wanted < 1:
+        raise broken_constraint("maxResults", wanted, "Member must have value greater than or equal to 1")
+    if wanted is not None and wanted > most:
+        raise broken_constraint("maxResults", wanted, f"Member must have value less than or equal to {most}")
 
 
 def _check_number(number: str) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -15,7 +15,7 @@ from forebay.operations.call import Call
 from forebay.services.sns import filter_policy
 from forebay.services.sns.archive_policy import Replay, read_replay_policy
 from forebay.services.sns.delivery_policy import check_subscription_delivery_policy
-from forebay.services.sns.errors import invalid_parameter, no_subscription, not_implemented
+from forebay.services.sns.errors import invalid_parameter, invalid_within, no_subscription, not_implemented
 from forebay.services.sns.topic import TopicAddress
 from forebay.store.records import Kind, record_key
 
@@ -160,9 +160,10 @@ def check_endpoint(protocol: str, endpoint: str | None, *, is_fifo: bool) -> str
     if not endpoint:
         raise invalid_parameter("Endpoint")
     if is_fifo and protocol not in _FIFO:
-        raise invalid_parameter(
-            f"Invalid parameter: Endpoint Reason: Protocol {protocol} is not supported by FIFO topics"
-        )
+        raise invalid_parameter(f"Invalid protocol type: {protocol}")
+    if protocol == "sms" and not _PHONE.fullmatch(endpoint):
+        # The one text that does not begin as all others.
+        raise api.InvalidParameterException(f"Invalid SMS endpoint: {endpoint}")
     problem = _find_endpoint_problem(protocol, endpoint)
     if problem is not None:
         raise invalid_parameter(problem)
@@ -201,12 +202,15 @@ def check_new_attributes(attributes: dict[str, str], protocol: str, *, is_fifo: 
     for name in sorted(attributes, key=lambda name: name != "FilterPolicyScope"):
         if name not in _NAMES:
             raise invalid_parameter("Attributes Reason: Unknown attribute: " + name)
-        kept = with_attribute(kept, name, attributes[name], protocol, is_fifo=is_fifo, where="Attributes")
+        try:
+            kept = with_attribute(kept, name, attributes[name], protocol, is_fifo=is_fifo)
+        except api.InvalidParameterException as refused:
+            raise invalid_within("Attributes", refused) from None
     return kept
 
 
 def with_attribute(
-    attributes: dict[str, str], name: str, value: str, protocol: str, *, is_fifo: bool, where: str = "AttributeValue"
+    attributes: dict[str, str], name: str, value: str, protocol: str, *, is_fifo: bool
 ) -> dict[str, str]:
     """Return attributes with one set, or taken away by an empty text.
 
@@ -216,36 +220,30 @@ def with_attribute(
     if name not in _NAMES:
         raise invalid_parameter("AttributeName")
     if value and name == "ReplayPolicy" and not is_fifo:
-        raise invalid_parameter(f"{where} Reason: ReplayPolicy: only supported by subscriptions of FIFO topics")
+        raise invalid_parameter("ReplayPolicy: only supported by subscriptions of FIFO topics")
     if value and is_fifo and name in {PER_SECOND, CONCURRENCY}:
-        raise invalid_parameter(f"{where} Reason: {name}: FIFO topics keep the order of their messages")
+        raise invalid_parameter(f"{name}: FIFO topics keep the order of their messages")
     rest = {known: text for known, text in attributes.items() if known != name}
     if not value or (name in {"FilterPolicy", "ReplayPolicy"} and value.strip() == "{}"):
         return rest
-    _check_value(rest, name, value, protocol, where)
+    _check_value(rest, name, value, protocol)
+    if name == "RedrivePolicy":
+        _check_redrive(value, is_fifo=is_fifo)
     return {**rest, name: value.lower() if name == "RawMessageDelivery" else value}
 
 
-def _check_value(rest: dict[str, str], name: str, value: str, protocol: str, where: str) -> None:
+def _check_value(rest: dict[str, str], name: str, value: str, protocol: str) -> None:
     match name:
         case "RawMessageDelivery":
-            _check_raw(value, protocol, where)
+            _check_raw(value, protocol)
         case "FilterPolicyScope":
-            _check_scope(rest, value, where)
+            _check_scope(rest, value)
         case "FilterPolicy":
             scope = rest.get("FilterPolicyScope", filter_policy.ATTRIBUTES)
             if problem := filter_policy.find_problem(value, scope):
-                raise invalid_parameter(f"{where} Reason: FilterPolicy: {problem}")
+                raise invalid_parameter(f"FilterPolicy: {problem}")
         case "ForebayMaxPerSecond" | "ForebayMaxConcurrency":
-            _check_positive(name, value, where, float if name == PER_SECOND else int)
-        case _:
-            _check_document(name, value)
-
-
-def _check_document(name: str, value: str) -> None:
-    match name:
-        case "RedrivePolicy":
-            _check_redrive(value)
+            _check_positive(name, value, float if name == PER_SECOND else int)
         case "DeliveryPolicy":
             check_subscription_delivery_policy(value)
         case "ReplayPolicy":
@@ -254,46 +252,50 @@ def _check_document(name: str, value: str) -> None:
             pass
 
 
-def _check_positive(name: str, value: str, where: str, kind: type[float | int]) -> None:
+def _check_positive(name: str, value: str, kind: type[float | int]) -> None:
     try:
         number = kind(value)
     except ValueError:
         number = 0
     if not 0 < number < math.inf:
-        raise invalid_parameter(f"{where} Reason: {name}: Invalid value [{value}]. Must be a number above 0.")
+        raise invalid_parameter(f"{name}: Invalid value [{value}]. Must be a number above 0.")
 
 
-def _check_raw(value: str, protocol: str, where: str) -> None:
+def _check_raw(value: str, protocol: str) -> None:
     if value.lower() not in {"true", "false"}:
-        raise invalid_parameter(f"{where} Reason: RawMessageDelivery: Invalid value [{value}]. Must be true or false.")
+        raise invalid_parameter(f"RawMessageDelivery: Invalid value [{value}]. Must be true or false.")
     if value.lower() == "true" and protocol not in _RAW:
-        raise invalid_parameter(
-            f"{where} Reason: RawMessageDelivery: Delivery protocol [{protocol}] does not support raw message delivery."
-        )
+        raise invalid_parameter(f"Delivery protocol [{protocol}] does not support raw message delivery.")
 
 
-def _check_scope(rest: dict[str, str], value: str, where: str) -> None:
+def _check_scope(rest: dict[str, str], value: str) -> None:
     if value not in {filter_policy.ATTRIBUTES, filter_policy.BODY}:
         raise invalid_parameter(
-            f"{where} Reason: FilterPolicyScope: Invalid value [{value}]. "
-            "Please use either MessageBody or MessageAttributes"
+            f"FilterPolicyScope: Invalid value [{value}]. Please use either MessageBody or MessageAttributes"
         )
     policy = rest.get("FilterPolicy")
     problem = filter_policy.find_problem(policy, value) if policy else None
     if problem:
-        raise invalid_parameter(f"{where} Reason: FilterPolicyScope: {problem}")
+        raise invalid_parameter(f"FilterPolicyScope: {problem}")
 
 
-def _check_redrive(value: str) -> None:
+def _check_redrive(value: str, *, is_fifo: bool) -> None:
     try:
         document: object = json.loads(value)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise invalid_parameter("RedrivePolicy: failed to parse JSON.")
-    target: object = cast("dict[str, Any]", document).get("deadLetterTargetArn")
+    policy = cast("dict[str, object]", document)
+    unknown = next((name for name in policy if name != "deadLetterTargetArn"), None)
+    if unknown is not None:
+        raise invalid_parameter(f"RedrivePolicy: invalid JSON. Attribute {unknown} is unknown.")
+    target = policy.get("deadLetterTargetArn")
     if not isinstance(target, str) or not _is_arn(target, "sqs", ""):
         raise invalid_parameter("RedrivePolicy: deadLetterTargetArn is an invalid arn")
+    if is_fifo and not target.endswith(".fifo"):
+        # The rule is documented ("Configuring a dead-letter queue"), the text is not.
+        raise invalid_parameter("RedrivePolicy: must use a FIFO queue as DLQ for a FIFO topic")
 
 
 def _find_endpoint_problem(protocol: str, endpoint: str) -> str | None:
@@ -305,7 +307,7 @@ def _find_endpoint_problem(protocol: str, endpoint: str) -> str | None:
         case "lambda":
             return None if _is_arn(endpoint, "lambda", "function:") else "Lambda endpoint ARN"
         case "sms":
-            return None if _PHONE.fullmatch(endpoint) else f"Invalid SMS endpoint: {endpoint}"
+            return None
         case _:
             return None if _is_email(endpoint) else "Email address"
 

@@ -8,7 +8,7 @@ from forebay.api import sns as api
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.sns import limits
-from forebay.services.sns.errors import invalid_parameter
+from forebay.services.sns.errors import broken_constraint, invalid_parameter
 from forebay.services.sns.topic import TOPIC, Topic, TopicAddress
 
 
@@ -39,16 +39,29 @@ def merge_tags(tags: Mapping[str, str], added: Iterable[api.Tag]) -> dict[str, s
     """Return tags with others set.
 
     Raises:
+        ValidationError: a key or value is too short or too long.
         InvalidParameter: a key is given twice.
         TagLimitExceeded: there are more than AWS allows.
     """
     given = list(added)
+    for place, tag in enumerate(given, 1):
+        _check_tag(tag, f"tags.{place}.member")
     if len({tag.key for tag in given}) < len(given):
         raise invalid_parameter("Duplicated keys are not allowed.")
     merged = {**tags, **{tag.key: tag.value for tag in given}}
     if len(merged) > limits.TAGS_MAX:
         raise api.TagLimitExceededException("Could not complete request: tag quota of per resource exceeded")
     return merged
+
+
+def _check_tag(tag: api.Tag, path: str) -> None:
+    if not tag.key:
+        raise broken_constraint(f"{path}.key", tag.key, "Member must have length greater than or equal to 1")
+    lengths = (("key", tag.key, limits.TAG_KEY_CHARACTERS_MAX), ("value", tag.value, limits.TAG_VALUE_CHARACTERS_MAX))
+    for member, text, length_max in lengths:
+        if len(text) > length_max:
+            constraint = f"Member must have length less than or equal to {length_max}"
+            raise broken_constraint(f"{path}.{member}", text, constraint)
 
 
 def _load(call: Call, arn: str) -> Topic:

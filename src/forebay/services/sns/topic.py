@@ -6,12 +6,13 @@ from typing import Any, cast
 
 import msgspec
 
+from forebay.api import sns as api
 from forebay.core.arn import Arn
 from forebay.operations.call import Call
 from forebay.services.sns import limits
 from forebay.services.sns.archive_policy import read_archive_policy
 from forebay.services.sns.delivery_policy import check_topic_delivery_policy, topic_delivery_policy
-from forebay.services.sns.errors import invalid_parameter, no_topic
+from forebay.services.sns.errors import invalid_parameter, invalid_within, no_topic
 from forebay.store.records import Kind, record_key
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -180,33 +181,34 @@ def check_new_attributes(attributes: dict[str, str]) -> dict[str, str]:
             continue
         if name not in _SETTABLE:
             raise invalid_parameter(f"Attributes Reason: Unknown attribute {name}")
-        kept |= check_attribute(name, value, is_fifo=is_fifo, where="Attributes")
+        try:
+            kept |= check_attribute(name, value, is_fifo=is_fifo)
+        except api.InvalidParameterException as refused:
+            raise invalid_within("Attributes", refused) from None
     return kept
 
 
-def check_attribute(name: str, value: str, *, is_fifo: bool, where: str = "AttributeValue") -> dict[str, str]:
+def check_attribute(name: str, value: str, *, is_fifo: bool) -> dict[str, str]:
     """Return an attribute in the form in which it is kept; nothing for one that an empty text takes away.
-
-    `where` is the parameter that AWS blames for a wrong value.
 
     Raises:
         InvalidParameter: the name is unknown, or the value cannot be.
     """
     if name not in _SETTABLE or (name in _FIFO_ONLY and not is_fifo):
-        raise invalid_parameter("AttributeName" if where == "AttributeValue" else f"{where} Reason: {name}")
+        raise invalid_parameter("AttributeName")
     if not value or (name == "ArchivePolicy" and value.strip() == "{}"):
         return {"DisplayName": ""} if name == "DisplayName" else {}
     if name in _CHOICES:
-        return {name: _chosen(name, value, where)}
-    _check_value(name, value, where)
+        return {name: _chosen(name, value)}
+    _check_value(name, value)
     return {name: value}
 
 
-def _check_value(name: str, value: str, where: str) -> None:
+def _check_value(name: str, value: str) -> None:
     if name == "MaximumMessageSize":
-        _check_number(name, value, where, limits.MESSAGE_BYTES_MIN, limits.MESSAGE_BYTES_MAX)
+        _check_number(name, value, limits.MESSAGE_BYTES_MIN, limits.MESSAGE_BYTES_MAX)
     elif name.endswith("SampleRate"):
-        _check_number(name, value, where, 0, 100)
+        _check_number(name, value, 0, 100)
     elif name == "Policy":
         check_policy(value)
     elif name == "ArchivePolicy":
@@ -221,7 +223,7 @@ def check_policy(text: str) -> dict[str, Any]:
     """Return an access policy, read.
 
     Raises:
-        InvalidParameter: it is no JSON object with statements.
+        InvalidParameter: it is no JSON object with statements, or one of them says too little.
     """
     try:
         document: object = json.loads(text)
@@ -230,26 +232,52 @@ def check_policy(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise invalid_parameter("Policy failed to parse JSON.")
     policy = cast("dict[str, Any]", document)
-    if "Statement" not in policy:
-        raise invalid_parameter("Policy statement must be present")
-    statements: object = policy["Statement"]
-    policy["Statement"] = statements if isinstance(statements, list) else [statements]
+    statements: object = policy.get("Statement")
+    listed = cast("list[object]", statements) if isinstance(statements, list) else [statements]
+    if not listed or not all(_is_statement(statement) for statement in listed):
+        # AWS's very words, whatever is missing.
+        raise invalid_parameter("Policy Error: null")
+    policy["Statement"] = listed
     return policy
 
 
-def _chosen(name: str, value: str, where: str) -> str:
+def check_data_protection(text: str) -> None:
+    """Check a data protection policy, which an empty text takes away; AWS's texts are not known.
+
+    Raises:
+        InvalidParameter: it is no JSON object, or longer than AWS takes.
+    """
+    if len(text) > limits.DATA_PROTECTION_CHARACTERS_MAX:
+        raise invalid_parameter("DataProtectionPolicy Reason: it is longer than 30720 characters")
+    try:
+        document: object = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise invalid_parameter("DataProtectionPolicy Reason: failed to parse JSON.")
+
+
+def _is_statement(value: object) -> bool:
+    """Return whether a value has what every statement of a topic's policy has (IAM's policy grammar)."""
+    if not isinstance(value, dict):
+        return False
+    members = cast("dict[str, object]", value)
+    has_who = "Principal" in members or "NotPrincipal" in members
+    has_what = "Action" in members or "NotAction" in members
+    return members.get("Effect") in ("Allow", "Deny") and has_who and has_what
+
+
+def _chosen(name: str, value: str) -> str:
     choices = _CHOICES[name]
     found = value.lower() if choices[0] == "true" else value
     if found not in choices:
-        raise invalid_parameter(
-            f"{where} Reason: {name}: Invalid value [{value}]. Must be one of: {', '.join(choices)}"
-        )
+        raise invalid_parameter(f"{name}: Invalid value [{value}]. Must be one of: {', '.join(choices)}")
     return found
 
 
-def _check_number(name: str, value: str, where: str, low: int, high: int) -> None:
+def _check_number(name: str, value: str, low: int, high: int) -> None:
     if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
-        raise invalid_parameter(f"{where} Reason: {name}: must be an integer between {low} and {high}")
+        raise invalid_parameter(f"{name}: must be an integer between {low} and {high}")
 
 
 def _default_policy(topic: Topic) -> str:

@@ -17,6 +17,7 @@ from forebay.services.sns.topic import (
     Topic,
     TopicAddress,
     check_attribute,
+    check_data_protection,
     check_name,
     check_new_attributes,
     load_topic,
@@ -35,6 +36,7 @@ def create_topic(call: Call, request: api.CreateTopicInput) -> api.CreateTopicRe
     check_name(request.name, is_fifo=is_fifo)
     attributes = check_new_attributes(given)
     tags = merge_tags({}, request.tags or ())
+    check_data_protection(request.data_protection_policy or "")
     address = TopicAddress(call.account, call.region, request.name)
     existing = call.records.find(TOPIC, address.key())
     if existing is None:
@@ -106,6 +108,7 @@ def set_topic_attributes(call: Call, request: api.SetTopicAttributesInput) -> No
 def put_data_protection_policy(call: Call, request: api.PutDataProtectionPolicyInput) -> None:
     """Keep a topic's data protection policy; it is shown, and has no effect on messages."""
     topic = load_topic(call, TopicAddress.of(call, request.resource_arn, "ResourceArn"))
+    check_data_protection(request.data_protection_policy)
     call.records.put(TOPIC, topic.address().key(), replace(topic, data_protection=request.data_protection_policy))
 
 

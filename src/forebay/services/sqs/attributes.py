@@ -195,7 +195,9 @@ def _redrive_policy(text: str) -> Changes:
     count = _whole(members["maxReceiveCount"])
     if count is None or not 1 <= count <= limits.RECEIVES_MAX:
         given = members["maxReceiveCount"]
-        reason = f"Invalid value for maxReceiveCount: {given}, valid values are from 1 to 1000 both inclusive."
+        # A text as it is; anything else as JSON writes it.
+        shown = given if isinstance(given, str) else msgspec.json.encode(given).decode()
+        reason = f"Invalid value for maxReceiveCount: {shown}, valid values are from 1 to 1000 both inclusive."
         raise invalid_value(text, "RedrivePolicy", reason)
     return {"redrive": RedrivePolicy(_target(members["deadLetterTargetArn"], text), count)}
 

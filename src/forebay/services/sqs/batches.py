@@ -6,6 +6,7 @@ from forebay.api import sqs as api
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.operations.service import operation
+from forebay.services.sqs import fifo
 from forebay.services.sqs.address import find_queue
 from forebay.services.sqs.batch import check_entries, check_total, failed_entry
 from forebay.services.sqs.errors import empty_value, invalid_parameter
@@ -33,9 +34,8 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     """Put up to ten messages on a queue, in order; those that break a rule are left out and named."""
     queue = await find_queue(call, request.queue_url)
     check_entries(request.entries, "SendMessageBatchRequestEntry")
-    if queue.is_fifo and not all(entry.message_group_id for entry in request.entries):
-        # The whole batch, and not as MissingParameter, unlike in SendMessage.
-        raise invalid_parameter("The request must contain the parameter MessageGroupId.")
+    if queue.is_fifo:
+        _check_fifo(queue, request.entries)
     failed: Failures = []
     drafts: list[tuple[str, Draft]] = []
     size_bytes = 0
@@ -136,6 +136,15 @@ async def _expired(
             failed.insert(0, failed_entry(entry_id, error))
             del receipts[entry_id]
     return failed
+
+
+def _check_fifo(queue: Queue, entries: Sequence[api.SendMessageBatchRequestEntry]) -> None:
+    """Check what every message to a FIFO queue needs; where one lacks it, AWS refuses the whole batch."""
+    if not all(entry.message_group_id for entry in entries):
+        # Not as MissingParameter, unlike in SendMessage.
+        raise invalid_parameter("The request must contain the parameter MessageGroupId.")
+    if not queue.content_deduplication and any(entry.message_deduplication_id is None for entry in entries):
+        raise fifo.not_deduplicated()
 
 
 def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEntry) -> Draft:

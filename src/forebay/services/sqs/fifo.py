@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
+from forebay.core.errors import ServiceError
 from forebay.services.sqs import limits
 from forebay.services.sqs.errors import invalid_parameter, invalid_value, missing_parameter
 from forebay.services.sqs.queue import Queue
@@ -38,13 +39,17 @@ def deduplication_of(queue: Queue, group: str, given: str | None, body: bytes, n
     """
     if given is None:
         if not queue.content_deduplication:
-            raise invalid_parameter(
-                "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId "
-                "provided explicitly"
-            )
+            raise not_deduplicated()
         given = sha256(body).hexdigest()
     key = given if queue.deduplication_scope == "queue" else f"{group}{_SEPARATOR}{given}"
     return Deduplication(given, key, now_ms + limits.DEDUPLICATION_SECONDS * 1000)
+
+
+def not_deduplicated() -> ServiceError:
+    """Return the answer to a message without deduplication id where the queue makes none from the body."""
+    return invalid_parameter(
+        "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
+    )
 
 
 def check_group_given(group: str | None) -> str:
