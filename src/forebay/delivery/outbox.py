@@ -7,13 +7,13 @@ settles it: done, again later, or the sender's follow-up (dead letter).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import structlog
 
+from forebay.background.due_timers import DueTimers
 from forebay.background.supervisor import Spawn
-from forebay.background.worker import IDLE
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
 from forebay.delivery.contract import (
@@ -35,10 +35,8 @@ from forebay.delivery.throttle import Later, Throttles
 from forebay.delivery.trace import Paths, Step, Trace
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     Command,
     ExtendTimers,
-    NextTimer,
     PutTimers,
     Settlement,
     SettleTimers,
@@ -184,6 +182,9 @@ class Dispatcher:
         self._deliveries = deliveries
         self._spawn = spawn
         self._limits = limits or DispatcherLimits()
+        self._timers = DueTimers(
+            store, clock, KIND, lease_seconds=self._limits.lease_seconds, poll_seconds=self._limits.poll_seconds
+        )
         self._throttles = Throttles(store, clock)
         self._in_flight = 0
         self._has_room = asyncio.Event()
@@ -195,20 +196,10 @@ class Dispatcher:
             self._has_room.clear()
             await self._has_room.wait()
             return 0.0
-        claimed = await self._claim(room)
-        for timer in claimed:
+        for timer in await self._timers.claim(room):
             self._in_flight += 1
             self._spawn(self._run(timer))
-        return 0.0 if len(claimed) == room else await self._seconds_until_next()
-
-    async def _claim(self, limit: int) -> Sequence[ClaimedTimer]:
-        if limit <= 0:
-            return ()
-        now = self._clock.now()
-        lease_until_ms = int((now + self._limits.lease_seconds) * 1000)
-        command = ClaimTimers(KIND, int(now * 1000), lease_until_ms, limit)
-        (claimed,) = await self._store.submit([command])
-        return cast("tuple[ClaimedTimer, ...]", claimed)
+        return await self._timers.seconds_until_next()
 
     async def _run(self, timer: ClaimedTimer) -> None:
         try:
@@ -291,12 +282,6 @@ class Dispatcher:
         commands = [SettleTimers(KIND, (settlement,)), *self._deliveries.retried(delivery, failure)]
         await self._store.submit(commands)
         log.info("delivery.retried", target=delivery.target, attempt=delivery.attempts, code=failure.code)
-
-    async def _seconds_until_next(self) -> float:
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
-        if due_at_ms is None:
-            return IDLE
-        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), self._limits.poll_seconds))
 
 
 def _step(delivery: Delivery, at: float, what: str, code: str = "", message: str = "") -> Step:

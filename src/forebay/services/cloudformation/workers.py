@@ -1,21 +1,18 @@
 """Background: the deployer, which drives every deployment to its end, and forgets deleted stacks after 90 days."""
 
 import asyncio
-from typing import cast
 
 import structlog
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.operations.platform import Platform
 from forebay.services.cloudformation.engine import Engine
 from forebay.services.cloudformation.progress import Superseded, load_progress
 from forebay.services.cloudformation.stack import RESOURCE, RETENTION_SECONDS, STACK, event_stream
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     DropLog,
     ExtendTimers,
-    NextTimer,
     PutTimers,
     Settlement,
     SettleTimers,
@@ -47,26 +44,22 @@ class Deployer:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._running: set[str] = set()
+        self._timers = DueTimers(platform.store, platform.clock, DEPLOY, lease_seconds=_LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Begin what is due, up to the most at once."""
         room = _DEPLOYMENTS_MAX - len(self._running)
         if room <= 0:
             return _LOOK_AGAIN_SECONDS
-        now = self._platform.clock.now()
-        claim = ClaimTimers(DEPLOY, int(now * 1000), int((now + _LEASE_SECONDS) * 1000), room)
-        (answer,) = await self._platform.store.submit([claim])
-        claimed = cast("tuple[ClaimedTimer, ...]", answer)
-        for timer in claimed:
+        for timer in await self._timers.claim(room):
             if timer.key in self._running:
                 # The deployment before it is about to see that it was superseded.
-                again = int((now + _LOOK_AGAIN_SECONDS) * 1000)
+                again = int((self._platform.clock.now() + _LOOK_AGAIN_SECONDS) * 1000)
                 await self._settle(Settlement(timer.key, timer.epoch, again))
             else:
                 self._running.add(timer.key)
                 self._platform.spawn(self._drive(timer))
-        next_at_ms = await self._platform.store.view(lambda view: view.ask(NextTimer(DEPLOY)))
-        return IDLE if next_at_ms is None else max(0.0, next_at_ms / 1000 - self._platform.clock.now())
+        return await self._timers.seconds_until_next()
 
     async def _drive(self, timer: ClaimedTimer) -> None:
         """Drive one deployment to its end, holding its lease; what fails here is tried again when the lease lapses."""

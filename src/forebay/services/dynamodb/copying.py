@@ -6,18 +6,16 @@ is when its turn comes, as AWS's do ("backups don't guarantee causal consistency
 A copy is a timer; what is done stands in its data, so it goes on after a crash where it was.
 """
 
-from typing import cast
-
 import msgspec
 from msgspec.structs import replace
 
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.dynamodb.effects import Undo, changes_log
 from forebay.services.dynamodb.layout import Layout, decode_item
 from forebay.services.dynamodb.table import TABLE, Table
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     PutTimers,
     ReadLog,
     Settlement,
@@ -42,10 +40,8 @@ from forebay.store.records import Kind
 COPY_TIMER = "dynamodb.copy"
 EXPORT_TIMER = "dynamodb.export"
 
-_LEASE_MS = 60_000
 _PAGE_ITEMS = 200
 _PAGE_BYTES = 4 * 1024 * 1024
-_IDLE_SECONDS = 30.0
 # Behind every change that a log can have.
 _END = 1 << 62
 
@@ -101,15 +97,16 @@ class CopyWorker:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._timers = DueTimers(store, clock, COPY_TIMER)
 
     async def run_once(self) -> float:
         """Do a page of one copy."""
+        for timer in await self._timers.claim():
+            await self._advance(timer)
+        return await self._timers.seconds_until_next()
+
+    async def _advance(self, timer: ClaimedTimer) -> None:
         now_ms = int(self._clock.now() * 1000)
-        (claimed,) = await self._store.submit([ClaimTimers(COPY_TIMER, now_ms, now_ms + _LEASE_MS, 1)])
-        timers = cast("tuple[ClaimedTimer, ...]", claimed)
-        if not timers:
-            return _IDLE_SECONDS
-        (timer,) = timers
         copy = _decode(timer.data)
         target = await self._target(copy)
         following = await (self._undo(copy, target) if copy.is_copied else self._copy(copy, target))
@@ -118,7 +115,6 @@ class CopyWorker:
         else:
             settlement = Settlement(timer.key, timer.epoch, now_ms, _encode(following))
             await self._store.submit([SettleTimers(COPY_TIMER, (settlement,))])
-        return 0.0
 
     async def _target(self, copy: Copy) -> Layout | None:
         """Return the layout of the table that is filled, None where a copy is only kept."""

@@ -3,26 +3,23 @@
 Each is a timer; what is done so far stands in its data, so that another node or the next start goes on from there.
 """
 
-from typing import cast
-
 import msgspec
 from msgspec.structs import replace
 
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.dynamodb.layout import Layout, decode_item, index_entry
 from forebay.services.dynamodb.table import TABLE, Table
-from forebay.store.commands import ClaimedTimer, ClaimTimers, Settlement, SettleTimers, Timer
+from forebay.store.commands import ClaimedTimer, Settlement, SettleTimers, Timer
 from forebay.store.contract import Store, Transaction
 from forebay.store.items import DropIndex, DropItems, IndexEntry, IndexItems, ItemKey, Page, ReadItems
 
 INDEX_TIMER = "dynamodb.index"
 DROP_TIMER = "dynamodb.drop"
 
-_LEASE_MS = 60_000
 _PAGE_ITEMS = 500
 _PAGE_BYTES = 2 * 1024 * 1024
 _DROP_ITEMS = 1_000
-_IDLE_SECONDS = 30.0
 
 
 class IndexWork(msgspec.Struct, frozen=True):
@@ -50,12 +47,6 @@ def drop_timer(number: int, due_at_ms: int) -> Timer:
     return Timer(DROP_TIMER, str(number), due_at_ms, b"")
 
 
-async def _claim(store: Store, kind: str, now_ms: int) -> ClaimedTimer | None:
-    (claimed,) = await store.submit([ClaimTimers(kind, now_ms, now_ms + _LEASE_MS, 1)])
-    timers = cast("tuple[ClaimedTimer, ...]", claimed)
-    return timers[0] if timers else None
-
-
 class IndexWorker:
     """Fills new indexes and empties deleted ones, a page at a time. A `Worker`."""
 
@@ -64,17 +55,16 @@ class IndexWorker:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._timers = DueTimers(store, clock, INDEX_TIMER)
 
     async def run_once(self) -> float:
         """Do a page of one index."""
-        now_ms = int(self._clock.now() * 1000)
-        timer = await _claim(self._store, INDEX_TIMER, now_ms)
-        if timer is None:
-            return _IDLE_SECONDS
-        work = _decode(timer.data)
-        following = await (self._empty(work) if work.is_deletion else self._fill(work))
-        await self._settle(timer, following, now_ms)
-        return 0.0
+        for timer in await self._timers.claim():
+            now_ms = int(self._clock.now() * 1000)
+            work = _decode(timer.data)
+            following = await (self._empty(work) if work.is_deletion else self._fill(work))
+            await self._settle(timer, following, now_ms)
+        return await self._timers.seconds_until_next()
 
     async def _settle(self, timer: ClaimedTimer, following: IndexWork | None, now_ms: int) -> None:
         due_at_ms, data = (None, None) if following is None else (now_ms, _encode(following))
@@ -151,15 +141,12 @@ class TableJanitor:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
+        self._timers = DueTimers(store, clock, DROP_TIMER)
 
     async def run_once(self) -> float:
         """Delete some items of one table."""
-        now_ms = int(self._clock.now() * 1000)
-        timer = await _claim(self._store, DROP_TIMER, now_ms)
-        if timer is None:
-            return _IDLE_SECONDS
-        (count,) = await self._store.submit([DropItems(int(timer.key), _DROP_ITEMS)])
-        due_at_ms = now_ms if count == _DROP_ITEMS else None
-        await self._store.submit([SettleTimers(DROP_TIMER, (Settlement(timer.key, timer.epoch, due_at_ms),))])
-        return 0.0
+        for timer in await self._timers.claim():
+            (count,) = await self._store.submit([DropItems(int(timer.key), _DROP_ITEMS)])
+            due_at_ms = timer.due_at_ms if count == _DROP_ITEMS else None
+            await self._store.submit([SettleTimers(DROP_TIMER, (Settlement(timer.key, timer.epoch, due_at_ms),))])
+        return await self._timers.seconds_until_next()

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from forebay.api import s3 as s3_api
+from forebay.background.due_timers import DueTimers
 from forebay.core.errors import ServiceError
 from forebay.core.timestamps import format_iso8601
 from forebay.languages.dynamodb.value import Item as Attributes
@@ -36,25 +37,17 @@ from forebay.services.dynamodb.transfer import (
     unpacked,
 )
 from forebay.services.dynamodb.writing import decide_put
-from forebay.store.commands import ClaimedTimer, ClaimTimers, PutTimers, Settlement, SettleTimers
+from forebay.store.commands import ClaimedTimer, PutTimers, Settlement, SettleTimers
 from forebay.store.contract import Transaction
 from forebay.store.items import Item, ItemKey, ItemWrite, Page, ReadItems, WriteItems
 from forebay.store.records import key_parts
 
 IMPORT_TIMER = "dynamodb.import"
 
-_LEASE_MS = 120_000
-_IDLE_SECONDS = 30.0
+_LEASE_SECONDS = 120.0
 _FILE_ITEMS = 5_000
 _FILE_BYTES = 8 * 1024 * 1024
 _BATCH = 100
-
-
-async def _claim(platform: Platform, kind: str) -> ClaimedTimer | None:
-    now_ms = int(platform.clock.now() * 1000)
-    (claimed,) = await platform.store.submit([ClaimTimers(kind, now_ms, now_ms + _LEASE_MS, 1)])
-    timers = cast("tuple[ClaimedTimer, ...]", claimed)
-    return timers[0] if timers else None
 
 
 def _caller(platform: Platform, key: str) -> Caller:
@@ -69,12 +62,15 @@ class ExportWorker:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._timers = DueTimers(platform.store, platform.clock, EXPORT_TIMER, lease_seconds=_LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Write one file of one export, or its manifests."""
-        timer = await _claim(self._platform, EXPORT_TIMER)
-        if timer is None:
-            return _IDLE_SECONDS
+        for timer in await self._timers.claim():
+            await self._advance(timer)
+        return await self._timers.seconds_until_next()
+
+    async def _advance(self, timer: ClaimedTimer) -> None:
         export = await self._platform.store.view(lambda view: view.records.find(EXPORT, timer.key))
         is_done = True
         if export is not None and export.status == "IN_PROGRESS":
@@ -84,7 +80,6 @@ class ExportWorker:
                 failure = (error.code, error.message)
                 export = replace(export, status="FAILED", failure=failure, ended_at=self._platform.clock.now())
         await self._settle(timer, export, is_done=is_done)
-        return 0.0
 
     async def _settle(self, timer: ClaimedTimer, export: Export | None, *, is_done: bool) -> None:
         now_ms = int(self._platform.clock.now() * 1000)
@@ -163,12 +158,15 @@ class ImportWorker:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._timers = DueTimers(platform.store, platform.clock, IMPORT_TIMER, lease_seconds=_LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Read one object of one import."""
-        timer = await _claim(self._platform, IMPORT_TIMER)
-        if timer is None:
-            return _IDLE_SECONDS
+        for timer in await self._timers.claim():
+            await self._advance(timer)
+        return await self._timers.seconds_until_next()
+
+    async def _advance(self, timer: ClaimedTimer) -> None:
         made = await self._platform.store.view(lambda view: view.records.find(IMPORT, timer.key))
         if made is not None and made.status == "IN_PROGRESS":
             try:
@@ -176,7 +174,6 @@ class ImportWorker:
             except ServiceError as error:
                 made = replace(made, status="FAILED", failure=(error.code, error.message))
         await self._settle(timer, made)
-        return 0.0
 
     async def _settle(self, timer: ClaimedTimer, made: Import | None) -> None:
         now = self._platform.clock.now()

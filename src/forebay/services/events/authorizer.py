@@ -1,18 +1,16 @@
 """Tokens for connections with OAuth, and the duty that authorises such connections when they are made or changed."""
 
-from typing import cast
-
 import msgspec
 from msgspec.structs import replace
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.operations.secret_box import SecretBox
 from forebay.services.events import limits
 from forebay.services.events.connection import CONNECTION, Connection, unseal
 from forebay.services.events.http_client import HttpClient, NoAnswer
 from forebay.services.events.invocation import token_request
-from forebay.store.commands import ClaimedTimer, ClaimTimers, NextTimer, Settlement, SettleTimers
+from forebay.store.commands import ClaimedTimer, Settlement, SettleTimers
 from forebay.store.contract import Store, Transaction
 
 AUTHORIZE_TIMER = "events.authorize"
@@ -70,19 +68,19 @@ class Authorizer:
         self._clock = clock
         self._tokens = tokens
         self._box = box
+        self._timers = DueTimers(
+            store,
+            clock,
+            AUTHORIZE_TIMER,
+            batch=limits.AUTHORIZE_BATCH,
+            lease_seconds=limits.AUTHORIZE_LEASE_SECONDS,
+        )
 
     async def run_once(self) -> float:
         """Authorise connections that wait for it; return the seconds until the next one does."""
-        now = self._clock.now()
-        lease_until_ms = int((now + limits.AUTHORIZE_LEASE_SECONDS) * 1000)
-        claim = ClaimTimers(AUTHORIZE_TIMER, int(now * 1000), lease_until_ms, limits.AUTHORIZE_BATCH)
-        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
-        for timer in claimed:
+        for timer in await self._timers.claim():
             await self._authorize(timer)
-        if claimed:
-            return 0.0
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(AUTHORIZE_TIMER)))
-        return IDLE if due_at_ms is None else max(0.0, min(due_at_ms / 1000 - now, limits.AUTHORIZE_LEASE_SECONDS))
+        return await self._timers.seconds_until_next()
 
     async def _authorize(self, timer: ClaimedTimer) -> None:
         found = await self._store.view(lambda view: view.records.find(CONNECTION, timer.key))

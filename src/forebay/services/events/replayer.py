@@ -5,11 +5,11 @@ no event is replayed twice and none is left out.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from msgspec.structs import replace
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.events import limits
 from forebay.services.events.archive import ARCHIVE, read_archived
@@ -18,9 +18,7 @@ from forebay.services.events.replay import REPLAY, TIMERS, Replay
 from forebay.services.events.router import Router
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     Command,
-    NextTimer,
     ReadLog,
     Settlement,
     SettleTimers,
@@ -43,16 +41,20 @@ class Replayer:
         self._store = store
         self._clock = clock
         self._router = router
+        self._timers = DueTimers(
+            store,
+            clock,
+            TIMERS,
+            batch=limits.REPLAYS_PER_STEP,
+            lease_seconds=limits.REPLAY_LEASE_SECONDS,
+            poll_seconds=limits.REPLAY_POLL_SECONDS,
+        )
 
     async def run_once(self) -> float:
         """Take one step of each replay that is due; return the seconds until the next one is."""
-        now = self._clock.now()
-        lease_until_ms = int((now + limits.REPLAY_LEASE_SECONDS) * 1000)
-        claim = ClaimTimers(TIMERS, int(now * 1000), lease_until_ms, limits.REPLAYS_PER_STEP)
-        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
-        for timer in claimed:
+        for timer in await self._timers.claim():
             await self._step(timer)
-        return 0.0 if claimed else await self._seconds_until_next()
+        return await self._timers.seconds_until_next()
 
     async def _step(self, timer: ClaimedTimer) -> None:
         replay = await self._store.view(lambda view: view.records.find(REPLAY, timer.key))
@@ -107,12 +109,6 @@ class Replayer:
                     transaction.apply(command)
 
         await self._store.transact(work)
-
-    async def _seconds_until_next(self) -> float:
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(TIMERS)))
-        if due_at_ms is None:
-            return IDLE
-        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), limits.REPLAY_POLL_SECONDS))
 
 
 def _after(replay: Replay, entries: Sequence[StoredEntry], now: float) -> Replay:

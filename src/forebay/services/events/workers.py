@@ -1,9 +1,9 @@
 """Background duty of rules: their schedules."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
 from forebay.delivery.settling import settle_if_held
@@ -13,7 +13,7 @@ from forebay.services.events.router import Router
 from forebay.services.events.rule import RULE
 from forebay.services.events.rule_index import compile_rule
 from forebay.services.events.schedule import KIND, next_due_at
-from forebay.store.commands import ClaimedTimer, ClaimTimers, Command, NextTimer, Settlement
+from forebay.store.commands import ClaimedTimer, Command, Settlement
 from forebay.store.contract import Store
 
 
@@ -30,16 +30,21 @@ class ScheduledRules:
         self._clock = clock
         self._ids = ids
         self._router = router
+        self._timers = DueTimers(
+            store,
+            clock,
+            KIND,
+            batch=limits.SCHEDULE_BATCH,
+            lease_seconds=limits.SCHEDULE_LEASE_SECONDS,
+            poll_seconds=limits.SCHEDULE_POLL_SECONDS,
+        )
 
     async def run_once(self) -> float:
         """Send what is due, a batch of it; return the seconds until the next schedule is."""
         now = self._clock.now()
-        lease_until_ms = int((now + limits.SCHEDULE_LEASE_SECONDS) * 1000)
-        claim = ClaimTimers(KIND, int(now * 1000), lease_until_ms, limits.SCHEDULE_BATCH)
-        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
-        if claimed:
+        if claimed := await self._timers.claim():
             await settle_if_held(self._store, KIND, [await self._fire(timer, now) for timer in claimed])
-        return 0.0 if len(claimed) == limits.SCHEDULE_BATCH else await self._seconds_until_next()
+        return await self._timers.seconds_until_next()
 
     async def _fire(self, timer: ClaimedTimer, now: float) -> tuple[Settlement, Sequence[Command[Any]]]:
         """Return when one schedule is due again, and the commands of its event's deliveries."""
@@ -50,9 +55,3 @@ class ScheduledRules:
         due_at = next_due_at(rule, now)
         settlement = Settlement(timer.key, timer.epoch, None if due_at is None else int(due_at * 1000))
         return settlement, await self._router.fire(event, rule.address(), compile_rule(rule))
-
-    async def _seconds_until_next(self) -> float:
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
-        if due_at_ms is None:
-            return IDLE
-        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), limits.SCHEDULE_POLL_SECONDS))

@@ -6,19 +6,17 @@ from typing import cast
 from msgspec.structs import replace
 
 from forebay.api import pipes as api
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.delivery.stream import forgetting
 from forebay.services.pipes.pipe import PIPE, Pipe
-from forebay.store.commands import ClaimedTimer, ClaimTimers, NextTimer, Settlement, SettleTimers
+from forebay.store.commands import ClaimedTimer, Settlement, SettleTimers
 from forebay.store.contract import Store, Transaction
 
 KIND = "pipes.transition"
 
 _BATCH = 20
-_LEASE_SECONDS = 60.0
-_POLL_SECONDS = 60.0
 _FAILURES: dict[str, api.PipeState] = {
     "CREATING": "CREATE_FAILED",
     "UPDATING": "UPDATE_FAILED",
@@ -33,23 +31,14 @@ class Transitions:
 
     def __init__(self, store: Store, clock: Clock, open_source: Callable[[Arn], Awaitable[object | None]]) -> None:
         self._store = store
-        self._clock = clock
+        self._timers = DueTimers(store, clock, KIND, batch=_BATCH)
         self._open_source = open_source
 
     async def run_once(self) -> float:
         """Bring a batch of pipes on; return the seconds until there is more to do."""
-        now = self._clock.now()
-        lease_until_ms = int((now + _LEASE_SECONDS) * 1000)
-        claim = ClaimTimers(KIND, int(now * 1000), lease_until_ms, _BATCH)
-        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
-        for timer in claimed:
+        for timer in await self._timers.claim():
             await self._bring_on(timer)
-        if claimed:
-            return 0.0
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(KIND)))
-        if due_at_ms is None:
-            return IDLE
-        return max(0.0, min(due_at_ms / 1000 - now, _POLL_SECONDS))
+        return await self._timers.seconds_until_next()
 
     async def _bring_on(self, timer: ClaimedTimer) -> None:
         pipe = await self._store.view(lambda view: view.records.find(PIPE, timer.key))

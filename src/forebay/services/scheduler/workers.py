@@ -1,11 +1,12 @@
 """Background duties of Scheduler: firing what is due, and deleting the schedules of deleted groups."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
 from forebay.delivery.outbox import Deliveries
@@ -16,10 +17,8 @@ from forebay.services.scheduler.group import GROUP
 from forebay.services.scheduler.schedule import SCHEDULE, Schedule, due_after
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     Command,
     DeleteTimers,
-    NextTimer,
     Settlement,
     SettleTimers,
 )
@@ -48,21 +47,26 @@ class Firings:
         self._ids = ids
         self._deliveries = deliveries
         self._trace = trace
+        self._timers = DueTimers(
+            store,
+            clock,
+            KIND,
+            batch=limits.FIRE_BATCH,
+            lease_seconds=limits.LEASE_SECONDS,
+            poll_seconds=limits.POLL_SECONDS,
+        )
 
     async def run_once(self) -> float:
         """Fire what is due, a batch of it; return the seconds until the next schedule is."""
         now = self._clock.now()
-        claimed = await _claim(self._store, KIND, now, limits.FIRE_BATCH)
-        if claimed:
+        if claimed := await self._timers.claim():
             keys = [timer.key for timer in claimed]
             # A snapshot and not the cache: another node may have changed the schedule.
             schedules = await self._store.view(lambda view: [view.records.find(SCHEDULE, key) for key in keys])
             pairs = zip(claimed, schedules, strict=True)
             firings = [await self._firing(timer, schedule, now) for timer, schedule in pairs]
             await self._store.transact(lambda transaction: _commit(transaction, firings))
-        if len(claimed) == limits.FIRE_BATCH:
-            return 0.0
-        return await _seconds_until_next(self._store, KIND, self._clock)
+        return await self._timers.seconds_until_next()
 
     async def _firing(self, timer: ClaimedTimer, schedule: Schedule | None, now: float) -> _Firing:
         gone = Settlement(timer.key, timer.epoch)
@@ -89,15 +93,13 @@ class GroupDeletion:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
+        self._timers = DueTimers(store, clock, DELETE_KIND, lease_seconds=limits.LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Delete a batch of one group's schedules; return the seconds until there is more to do."""
-        claimed = await _claim(self._store, DELETE_KIND, self._clock.now(), 1)
-        if not claimed:
-            return await _seconds_until_next(self._store, DELETE_KIND, self._clock)
-        await self._store.transact(lambda transaction: _delete_some(transaction, claimed[0]))
-        return 0.0
+        for timer in await self._timers.claim():
+            await self._store.transact(partial(_delete_some, timer))
+        return await self._timers.seconds_until_next()
 
 
 def _commit(transaction: Transaction, firings: Sequence[_Firing]) -> None:
@@ -112,7 +114,7 @@ def _commit(transaction: Transaction, firings: Sequence[_Firing]) -> None:
             transaction.records.delete(SCHEDULE, firing.deletes)
 
 
-def _delete_some(transaction: Transaction, timer: ClaimedTimer) -> None:
+def _delete_some(timer: ClaimedTimer, transaction: Transaction) -> None:
     batch = transaction.records.list(SCHEDULE, key_prefix(timer.key), limit=limits.DELETE_BATCH)
     is_last = len(batch) < limits.DELETE_BATCH
     settlement = Settlement(timer.key, timer.epoch, None if is_last else timer.due_at_ms)
@@ -124,16 +126,3 @@ def _delete_some(transaction: Transaction, timer: ClaimedTimer) -> None:
     transaction.apply(DeleteTimers(KIND, tuple(key for key, _ in batch)))
     if is_last:
         transaction.records.delete(GROUP, timer.key)
-
-
-async def _claim(store: Store, kind: str, now: float, limit: int) -> tuple[ClaimedTimer, ...]:
-    lease_until_ms = int((now + limits.LEASE_SECONDS) * 1000)
-    (claimed,) = await store.submit((ClaimTimers(kind, int(now * 1000), lease_until_ms, limit),))
-    return cast("tuple[ClaimedTimer, ...]", claimed)
-
-
-async def _seconds_until_next(store: Store, kind: str, clock: Clock) -> float:
-    due_at_ms = await store.view(lambda view: view.ask(NextTimer(kind)))
-    if due_at_ms is None:
-        return IDLE
-    return max(0.0, min(due_at_ms / 1000 - clock.now(), limits.POLL_SECONDS))

@@ -5,12 +5,12 @@ the very commit that says so, nothing is left behind its position; from then on 
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.sns import limits
 from forebay.services.sns.archive import REPLAY_TIMER, ReplayPlace, archive_stream, read_archived, read_place
@@ -21,9 +21,7 @@ from forebay.services.sns.topic import TOPIC, Topic
 from forebay.services.sns.topic_index import LiveTopic, Seen, compile_subscription
 from forebay.store.commands import (
     ClaimedTimer,
-    ClaimTimers,
     Command,
-    NextTimer,
     ReadLog,
     Settlement,
     SettleTimers,
@@ -41,16 +39,20 @@ class SubscriptionReplayer:
         self._store = store
         self._clock = clock
         self._publisher = publisher
+        self._timers = DueTimers(
+            store,
+            clock,
+            REPLAY_TIMER,
+            batch=limits.REPLAYS_PER_STEP,
+            lease_seconds=limits.REPLAY_LEASE_SECONDS,
+            poll_seconds=limits.REPLAY_POLL_SECONDS,
+        )
 
     async def run_once(self) -> float:
         """Take one step of each replay that is due; return the seconds until the next one is."""
-        now = self._clock.now()
-        lease_until_ms = int((now + limits.REPLAY_LEASE_SECONDS) * 1000)
-        claim = ClaimTimers(REPLAY_TIMER, int(now * 1000), lease_until_ms, limits.REPLAYS_PER_STEP)
-        (claimed,) = cast("tuple[tuple[ClaimedTimer, ...]]", await self._store.submit((claim,)))
-        for timer in claimed:
+        for timer in await self._timers.claim():
             await self._step(timer)
-        return 0.0 if claimed else await self._seconds_until_next()
+        return await self._timers.seconds_until_next()
 
     async def _step(self, timer: ClaimedTimer) -> None:
         place = read_place(timer.data)
@@ -106,12 +108,6 @@ class SubscriptionReplayer:
             matched = live.match(Seen(publication))
             commands += await self._publisher.send(publication, live, matched, publication.message_id)
         return commands
-
-    async def _seconds_until_next(self) -> float:
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(REPLAY_TIMER)))
-        if due_at_ms is None:
-            return IDLE
-        return max(0.0, min(due_at_ms / 1000 - self._clock.now(), limits.REPLAY_POLL_SECONDS))
 
 
 def _query(topic: Topic, window: ReplayWindow, after: int, limit: int) -> ReadLog:

@@ -6,11 +6,10 @@ after a restart.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import msgspec
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.core.ids import Ids
@@ -21,10 +20,8 @@ from forebay.services.sqs.queue import QUEUE, QUEUE_NUMBER, Queue, number_key
 from forebay.store.commands import (
     ChangeVisibility,
     ClaimedTimer,
-    ClaimTimers,
     DeleteMessages,
     NewMessage,
-    NextTimer,
     PeekMessages,
     Receipt,
     ReceivedMessage,
@@ -36,7 +33,7 @@ from forebay.store.commands import (
 )
 from forebay.store.contract import Store, Transaction
 
-_LEASE_MS = 30_000
+_LEASE_SECONDS = 30.0
 _HIDDEN_MS = 60_000
 _TASKS_MAX = 8
 
@@ -54,19 +51,14 @@ class MessageMover:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._timers = DueTimers(store, clock, TIMER, batch=_TASKS_MAX, lease_seconds=_LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Do one step of each due task; return how long it is until another is due."""
-        now_ms = self._now_ms()
-        commands = (ClaimTimers(TIMER, now_ms, now_ms + _LEASE_MS, _TASKS_MAX),)
-        (claimed,) = await self._store.submit(commands)
-        for timer in cast("tuple[ClaimedTimer, ...]", claimed):
-            await self._store.transact(partial(self._step, timer, self._now_ms()))
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(TIMER)))
-        return IDLE if due_at_ms is None else max(due_at_ms - self._now_ms(), 0) / 1000
-
-    def _now_ms(self) -> int:
-        return int(self._clock.now() * 1000)
+        for timer in await self._timers.claim():
+            now_ms = int(self._clock.now() * 1000)
+            await self._store.transact(partial(self._step, timer, now_ms))
+        return await self._timers.seconds_until_next()
 
     def _step(self, timer: ClaimedTimer, now_ms: int, transaction: Transaction) -> None:
         task = transaction.records.find(MOVE_TASK, timer.key)

@@ -4,19 +4,16 @@ AWS lets that take up to 15 minutes (SetQueueAttributes, API reference).
 """
 
 from functools import partial
-from typing import cast
 
 import msgspec
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.sqs import limits
 from forebay.services.sqs.queue import Queue
 from forebay.store.commands import (
     ChangeRetention,
     ClaimedTimer,
-    ClaimTimers,
-    NextTimer,
     Settlement,
     SettleTimers,
     Timer,
@@ -25,7 +22,7 @@ from forebay.store.contract import Store, Transaction
 
 RETENTION_TIMER = "sqs.retention"
 
-_LEASE_MS = 30_000
+_LEASE_SECONDS = 30.0
 _QUEUES_MAX = 8
 
 
@@ -52,16 +49,14 @@ class RetentionChange:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._timers = DueTimers(store, clock, RETENTION_TIMER, batch=_QUEUES_MAX, lease_seconds=_LEASE_SECONDS)
 
     async def run_once(self) -> float:
         """Change one batch of messages of each queue that waits for it."""
         now_ms = int(self._clock.now() * 1000)
-        commands = (ClaimTimers(RETENTION_TIMER, now_ms, now_ms + _LEASE_MS, _QUEUES_MAX),)
-        (claimed,) = await self._store.submit(commands)
-        for timer in cast("tuple[ClaimedTimer, ...]", claimed):
+        for timer in await self._timers.claim():
             await self._store.transact(partial(_step, timer, now_ms))
-        due_at_ms = await self._store.view(lambda view: view.ask(NextTimer(RETENTION_TIMER)))
-        return IDLE if due_at_ms is None else max(due_at_ms - now_ms, 0) / 1000
+        return await self._timers.seconds_until_next()
 
 
 def _step(timer: ClaimedTimer, now_ms: int, transaction: Transaction) -> None:

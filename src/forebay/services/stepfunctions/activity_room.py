@@ -8,12 +8,13 @@ import asyncio
 
 import msgspec
 
+from forebay.background.due_timers import DueTimers
 from forebay.core.clock import Clock
 from forebay.services.stepfunctions import limits
 from forebay.services.stepfunctions.engine import Engine
 from forebay.services.stepfunctions.execution import task_token
 from forebay.services.stepfunctions.inbox import Taken, activity_kind, decode_lease
-from forebay.store.commands import ClaimedTimer, ClaimTimers, Settlement, SettleTimers
+from forebay.store.commands import Settlement, SettleTimers
 from forebay.store.contract import Store
 
 
@@ -61,14 +62,11 @@ class ActivityRoom:
             woken.set()
 
     async def _take_now(self, kind: str, worker: str | None) -> ActivityTask | None:
+        timers = DueTimers(self._store, self._clock, kind, lease_seconds=limits.LEASE_SECONDS)
         while True:
-            now_ms = int(self._clock.now() * 1000)
-            lease_until_ms = now_ms + int(limits.LEASE_SECONDS * 1000)
-            (claimed,) = await self._store.submit((ClaimTimers(kind, now_ms, lease_until_ms, 1),))
-            timers: tuple[ClaimedTimer, ...] = claimed  # pyright: ignore[reportAssignmentType]  # of this command
-            if not timers:
+            timer = await timers.claim_one()
+            if timer is None:
                 return None
-            (timer,) = timers
             lease = decode_lease(timer.data)
             gone = SettleTimers(kind, (Settlement(timer.key, timer.epoch),))
             execution = await self._engine.find(lease.execution)

@@ -26,7 +26,7 @@ from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Fai
 from forebay.services.stepfunctions.map_runner import MapRunner
 from forebay.services.stepfunctions.resource import parse_resource
 from forebay.services.stepfunctions.transition import Launch
-from forebay.services.stepfunctions.workers import claim, seconds_until_next
+from forebay.services.stepfunctions.workers import due_timers
 from forebay.store.commands import ClaimedTimer, DeleteTimers, ListTimers, PutTimers, Timer
 
 log = structlog.get_logger()
@@ -61,6 +61,7 @@ class Calls:
         self._running: dict[str, _Running] = {}
         self._room = asyncio.Semaphore(limits.CALLS_MAX)
         self._has_looked = False
+        self._timers = due_timers(platform, LEASE)
 
     async def call(self, execution: Execution, launch: Launch) -> None:
         """Call a task and hand its outcome to its execution."""
@@ -109,14 +110,10 @@ class Calls:
         if not self._has_looked:
             await self._reclaim()
             self._has_looked = True
-        now = self._clock.now()
-        await self._extend(now)
-        claimed = await claim(self._store, LEASE, now, limits.TIMER_BATCH)
-        for timer in claimed:
+        await self._extend(self._clock.now())
+        for timer in await self._timers.claim():
             self._platform.spawn(self._take_up(timer))
-        if len(claimed) == limits.TIMER_BATCH:
-            return 0.0
-        pause_seconds = await seconds_until_next(self._platform, LEASE)
+        pause_seconds = await self._timers.seconds_until_next()
         return min(pause_seconds, limits.LEASE_SECONDS / 4) if self._running else pause_seconds
 
     async def _extend(self, now: float) -> None:

@@ -43,7 +43,7 @@ from forebay.services.stepfunctions.map_run import (
 from forebay.services.stepfunctions.result_writer import WriteFailed, write_results
 from forebay.services.stepfunctions.rows import ExecutionRows, executions_of, position_of
 from forebay.services.stepfunctions.transition import make_environment
-from forebay.services.stepfunctions.workers import claim, seconds_until_next
+from forebay.services.stepfunctions.workers import due_timers
 from forebay.store.commands import (
     AppendLog,
     ClaimedTimer,
@@ -78,22 +78,20 @@ class MapRunner:
         self._engine = engine
         self._rows: ExecutionRows = engine.rows
         self._express = express
+        self._timers = due_timers(platform, MAP_RUN)
         # Express children that run on this node.
         self._live: set[str] = set()
 
     async def run_once(self) -> float:
         """Handle a batch of what has happened to map runs."""
-        claimed = await claim(self._store, MAP_RUN, self._clock.now(), limits.TIMER_BATCH)
         by_run: dict[str, list[tuple[ClaimedTimer, Notice]]] = {}
-        for timer in claimed:
+        for timer in await self._timers.claim():
             notice = decode_notice(timer.data)
             by_run.setdefault(notice.run.key(), []).append((timer, notice))
         async with asyncio.TaskGroup() as group:
             for notices in by_run.values():
                 group.create_task(self._handle(notices))
-        if len(claimed) == limits.TIMER_BATCH:
-            return 0.0
-        return await seconds_until_next(self._platform, MAP_RUN)
+        return await self._timers.seconds_until_next()
 
     async def abort(self, key: str) -> None:
         """End a map run whose Map state nobody waits for, and its children."""

@@ -2,7 +2,7 @@
 
 import structlog
 
-from forebay.background.worker import IDLE
+from forebay.background.due_timers import DueTimers
 from forebay.languages.asl import contract as asl
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions import limits
@@ -11,8 +11,7 @@ from forebay.services.stepfunctions.engine import Engine
 from forebay.services.stepfunctions.inbox import TIMER, decode_owed
 from forebay.services.stepfunctions.rows import ExecutionRows, executions_of
 from forebay.services.stepfunctions.state_machine import STATE_MACHINE
-from forebay.store.commands import ClaimedTimer, ClaimTimers, DropLog, NextTimer, Settlement, SettleTimers
-from forebay.store.contract import Store
+from forebay.store.commands import ClaimedTimer, DropLog, Settlement, SettleTimers
 
 log = structlog.get_logger()
 
@@ -25,6 +24,7 @@ class DueEvents:
     def __init__(self, platform: Platform, engine: Engine) -> None:
         self._platform = platform
         self._engine = engine
+        self._timers = due_timers(platform, TIMER, lease_seconds=limits.CLAIM_SECONDS)
         self._in_flight = 0
 
     async def run_once(self) -> float:
@@ -33,15 +33,10 @@ class DueEvents:
         batch = min(limits.TIMER_BATCH, room)
         if batch <= 0:
             return 0.05
-        claimed = await claim(
-            self._platform.store, TIMER, self._platform.clock.now(), batch, seconds=limits.CLAIM_SECONDS
-        )
-        for timer in claimed:
+        for timer in await self._timers.claim(batch):
             self._in_flight += 1
             self._platform.spawn(self._hand(timer))
-        if len(claimed) == batch:
-            return 0.0
-        return await seconds_until_next(self._platform, TIMER)
+        return await self._timers.seconds_until_next()
 
     async def _hand(self, timer: ClaimedTimer) -> None:
         try:
@@ -83,14 +78,17 @@ class Deletion:
         self._platform = platform
         self._rows = rows
         self._engine = engine
+        self._timers = due_timers(platform, DELETE)
 
     async def run_once(self) -> float:
         """Stop a batch of one state machine's executions, or delete it."""
+        timer = await self._timers.claim_one()
+        if timer is not None:
+            await self._advance(timer)
+        return await self._timers.seconds_until_next()
+
+    async def _advance(self, timer: ClaimedTimer) -> None:
         store = self._platform.store
-        claimed = await claim(store, DELETE, self._platform.clock.now(), 1)
-        if not claimed:
-            return await seconds_until_next(self._platform, DELETE)
-        (timer,) = claimed
         machine = await store.view(lambda view: view.records.find(STATE_MACHINE, timer.key))
         if machine is not None and machine.status == "DELETING":
             listing = self._rows.of_machine(machine.name)
@@ -101,25 +99,18 @@ class Deletion:
                 await self._engine.hand(execution.key, asl.Stopped())
             if page.items:
                 await store.submit((SettleTimers(DELETE, (Settlement(timer.key, timer.epoch, timer.due_at_ms),)),))
-                return 0.0
+                return
         now_ms = int(self._platform.clock.now() * 1000)
         await store.transact(lambda transaction: finish_deletion(transaction, self._rows, timer, now_ms))
-        return 0.0
 
 
-async def claim(
-    store: Store, kind: str, now: float, limit: int, *, seconds: float = limits.LEASE_SECONDS
-) -> tuple[ClaimedTimer, ...]:
-    """Claim timers that are due."""
-    lease_until_ms = int((now + seconds) * 1000)
-    (claimed,) = await store.submit((ClaimTimers(kind, int(now * 1000), lease_until_ms, limit),))
-    timers: tuple[ClaimedTimer, ...] = claimed  # pyright: ignore[reportAssignmentType]  # of this command
-    return timers
-
-
-async def seconds_until_next(platform: Platform, kind: str) -> float:
-    """Return the seconds until a timer of a kind is due, or until it is worth looking."""
-    due_at_ms = await platform.store.view(lambda view: view.ask(NextTimer(kind)))
-    if due_at_ms is None:
-        return IDLE
-    return max(0.0, min(due_at_ms / 1000 - platform.clock.now(), limits.POLL_SECONDS))
+def due_timers(platform: Platform, kind: str, *, lease_seconds: float = limits.LEASE_SECONDS) -> DueTimers:
+    """Return timers of one kind as workers of this service claim them."""
+    return DueTimers(
+        platform.store,
+        platform.clock,
+        kind,
+        batch=limits.TIMER_BATCH,
+        lease_seconds=lease_seconds,
+        poll_seconds=limits.POLL_SECONDS,
+    )

@@ -198,7 +198,7 @@ def test_large_group_is_deleted_in_steps_that_survive_a_crash(monkeypatch):
             transaction.apply(PutTimers((Timer(DELETE_KIND, ADDRESS.key(), int(NOW * 1000), b""),)))
 
         await bench.store.transact(begin)
-        steps = 0
+        steps = 1
         # Each step by a worker that knows nothing of the one before.
         while await GroupDeletion(bench.store, bench.clock).run_once() == 0.0:
             steps += 1
