@@ -60,6 +60,14 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+def _bucket(value: str) -> int:
+    """Return where a text stands in the hash set of Java that holds an enum's values in DynamoDB's answers."""
+    code = 0
+    for character in value:
+        code = 31 * code + ord(character)
+    return code % 32
+
+
 _RENAMES = {"pascal": _pascal, "camel": _camel, None: lambda name: name}
 
 
@@ -93,6 +101,9 @@ class Module:
         values = self.shapes[name]["enum"]
         if not self.enforced:
             return f"{_class_name(name)} = str  # {', '.join(values)}"
+        if self.service.hashed_enums:
+            # Of two in one bucket the later one comes first.
+            values = sorted(values[::-1], key=_bucket)  # noqa: C415  the sort is stable
         return f"{_class_name(name)} = Literal[{', '.join(map(_quote, values))}]"
 
     def _error(self, name: str) -> str:

@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 
 class Service(NamedTuple):
-    """One module to generate; `own_texts` says why decoding leaves the model's constraints to the service."""
+    """One module to generate; `own_texts` says why decoding leaves the model's constraints to the service.
+
+    With `hashed_enums` the service lists an enum's values in the order of a hash set, not in the model's.
+    """
 
     name: str
     module: str
     own_texts: str | None = None
     error_namespace: str | None = None
+    hashed_enums: bool = False
 
 
 SERVICES = (
@@ -28,8 +32,10 @@ SERVICES = (
     Service("pipes", "pipes"),
     Service("lambda", "lambda_"),
     Service("stepfunctions", "stepfunctions"),
-    Service("dynamodb", "dynamodb", error_namespace="com.amazonaws.dynamodb.v20120810"),
-    Service("dynamodbstreams", "dynamodbstreams", error_namespace="com.amazonaws.dynamodb.v20120810"),
+    Service("dynamodb", "dynamodb", error_namespace="com.amazonaws.dynamodb.v20120810", hashed_enums=True),
+    Service(
+        "dynamodbstreams", "dynamodbstreams", error_namespace="com.amazonaws.dynamodb.v20120810", hashed_enums=True
+    ),
     Service("apigateway", "apigateway", own_texts="answers BadRequestException in words of its own"),
     Service("apigatewayv2", "apigatewayv2", own_texts="answers BadRequestException in words of its own"),
     Service(

@@ -8,11 +8,11 @@ from forebay.core import shapes as wire
 from forebay.core.errors import ServiceError
 
 KeyType = Literal["HASH", "RANGE"]
-OperationType = Literal["INSERT", "MODIFY", "REMOVE"]
+OperationType = Literal["REMOVE", "INSERT", "MODIFY"]
 ShardFilterType = Literal["CHILD_SHARDS"]
-ShardIteratorType = Literal["TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "AT_TIMESTAMP"]
+ShardIteratorType = Literal["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"]
 StreamStatus = Literal["ENABLING", "ENABLED", "DISABLING", "DISABLED"]
-StreamViewType = Literal["NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"]
+StreamViewType = Literal["OLD_IMAGE", "KEYS_ONLY", "NEW_AND_OLD_IMAGES", "NEW_IMAGE"]
 
 
 class ExpiredIteratorException(ServiceError):

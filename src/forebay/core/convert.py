@@ -180,8 +180,11 @@ class Reader:
         items = {
             self._text(node.key, key): self._item(node.value, item, f"{path}.{key}.member") for key, item in raw.items()
         }
-        if not all(check_item(node.key, key) for key in items):
-            words = f"Map keys must satisfy constraint: {item_constraints(node.key)}"
+        broken = self.dialect.broken_keys(path, items)
+        if broken is None and not all(check_item(node.key, key) for key in items):
+            broken = item_constraints(node.key)
+        if broken is not None:
+            words = f"Map keys must satisfy constraint: {broken}"
             self.violations.append(Violation(path, f"'{show(items)}'", words))
         if not all(item is None or check_item(node.value, item) for item in items.values()):
             words = f"Map value must satisfy constraint: {item_constraints(node.value)}"

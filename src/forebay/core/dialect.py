@@ -5,7 +5,7 @@ A `Dialect` also tells constraints which a service enforces though its public mo
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from forebay.core.schema import Flag, ListOf, MapOf, Member, Node, Number, Structure, Text
@@ -63,18 +63,24 @@ def as_modelled(_member: Member, _value: object, _path: str) -> Sequence[Violati
     return None
 
 
+def any_keys(_path: str, _keys: Iterable[str]) -> str | None:
+    """Leave maps' keys to the model's constraints."""
+    return None
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One service's words: for a value of the wrong kind, for what is no base64.
 
-    `constraints` names what a member breaks of rules that stand in the place of the model's; None:
-    the model's hold. With `truncates` a number with a fraction is read as an integer; at most `violations_max`
-    violations are told.
+    `constraints` names what a member breaks of rules that stand in the place of the model's; None: the model's hold.
+    `broken_keys` words the rules for keys of the map at a path where one breaks them. With `truncates` a number with a
+    fraction is read as an integer; at most `violations_max` violations are told.
     """
 
     unexpected: Unexpected = unexpected
     no_base64: Callable[[str], str] = no_base64
     constraints: Callable[[Member, object, str], Sequence[Violation] | None] = as_modelled
+    broken_keys: Callable[[str, Iterable[str]], str | None] = any_keys
     truncates: bool = False
     violations_max: int | None = None
 

@@ -7,11 +7,12 @@ to be a name of 3 to 255 characters.
 import re
 from functools import lru_cache
 
-NAME_CONSTRAINTS = (
+_CONSTRAINTS = (
     "Member must have length less than or equal to 255",
     "Member must have length greater than or equal to 3",
     "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
 )
+NAMES_CONSTRAINT = f"[{', '.join(_CONSTRAINTS)}]"
 LENGTH_TEXT = "TableName must be at least 3 characters long and at most 255 characters long"
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]+\Z")
@@ -23,7 +24,7 @@ def broken_constraints(name: str) -> tuple[str, ...]:
     if name.startswith("arn:"):
         return ()
     broken = (len(name) > 255, len(name) < 3, not _NAME.match(name))
-    return tuple(words for words, is_broken in zip(NAME_CONSTRAINTS, broken, strict=True) if is_broken)
+    return tuple(words for words, is_broken in zip(_CONSTRAINTS, broken, strict=True) if is_broken)
 
 
 def has_length(name: str) -> bool:

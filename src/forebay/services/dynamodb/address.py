@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from forebay.core.arn import Arn
 from forebay.core.validation import Violation, show, violations_error
 from forebay.languages.dynamodb.errors import invalid
-from forebay.languages.dynamodb.table_name import LENGTH_TEXT, NAME_CONSTRAINTS, broken_constraints, has_length
+from forebay.languages.dynamodb.table_name import LENGTH_TEXT, NAMES_CONSTRAINT, broken_constraints, has_length
 from forebay.operations.call import Call
 from forebay.services.dynamodb.errors import check_own, no_resource, no_table
 from forebay.services.dynamodb.layout import Layout
@@ -78,8 +78,8 @@ def check_name(name: str) -> None:
 
 def check_names(tables: Mapping[str, object]) -> None:
     """Refuse a batch of which a table's name is none."""
-    if any(broken_constraints(name) for name in tables):
-        words = f"Map keys must satisfy constraint: [{', '.join(NAME_CONSTRAINTS)}]"
+    if any(map(broken_constraints, tables)):
+        words = f"Map keys must satisfy constraint: {NAMES_CONSTRAINT}"
         raise violations_error("dynamodb", [Violation("requestItems", f"'{show(dict(tables))}'", words)])
 
 

@@ -4,7 +4,7 @@ Its reader is Java's, and its answers name Java's classes: seen in the field (Ju
 aws-sdk-js-v3 7102).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from forebay.core.convert import is_object
 from forebay.core.dialect import Dialect, scalar_name, token_name
@@ -12,7 +12,7 @@ from forebay.core.errors import ServiceError
 from forebay.core.schema import Blob, ListOf, MapOf, Member, Node, Number, Structure, Time
 from forebay.core.validation import Violation
 from forebay.languages.dynamodb.errors import invalid
-from forebay.languages.dynamodb.table_name import LENGTH_TEXT, broken_constraints, has_length
+from forebay.languages.dynamodb.table_name import LENGTH_TEXT, NAMES_CONSTRAINT, broken_constraints, has_length
 
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 _PACKAGE = "com.amazonaws.dynamodb.v20120810"
@@ -80,6 +80,10 @@ def _constraints(member: Member, value: object, path: str) -> Sequence[Violation
     return [Violation(path, f"'{value}'", words) for words in broken_constraints(value)]
 
 
+def _broken_keys(path: str, keys: Iterable[str]) -> str | None:
+    return NAMES_CONSTRAINT if path == "requestItems" and any(map(broken_constraints, keys)) else None
+
+
 def _java_type(wanted: Node) -> str:
     name = _class_name(wanted)
     return name if isinstance(wanted, MapOf | ListOf) else f"class {name}"
@@ -107,4 +111,4 @@ def _scalar_name(wanted: Node) -> str:
     return scalar_name(wanted)
 
 
-DIALECT = Dialect(unexpected, no_base64, _constraints, truncates=True, violations_max=_VIOLATIONS_MAX)
+DIALECT = Dialect(unexpected, no_base64, _constraints, _broken_keys, truncates=True, violations_max=_VIOLATIONS_MAX)
