@@ -44,6 +44,7 @@ def queries_of(engine: Modules) -> Mapping[type[c.Command[Any]], Asker]:
         c.ListTimers: engine.timers.list_timers,
         i.GetItems: engine.item_pages.get,
         i.ReadItems: engine.item_pages.read,
+        i.JoinItems: engine.item_pages.join,
         i.MeasureItems: engine.item_pages.measure,
     }
 

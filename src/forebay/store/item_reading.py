@@ -6,7 +6,7 @@ the item. A read with a partition has that equal and is ordered by the rest.
 
 import msgspec
 
-from forebay.store.items import ReadItems
+from forebay.store.items import JoinedItems, Page, ReadItems
 
 # Of a table; of an index.
 _ORDER = ("partition_key", "sort_key")
@@ -33,6 +33,13 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     def bounds(self) -> tuple[Bound, ...]:
         """All bounds."""
         return (*self.fixed, *[bound for bound in (self.begin, self.end) if bound is not None])
+
+
+def join_page(page: Page) -> JoinedItems:
+    """Return a page's items in one piece."""
+    items = page.items
+    data = b",".join([item.data for item in items])
+    return JoinedItems(data, len(items), sum([item.size for item in items]), None if page.is_last else items[-1])
 
 
 def columns_of(query: ReadItems) -> tuple[str, ...]:

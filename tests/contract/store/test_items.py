@@ -16,6 +16,7 @@ from forebay.store.items import (
     ItemKey,
     ItemRange,
     ItemWrite,
+    JoinItems,
     MeasureItems,
     ReadItems,
     TableSize,
@@ -346,6 +347,34 @@ async def test_one_query_is_asked_alone(store):
         assert await store.ask(query) == await store.view(lambda view, query=query: view.ask(query))
     await write(store, put(key("p", "000"), item("new")))
     assert (await store.ask(GetItems(1, (key("p", "000"),))))[0].data == b"new"
+
+
+async def test_items_in_one_piece_are_those_of_the_page(store):
+    """Long enough that engines join them in several steps, with a few that are large."""
+    sizes = {7: 5000, 420: 9000, 421: 4096}
+    writes = [
+        put(key("p" if number % 10 else "q", f"{number:04}"), item("x" * sizes.get(number, 30), (5, b"r", b"s")))
+        for number in range(900)
+    ]
+    for start in range(0, 900, 100):
+        await write(store, *writes[start : start + 100])
+    for query in (
+        ReadItems(1, 1000, 1 << 20),
+        ReadItems(1, 256, 1 << 20),
+        ReadItems(1, 600, 1 << 20, partition=b"q", is_backward=True),
+        ReadItems(1, 1000, 9000, partition=b"p", sorts=ItemRange(b"0010")),
+        ReadItems(1, 700, 1 << 20, partition=b"p", after=key("p", "0400")),
+        ReadItems(1, 700, 15_000, index=5, is_backward=True),
+        ReadItems(1, 700, 1 << 20, index=5, partition=b"r", after=key("r", "s"), after_item=key("p", "0421")),
+        ReadItems(1, 10, 1 << 20, partition=b"none"),
+        ReadItems(1, 50, 1 << 20, partition=b"q"),
+    ):
+        page = await store.view(lambda view, query=query: view.ask(query))
+        joined = await store.ask(JoinItems(query))
+        assert joined.data == b",".join([one.data for one in page.items])
+        assert (joined.count, joined.size) == (len(page.items), sum(one.size for one in page.items))
+        assert joined.last == (None if page.is_last else page.items[-1])
+        assert await run(store, JoinItems(query)) == joined
 
 
 async def test_failing_decision_fails_alone(store):

@@ -9,7 +9,7 @@ from forebay.store.sqlite import fair, fifo, groups, item_pages, items, messages
 from forebay.store.sqlite.rows import Statements
 
 # The beginning of other statements.
-_FRAGMENTS = {"_READY", "_READ", "_READ_INDEX"}
+_FRAGMENTS = {"_READY", "_JOIN"}
 
 # What reads a list of values that the statement brings along, or what an earlier step has found.
 _SMALL = (

@@ -16,7 +16,7 @@ from forebay.operations.call import Call
 from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.capacity import Consumed, read_units
 from forebay.services.dynamodb.layout import IndexLayout, Layout, decode_item, encode_item
-from forebay.store.items import FoundItem, ItemKey, ItemRange, Page, ReadItems
+from forebay.store.items import FoundItem, ItemKey, ItemRange, JoinItems, Page, ReadItems
 
 Filter = Callable[[Attributes], bool]
 
@@ -52,7 +52,10 @@ class Reading:
 
 @dataclass
 class Found:
-    """A page: items as JSON, how many were looked at, and where the next page begins (None: there is none)."""
+    """A page: pieces of items as JSON (one or several with commas), how many, and how many were looked at.
+
+    `last` is the key at which the next page begins; None where there is none.
+    """
 
     items: list[bytes] = field(default_factory=list[bytes])
     count: int = 0
@@ -67,6 +70,8 @@ async def read_page(call: Call, reading: Reading) -> Found:
     found = Found()
     start = reading.start
     limit = reading.limit or _UNLIMITED
+    if _is_whole(reading):
+        return await _read_whole(call, reading, _query(reading, start, limit, limits.PAGE_BYTES_MAX))
     while True:
         query = _query(reading, start, limit - found.scanned, limits.PAGE_BYTES_MAX - found.size)
         page = await call.platform.store.ask(query)
@@ -79,6 +84,19 @@ async def read_page(call: Call, reading: Reading) -> Found:
             return found
         # The index holds less of the items than the store has counted: there is room for more.
         start = Start(last.key, last.position)
+
+
+def _is_whole(reading: Reading) -> bool:
+    """Tell whether items are answered as they are kept, all of them."""
+    projects = reading.index is not None and reading.index.projected is not None
+    return not projects and reading.filter is None and (reading.is_counting or reading.projection is None)
+
+
+async def _read_whole(call: Call, reading: Reading, query: ReadItems) -> Found:
+    page = await call.platform.store.ask(JoinItems(query))
+    items = [page.data] if page.count and not reading.is_counting else []
+    last = None if page.last is None else _last_key(reading, page.last)
+    return Found(items, page.count, page.count, page.size, last=last)
 
 
 def _query(reading: Reading, start: Start | None, limit: int, size_max: int) -> ReadItems:
@@ -106,12 +124,6 @@ def _take(reading: Reading, page: Page, found: Found) -> None:
     """Add a page of the store to what was found."""
     found.scanned += len(page.items)
     projects = reading.index is not None and reading.index.projected is not None
-    if not projects and reading.filter is None and (reading.is_counting or reading.projection is None):
-        found.size += sum(item.size for item in page.items)
-        found.count += len(page.items)
-        if not reading.is_counting:
-            found.items += [item.data for item in page.items]
-        return
     for item in page.items:
         values = decode_item(item.data)
         held = values if not projects else _held(reading, item, values, found)

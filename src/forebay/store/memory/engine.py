@@ -39,7 +39,16 @@ from forebay.store.commands import (
 )
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.hub import Hub
-from forebay.store.items import DropIndex, DropItems, GetItems, IndexItems, MeasureItems, ReadItems, WriteItems
+from forebay.store.items import (
+    DropIndex,
+    DropItems,
+    GetItems,
+    IndexItems,
+    JoinItems,
+    MeasureItems,
+    ReadItems,
+    WriteItems,
+)
 from forebay.store.memory import fair, items, messages, streams, timers
 from forebay.store.memory.state import State
 from forebay.store.records import Kind
@@ -77,6 +86,7 @@ _HANDLERS: Mapping[type[Command[Any]], Callable[[State, Any], Any]] = {
     WriteItems: lambda state, command: items.write(state, command, lambda following: _run(state, following)),
     GetItems: items.get,
     ReadItems: items.read,
+    JoinItems: items.join,
     MeasureItems: items.measure,
     IndexItems: items.enter,
     DropIndex: items.drop_index,

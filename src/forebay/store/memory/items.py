@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from forebay.store.commands import Command
+from forebay.store.item_reading import join_page
 from forebay.store.items import (
     Decision,
     DropIndex,
@@ -15,6 +16,8 @@ from forebay.store.items import (
     IndexItems,
     Item,
     ItemKey,
+    JoinedItems,
+    JoinItems,
     MeasureItems,
     Page,
     ReadItems,
@@ -73,6 +76,11 @@ def read(state: State, query: ReadItems) -> Page:
         if len(found) >= query.limit or size >= query.size_max:
             return Page(tuple(found), is_last=False)
     return Page(tuple(found), is_last=True)
+
+
+def join(state: State, query: JoinItems) -> JoinedItems:
+    """Read items in order into one piece."""
+    return join_page(read(state, query.page))
 
 
 def measure(state: State, query: MeasureItems) -> TableSize:

@@ -8,8 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 
-from forebay.store.item_reading import Bound, Reading, columns_of, plan_reading
-from forebay.store.items import FoundItem, GetItems, Item, ItemKey, MeasureItems, Page, ReadItems, TableSize
+from forebay.store.item_reading import Bound, Reading, columns_of, join_page, plan_reading
+from forebay.store.items import (
+    FoundItem,
+    GetItems,
+    Item,
+    ItemKey,
+    JoinedItems,
+    JoinItems,
+    MeasureItems,
+    Page,
+    ReadItems,
+    TableSize,
+)
 from forebay.store.postgres.connection import Connection, Row, Statement
 from forebay.store.postgres.long_keys import INDEX_BYTES_MAX, TABLE_BYTES_MAX, cut, unpack
 from forebay.store.postgres.session import ITSELF
@@ -80,6 +91,11 @@ def read(connection: Connection, query: ReadItems) -> Page:
         if left <= 0 or len(found) >= query.limit:
             return Page(tuple(found), is_last=False)
     return Page(tuple(found), is_last=True)
+
+
+def join(connection: Connection, query: JoinItems) -> JoinedItems:
+    """Read items in order into one piece."""
+    return join_page(read(connection, query.page))
 
 
 # A position is a whole key: partition and sort key, in an index followed by those of the item.

@@ -1,9 +1,24 @@
 """Reading items of tables: by key, in order, and how many there are."""
 
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
-from forebay.store.item_reading import plan_reading
-from forebay.store.items import FoundItem, GetItems, Item, ItemKey, MeasureItems, Page, ReadItems, TableSize
+import msgspec
+
+from forebay.store.item_reading import Reading, join_page, plan_reading
+from forebay.store.items import (
+    FoundItem,
+    GetItems,
+    Item,
+    ItemKey,
+    JoinedItems,
+    JoinItems,
+    MeasureItems,
+    Page,
+    ReadItems,
+    TableSize,
+)
 from forebay.store.sqlite.items import ITSELF
 from forebay.store.sqlite.rows import Statements
 
@@ -14,14 +29,27 @@ _GET = Statements(
     " FROM wanted CROSS JOIN item USING (item_table, partition_key, sort_key)",
     "(?,?,?)",
 )
-_READ = "SELECT partition_key, sort_key, data, size FROM item AS listed WHERE item_table = ?"
-_READ_INDEX = (
-    "SELECT item_partition, item_sort, data, size, listed.partition_key, listed.sort_key"
-    " FROM item_entry AS listed CROSS JOIN item ON item.id = listed.item"
-    " WHERE listed.item_table = ? AND item_index = ?"
+_OF_TABLE = "FROM item AS listed WHERE item_table = ?"
+_OF_INDEX = (
+    "FROM item_entry AS listed CROSS JOIN item ON item.id = listed.item WHERE listed.item_table = ? AND item_index = ?"
+)
+# Of an index; of a table.
+_COLUMNS = (
+    "SELECT item_partition, item_sort, data, size, listed.partition_key, listed.sort_key",
+    "SELECT partition_key, sort_key, data, size",
 )
 # Rows of any size are in memory at once while a page is read.
 _ROWS_AT_ONCE = 32
+
+# One step of SQLite puts so many items into one piece, unless there are large ones among them: each step releases the
+# interpreter's lock and has to win it back, and each value that goes to Python costs as much as reading a row.
+# The rows of a subquery with an order and a limit are added in that order.
+_ROWS_JOINED = 256
+_JOINED_BYTES_MAX = 4096
+_JOIN = (
+    "SELECT count(*), sum(size), max(size), CAST(group_concat(CASE WHEN size < ? THEN data END, ',') AS BLOB)"
+    " FROM (SELECT data, size"
+)
 
 _MEASURE = "SELECT items, size FROM item_count WHERE item_table = ? AND item_index = ?"
 
@@ -42,10 +70,21 @@ def read(connection: sqlite3.Connection, query: ReadItems) -> Page:
     reading = plan_reading(query)
     if reading is None or query.limit <= 0:
         return Page((), is_last=True)
+    text, values = _rows(query, reading)
+    cursor = connection.execute(f"{_COLUMNS[query.index is None]} {text}", (*values, query.limit))
+    try:
+        return _page(cursor, query)
+    finally:
+        # A statement that is not at its end would keep the snapshot.
+        cursor.close()
+
+
+def _rows(query: ReadItems, reading: Reading) -> tuple[str, list[object]]:
+    """Return which rows to read, in which order; what is still to be bound is their number."""
     values: list[object] = [query.table]
-    text = _READ
+    text = _OF_TABLE
     if query.index is not None:
-        text = _READ_INDEX
+        text = _OF_INDEX
         values.append(query.index)
     for bound in reading.bounds:
         columns = ",".join([f"listed.{column}" for column in bound.columns])
@@ -54,27 +93,63 @@ def read(connection: sqlite3.Connection, query: ReadItems) -> Page:
     direction = "DESC" if query.is_backward else "ASC"
     order = ",".join([f"listed.{column} {direction}" for column in reading.order])
     # The parts are ours: columns, operators and an order.
-    cursor = connection.execute(f"{text} ORDER BY {order} LIMIT ?", (*values, query.limit))
-    try:
-        return _page(cursor, query)
-    finally:
-        # A statement that is not at its end would keep the snapshot.
-        cursor.close()
+    return f"{text} ORDER BY {order} LIMIT ?", values
 
 
 def _page(cursor: sqlite3.Cursor, query: ReadItems) -> Page:
     found: list[FoundItem] = []
     left = query.size_max
-    width = 4 if query.index is None else 6
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         for row in rows:
-            partition, sort, data, size = row[:4]
-            key = ItemKey(partition, sort)
-            found.append(FoundItem(key, data, size, key if width == 4 else ItemKey(row[4], row[5])))
-            left -= size
+            item = _found(row)
+            found.append(item)
+            left -= item.size
             if left <= 0:
                 return Page(tuple(found), is_last=False)
     return Page(tuple(found), is_last=len(found) < query.limit)
+
+
+def _found(row: Sequence[Any]) -> FoundItem:
+    partition, sort, data, size = row[:4]
+    key = ItemKey(partition, sort)
+    return FoundItem(key, data, size, key if len(row) == 4 else ItemKey(row[4], row[5]))
+
+
+def join(connection: sqlite3.Connection, query: JoinItems) -> JoinedItems:
+    """Read items in order into one piece, row by row only where the page ends. Takes several statements: a snapshot."""
+    page = query.page
+    parts: list[bytes] = []
+    count = size = 0
+    last: FoundItem | None = None
+    while count < page.limit:
+        rest = _behind(page, count, size, last)
+        reading = plan_reading(rest)
+        if reading is None:
+            return JoinedItems(b",".join(parts), count, size, None)
+        text, values = _rows(rest, reading)
+        rows = min(rest.limit, _ROWS_JOINED)
+        joined = connection.execute(f"{_JOIN} {text})", (_JOINED_BYTES_MAX, *values, rows)).fetchone()
+        found, found_size, largest, data = joined
+        if found and (largest >= _JOINED_BYTES_MAX or found_size >= rest.size_max):
+            end = join_page(read(connection, rest))
+            return JoinedItems(b",".join((*parts, end.data)), count + end.count, size + end.size, end.last)
+        if found:
+            parts.append(data)
+            count, size = count + found, size + found_size
+        if found < rows:
+            return JoinedItems(b",".join(parts), count, size, None)
+        ended = connection.execute(f"{_COLUMNS[page.index is None]} {text} OFFSET ?", (*values, 1, rows - 1))
+        last = _found(ended.fetchone())
+    return JoinedItems(b",".join(parts), count, size, last)
+
+
+def _behind(page: ReadItems, count: int, size: int, last: FoundItem | None) -> ReadItems:
+    """Return what of a page is still to be read behind an item."""
+    if last is None:
+        return page
+    after, after_item = last.position, None if page.index is None else last.key
+    left, size_left = page.limit - count, page.size_max - size
+    return msgspec.structs.replace(page, limit=left, size_max=size_left, after=after, after_item=after_item)
 
 
 def measure(connection: sqlite3.Connection, query: MeasureItems) -> TableSize:

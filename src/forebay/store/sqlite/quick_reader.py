@@ -13,7 +13,7 @@ import msgspec
 
 from forebay.core.clock import monotonic
 from forebay.store.commands import Command, Query
-from forebay.store.items import GetItems, MeasureItems, Page, ReadItems
+from forebay.store.items import GetItems, JoinedItems, JoinItems, MeasureItems, Page, ReadItems
 from forebay.store.sqlite.connection import open_reader
 from forebay.store.sqlite.handlers import ask
 
@@ -79,6 +79,8 @@ class QuickReader:
     def _answer(self, query: Query[R]) -> R | None:
         if isinstance(query, ReadItems):
             return cast("R | None", self._read(query))
+        if isinstance(query, JoinItems):
+            return cast("R | None", self._join(query.page))
         is_small = _IS_SMALL.get(type(query))
         return ask(self._open(), query) if is_small is not None and is_small(query) else None
 
@@ -86,12 +88,22 @@ class QuickReader:
         """Return a page, unless there is more in it than is read here."""
         if query.limit > _PAGE_ITEMS_MAX and query.partition is None:
             return None
-        part = msgspec.structs.replace(
-            query, limit=min(query.limit, _PAGE_ITEMS_MAX + 1), size_max=min(query.size_max, _PAGE_BYTES_MAX)
-        )
-        page = ask(self._open(), part)
+        page = ask(self._open(), _beginning(query))
         is_whole = page.is_last or len(page.items) >= query.limit
         return page if is_whole or sum([item.size for item in page.items]) >= query.size_max else None
+
+    def _join(self, query: ReadItems) -> JoinedItems | None:
+        """Return a page in one piece, unless there is more in it than is read here."""
+        if query.limit > _PAGE_ITEMS_MAX and query.partition is None:
+            return None
+        connection = self._open()
+        connection.execute("BEGIN")
+        try:
+            page = ask(connection, JoinItems(_beginning(query)))
+        finally:
+            connection.rollback()
+        is_whole = page.last is None or page.count >= query.limit
+        return page if is_whole or page.size >= query.size_max else None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -100,3 +112,9 @@ class QuickReader:
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         return self._connection
+
+
+def _beginning(query: ReadItems) -> ReadItems:
+    """Return the query for as much as is read here, and an item more."""
+    limit, size_max = min(query.limit, _PAGE_ITEMS_MAX + 1), min(query.size_max, _PAGE_BYTES_MAX)
+    return msgspec.structs.replace(query, limit=limit, size_max=size_max)
