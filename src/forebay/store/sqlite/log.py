@@ -22,19 +22,20 @@ _TIME_MIN = -(1 << 62)
 
 _INSERT = Statements("INSERT INTO entry (stream, position, at, expires_at, data) VALUES {rows}", "(?,?,?,?,?)")
 _FIND = Statements(
-    "SELECT name, number, last_position, latest_at, disorder, entries FROM stream WHERE name IN ({rows})", "?"
+    "SELECT name, number, last_position, latest_at, disorder, entries, data_bytes FROM stream WHERE name IN ({rows})",
+    "?",
 )
 _OPEN = Statements(
     "INSERT INTO stream (name, last_position, latest_at, disorder, entries) VALUES {rows}"
-    " RETURNING name, number, last_position, latest_at, disorder, entries",
+    " RETURNING name, number, last_position, latest_at, disorder, entries, data_bytes",
     f"(?, 0, {_TIME_MIN}, 0, 0)",
 )
 # An update of many rows at once: each of them is there.
 _SAVE = Statements(
-    "INSERT INTO stream (number, last_position, latest_at, disorder, entries) VALUES {rows}"
+    "INSERT INTO stream (number, last_position, latest_at, disorder, entries, data_bytes) VALUES {rows}"
     " ON CONFLICT (number) DO UPDATE SET last_position = excluded.last_position, latest_at = excluded.latest_at,"
-    " disorder = excluded.disorder, entries = excluded.entries",
-    "(?,?,?,?,?)",
+    " disorder = excluded.disorder, entries = excluded.entries, data_bytes = excluded.data_bytes",
+    "(?,?,?,?,?,?)",
 )
 
 _LAST_BEFORE = "SELECT position FROM entry WHERE stream = ? AND at < ? ORDER BY at DESC, position DESC LIMIT 1"
@@ -57,6 +58,7 @@ def append(session: Session, commands: Sequence[AppendLog]) -> list[int]:
             else:
                 stream[3] = max(stream[3], stream[2] - entry.at_ms)
             stream[4] += 1
+            stream[5] += len(entry.data)
             values += (stream[0], stream[1], entry.at_ms, entry.expires_at_ms, entry.data)
         results.append(stream[1])
         session.topics.add(("log", command.stream))
@@ -96,11 +98,8 @@ def read(connection: sqlite3.Connection, query: ReadLog) -> tuple[StoredEntry, .
 
 def measure(connection: sqlite3.Connection, query: MeasureLog) -> LogSize:
     """Measure a stream."""
-    row = connection.execute(
-        "SELECT entries, (SELECT total(length(data)) FROM entry WHERE stream = number) FROM stream WHERE name = ?",
-        (query.stream,),
-    ).fetchone()
-    return LogSize(row[0], int(row[1])) if row else LogSize(0, 0)
+    row = connection.execute("SELECT entries, data_bytes FROM stream WHERE name = ?", (query.stream,)).fetchone()
+    return LogSize(*row) if row else LogSize(0, 0)
 
 
 def drop(session: Session, commands: Sequence[DropLog]) -> list[int]:
@@ -127,7 +126,7 @@ def sweep(session: Session) -> bool:
 
 
 def _open(connection: sqlite3.Connection, names: set[str]) -> dict[str, list[int]]:
-    """Return the streams' number, last position, latest time, disorder and size by name, opening those that are new."""
+    """Return the streams' rows (`_FIND`) without their names, by name, opening those that are new."""
     rows = _FIND.fetch(connection, list(names))
     if len(rows) < len(names):
         rows += _OPEN.fetch(connection, list(names.difference(row[0] for row in rows)))
@@ -149,18 +148,25 @@ def _drop(session: Session, name: str) -> int:
 
 def _expire(session: Session, command: ExpireLog) -> int:
     rows = session.execute(
-        "SELECT entry.rowid, stream FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+        "SELECT entry.rowid, stream, length(data) FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
         (command.now_ms, command.limit),
     ).fetchall()
     if not rows:
         return 0
-    ids = json.dumps([identity for identity, _ in rows])
+    ids = json.dumps([row[0] for row in rows])
     session.execute("DELETE FROM entry WHERE rowid IN (SELECT value FROM json_each(?))", (ids,))
+    entries: Counter[int] = Counter()
+    data_bytes: Counter[int] = Counter()
+    for _, stream, size in rows:
+        entries[stream] += 1
+        data_bytes[stream] += size
     total = 0
-    for stream, number in Counter(stream for _, stream in rows).items():
+    for stream, count in entries.items():
         # Entries of dropped streams were counted when the stream was dropped.
         named = session.execute(
-            "UPDATE stream SET entries = entries - ? WHERE number = ? AND name IS NOT NULL", (number, stream)
+            "UPDATE stream SET entries = entries - ?, data_bytes = data_bytes - ?"
+            " WHERE number = ? AND name IS NOT NULL",
+            (count, data_bytes[stream], stream),
         ).rowcount
-        total += number * named
+        total += count * named
     return total
