@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     import jlens
 
 TIMEOUT_SECONDS = 1.0
-STRING_BYTES_MAX = 16 * 1024 * 1024
+# As measured on AWS: the longest range and text that it makes, and how deep expressions may nest.
+ARRAY_ITEMS_MAX = 873_782
+STRING_BYTES_MAX = 4 * 1024 * 1024
+DEPTH_MAX = 100
 # Far more than any payload may have.
 RESULT_BYTES_MAX = 4 * 1024 * 1024
-RANGE_ITEMS_MAX = 10_000_000
+
+# What AWS says where an expression goes beyond its bounds, by the engine's codes; there is no code in it. That of time
+# is unverified.
+_BEYOND = {
+    "D1011": "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as tail-recursive",
+    "D1012": "Expression evaluation timeout: Check for infinite loop",
+    "U1001": "Expression evaluation memory limit exceeded: Check for excessive memory usage",
+}
 
 # Messages in which the engine writes whole numbers as 7.0; the reference implementation writes 7.
 _NUMBER_IN_MESSAGE = ("D2014", "D2016", "D3061", "S0213")
+_STARTS_AT_CONTEXT = re.compile(r"\s*\$(?![\w$])")
 _WHOLE_FLOAT = re.compile(r"(?<![\w.])(-?[0-9]+)\.0(?![0-9])")
 
 _HASHES = {
@@ -65,10 +76,15 @@ class _Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression. `reads` names the bindings it needs: all of one (True), or members of it."""
+    """A compiled expression.
+
+    `reads` names the bindings it needs: all of one (True), or members of it. `context` names what it reads of the
+    context, of which there is none: fields, `$` or `$$`, in the order of the text.
+    """
 
     text: str
     reads: Mapping[str, Any]
+    context: tuple[str, ...]
     _compiled: "jlens.Expression"
 
     def evaluate(self, bindings: Callable[[str], object], ids: Ids, now: float) -> str | None:
@@ -91,6 +107,8 @@ class Expression:
                 None,
                 values,
                 timeout=TIMEOUT_SECONDS,
+                max_depth=DEPTH_MAX,
+                max_array_length=ARRAY_ITEMS_MAX,
                 max_string_length=STRING_BYTES_MAX,
                 max_result_size=RESULT_BYTES_MAX,
                 now=int(now * 1000),
@@ -114,18 +132,31 @@ def compile_jsonata(text: str) -> Expression:
 
     try:
         compiled = jlens.Expression(text)
-        reads = dict(compiled.reads().get("bindings", {}))
+        read = compiled.reads()
+        reads = dict(read.get("bindings", {}))
         if "$random" in text:
             # The language has one without a seed, which is not reported as read.
             reads["random"] = True
-        return Expression(text, reads, compiled)
+        return Expression(text, reads, _context_of(text, read.get("input")), compiled)
     except jlens.JlensError as error:
         raise _told(error) from None
     except UnicodeEncodeError as error:
         raise JsonataError(None, str(error)) from None
 
 
+def _context_of(text: str, read: object) -> tuple[str, ...]:
+    """Return what an expression reads of the context."""
+    if "$$" in text and read:
+        return ("$$",)
+    if _STARTS_AT_CONTEXT.match(text):
+        return ("$",)
+    # Wildcards read all of it; whether AWS refuses them there is not known.
+    return tuple(sorted(read, key=text.find)) if is_object(read) else ()
+
+
 def _told(error: "jlens.JlensError") -> JsonataError:
+    if error.code in _BEYOND:
+        return JsonataError(None, _BEYOND[error.code])
     message = str(error)
     if error.code in _NUMBER_IN_MESSAGE:
         message = _WHOLE_FLOAT.sub(r"\1", message)
@@ -154,39 +185,32 @@ FUNCTIONS = ("partition", "range", "hash", "random", "uuid", "parse")
 
 
 def _whole(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise _Refused(f"{what} must be an integer")
+    """Return a number without its fraction, which AWS's functions leave out."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Refused(f"{what} must be a number")
     return int(value)
 
 
 def partition(array: object, size: object) -> object:
-    """Return an array in pieces of a size; the last may be shorter."""
-    if array is None:
-        return None
-    length = _whole(size, "The partition size")
-    if length <= 0:
+    """Return an array in pieces of a size, the last maybe shorter; undefined where there is no array or no size."""
+    length = 0 if array is None else _whole(size, "The partition size")
+    if length < 0:
         raise _Refused("The partition size must be a positive integer")
+    if length == 0:
+        return None
     items = array if is_array(array) else [array]
     return [items[at : at + length] for at in range(0, len(items), length)]
 
 
 def number_range(first: object, last: object, step: object) -> object:
-    """Return the numbers from the first up to and including the last, a step apart."""
-    numbers = (first, last, step)
-    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
-        raise _Refused("The arguments of $range must be numbers")
-    start, stop, delta = (_exact(one) for one in numbers)
+    """Return the numbers from the first up to and including the last, a step apart; undefined for a step of 0."""
+    start, stop, delta = (_whole(one, "An argument of $range") for one in (first, last, step))
     if delta == 0:
-        raise _Refused("The step of $range must not be 0")
-    count = max(0, int((stop - start) / delta + 1e-9) + 1) if (stop - start) * delta >= 0 else 0
-    if count > RANGE_ITEMS_MAX:
-        raise _Refused("The result of $range is too large")
-    return [start + index * delta for index in range(count)]
-
-
-def _exact(value: object) -> int | float:
-    assert isinstance(value, int | float)
-    return int(value) if value == int(value) else value
+        return None
+    made = range(start, stop + (1 if delta > 0 else -1), delta)
+    if len(made) > ARRAY_ITEMS_MAX:
+        raise _Refused(_BEYOND["U1001"])
+    return list(made)
 
 
 def digest(data: object, algorithm: object) -> str:

@@ -53,7 +53,7 @@ def _check_condition(findings: Findings, rule: Fields, language: str, where: str
     if foreign in rule:
         other = "JSONPath" if language == "JSONata" else "JSONata"
         message = wrong_language(language, foreign, other)
-        findings.schema(message, f"{where}/{foreign}")
+        findings.schema(message, where)
         return
     if len(chosen) != 1:
         findings.schema(f"The object must have only one of the following fields, {listed(_SELECTORS)}", where)

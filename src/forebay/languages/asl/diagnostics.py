@@ -50,5 +50,5 @@ def invalid_definition_text(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _described(diagnostic: Diagnostic) -> str:
-    where = "" if diagnostic.location is None else f" at {diagnostic.location}"
-    return f"{diagnostic.code}: {diagnostic.message}{where}"
+    # Seen on AWS: "MISSING_END_STATE: Workflow has no terminal state at null".
+    return f"{diagnostic.code}: {diagnostic.message} at {diagnostic.location or 'null'}"

@@ -174,21 +174,24 @@ def _child_failed(run: Run, child: Frame, failure: StateFailure) -> None:
     fail(run, parent.id, failure)
 
 
-def abort(run: Run, frame: Frame) -> None:
-    """End what a frame and those below it do; what they wait for is cancelled."""
+def abort(run: Run, frame: Frame, *, records: bool = True) -> None:
+    """End what a frame and those below it do; what they wait for is cancelled.
+
+    Where the whole execution ends, AWS records nothing of that.
+    """
     if frame.phase in {Phase.ABORTED, Phase.FAILED}:
         return
     for child in run.children_of(frame.id):
-        abort(run, child)
+        abort(run, child, records=records)
     run.cancel(frame)
     if frame.id in run.ready:
         run.ready.remove(frame.id)
     state = run.definition(frame)
     if frame.phase is not Phase.READY:
         run.change(frame.id, phase=Phase.ABORTED)
-        if state.type in _ABORTED:
+        if records and state.type in _ABORTED:
             run.emit(frame.id, _ABORTED[state.type])
-    if frame.entered_event_id and _is_iteration(run, frame):
+    if records and frame.entered_event_id and _is_iteration(run, frame):
         _emit_iteration(run, frame.id, "MapIterationAborted")
 
 

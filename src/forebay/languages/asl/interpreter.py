@@ -255,10 +255,15 @@ def settle(run: Run) -> None:
     while run.ended and run.status == "RUNNING":
         ended = run.ended.pop()
         frame = run.frames[ended.frame_id]
-        if frame.parent:
+        if frame.parent and not _is_fatal(ended):
             child_ended(run, frame, ended)
         else:
             _end(run, ended)
+
+
+def _is_fatal(ended: Ended) -> bool:
+    """Tell whether a chain's end is the execution's: nothing above it can catch a States.Runtime, nor records it."""
+    return ended.failure is not None and ended.failure.error == ErrorName.RUNTIME
 
 
 def _end(run: Run, ended: Ended) -> None:
@@ -280,12 +285,13 @@ def _end_failed(run: Run, frame_id: int, failure: StateFailure) -> None:
         "ExecutionFailed",
         execution_failed_event_details=api.ExecutionFailedEventDetails(error=error, cause=cause),
     )
+    abort(run, run.frames[ROOT], records=False)
     run.status = "FAILED"
     run.owe(Failed(error, cause))
 
 
 def _stop(run: Run, event: Stopped) -> None:
-    abort(run, run.frames[ROOT])
+    _cut_off(run)
     details = api.ExecutionAbortedEventDetails(error=event.error, cause=event.cause)
     run.emit(ROOT, "ExecutionAborted", execution_aborted_event_details=details)
     run.status = "ABORTED"
@@ -293,7 +299,14 @@ def _stop(run: Run, event: Stopped) -> None:
 
 
 def _time_out(run: Run) -> None:
-    abort(run, run.frames[ROOT])
-    run.emit(ROOT, "ExecutionTimedOut", execution_timed_out_event_details=api.ExecutionTimedOutEventDetails())
+    _cut_off(run)
+    details = api.ExecutionTimedOutEventDetails(error=ErrorName.TIMEOUT)
+    run.emit(ROOT, "ExecutionTimedOut", execution_timed_out_event_details=details)
     run.status = "TIMED_OUT"
     run.owe(TimedOut())
+
+
+def _cut_off(run: Run) -> None:
+    """End all that goes on. As on AWS, the event that says so follows none."""
+    abort(run, run.frames[ROOT], records=False)
+    run.change(ROOT, last_event_id=0)

@@ -44,7 +44,9 @@ class JsonataValue:
         try:
             text = self.expression.evaluate(_Bindings(scope, self.expression).read, scope.ids, scope.now)
         except JsonataError as error:
-            raise self.failed(f"threw an error during evaluation. {error}") from None
+            # A message with a code is a sentence of its own.
+            mark = ":" if error.code is None else "."
+            raise self.failed(f"threw an error during evaluation{mark} {error}") from None
         if text is None:
             raise self.failed("returned nothing (undefined).")
         return decode(text)

@@ -79,6 +79,6 @@ def _check_reader(findings: Findings, reader: Fields, here: str) -> None:
     if kind == "CSV" and "CSVHeaderLocation" not in settings:
         findings.schema("The field 'CSVHeaderLocation' is required", where)
     if kind == "JSON" and "CSVHeaderLocation" in settings:
-        findings.schema("Field 'CSVHeaderLocation' is not supported", f"{where}/CSVHeaderLocation")
+        findings.schema("Field 'CSVHeaderLocation' is not supported", where)
     if settings.get("CSVHeaderLocation") == "GIVEN":
         check_required(findings, settings, ("CSVHeaders",), where)

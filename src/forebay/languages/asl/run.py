@@ -47,9 +47,16 @@ class Ended:
     failure: StateFailure | None = None
 
 
-# Seen in AWS's histories: ParallelStateSucceeded 20 and ParallelStateExited 21 both follow 19 (and Map's alike).
-# That the failed ones behave like them is unverified.
-_BESIDES = ("ParallelStateSucceeded", "MapStateSucceeded", "ParallelStateFailed", "MapStateFailed")
+# Seen in AWS's histories: ParallelStateSucceeded 20 and ParallelStateExited 21 both follow 19, and the others alike.
+# That waits behave like tasks is unverified.
+_BESIDES = (
+    "ParallelStateSucceeded",
+    "MapStateSucceeded",
+    "MapRunSucceeded",
+    "MapIterationFailed",
+    "TaskStateAborted",
+    "WaitStateAborted",
+)
 
 
 class HistoryFull(Exception):
@@ -146,7 +153,8 @@ class Run:
                     entry, id=self.next_event_id, previous_event_id=last, timestamp=self.environment.now
                 )
             )
-            self.change(frame_id, last_event_id=self.next_event_id)
+            if entry.type not in _BESIDES:
+                self.change(frame_id, last_event_id=self.next_event_id)
             self.next_event_id += 1
 
     def input_of(self, frame: Frame) -> Document:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 TOP_FIELDS = ("Comment", "QueryLanguage", "StartAt", "TimeoutSeconds", "Version", "States")
 BRANCH_FIELDS = ("Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version")
-PROCESSOR_FIELDS = (*BRANCH_FIELDS, "ProcessorConfig")
+# AWS refuses a query language of their own to processors.
+PROCESSOR_FIELDS = (*(name for name in BRANCH_FIELDS if name != "QueryLanguage"), "ProcessorConfig")
 _COMMON = ("Type", "Comment", "QueryLanguage")
 _ENDS = ("Next", "End")
 _IO = ("InputPath", "OutputPath", "Output")

@@ -31,6 +31,7 @@ Fields = Mapping[str, Any]
 TaskRules = Callable[[str, Fields], Iterator[tuple[str, str]]]
 
 _WITHOUT_END = ("Choice", "Succeed", "Fail")
+_WITH_RESULT = ("Task", "Parallel", "Map")
 _CHECKED_ELSEWHERE = (
     "Branches",
     "ItemProcessor",
@@ -88,7 +89,7 @@ class StateRules:
         language = language_of(self.findings, fields, chain_language, here)
         if language == "JSONPath" and self.language == "JSONata":
             message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
-            self.findings.schema(message, f"{here}/QueryLanguage")
+            self.findings.schema(message, here)
         return language
 
     def _check_language(self, fields: Fields, language: str, here: str) -> None:
@@ -96,7 +97,7 @@ class StateRules:
         foreign = schema.JSONATA_ONLY if language == "JSONPath" else schema.JSONPATH_ONLY
         for name in fields:
             if name in foreign:
-                self.findings.schema(wrong_language(language, name, other), f"{here}/{name}")
+                self.findings.schema(wrong_language(language, name, other), here)
 
     def _check_values(self, fields: Fields, language: str, here: str) -> None:
         findings = self.findings
@@ -109,14 +110,9 @@ class StateRules:
             findings.schema("String does not match RFC3339 timestamp", f"{here}/Timestamp")
         check_variables(findings, fields.get("Assign"), f"{here}/Assign")
         if language == "JSONata":
-            self._check_expressions(fields, here)
+            _check_expressions(findings, fields, here)
         else:
             check_paths(findings, fields, here)
-
-    def _check_expressions(self, fields: Fields, here: str) -> None:
-        for name, value in fields.items():
-            if name not in _CHECKED_ELSEWHERE:
-                check_jsonata(self.findings, value, f"{here}/{name}")
 
     def _check_groups(self, fields: Fields, kind: str, here: str) -> None:
         findings = self.findings
@@ -136,6 +132,14 @@ class StateRules:
             findings.schema("There should only be one of the following fields: [Next, End]", here)
         elif "Next" not in fields and not ends:
             findings.schema("This object should have only one of the following fields: [Next, End]", here)
+
+
+def _check_expressions(findings: Findings, fields: Fields, here: str) -> None:
+    has_result = fields["Type"] in _WITH_RESULT
+    for name, value in fields.items():
+        if name not in _CHECKED_ELSEWHERE:
+            offered = "result" if has_result and name in {"Output", "Assign"} else ""
+            check_jsonata(findings, value, f"{here}/{name}", offered=offered)
 
 
 def check_types(findings: Findings, fields: Fields, here: str) -> None:
@@ -227,12 +231,12 @@ def _check_catcher(findings: Findings, entry: Fields, language: str, where: str,
     other = "JSONata" if language == "JSONPath" else "JSONPath"
     foreign = "Output" if language == "JSONPath" else "ResultPath"
     if foreign in entry:
-        findings.schema(wrong_language(language, foreign, other), f"{where}/{foreign}")
+        findings.schema(wrong_language(language, foreign, other), where)
     check_type(findings, entry, "Assign", dict, where)
     check_variables(findings, entry.get("Assign"), f"{where}/Assign")
     if language == "JSONata":
         for name in ("Output", "Assign"):
-            check_jsonata(findings, entry.get(name), f"{where}/{name}")
+            check_jsonata(findings, entry.get(name), f"{where}/{name}", offered="errorOutput")
         return
     check_template(findings, entry.get("Assign"), f"{where}/Assign")
     if entry.get("ResultPath") is not None:

@@ -36,12 +36,22 @@ class PathField:
     def evaluate(self, scope: Scope) -> object:
         """Return what the path leads to."""
         value = self.path.find(scope)
-        if value is ABSENT:
-            if scope.document is None and self.path.root == "$":
-                raise StateFailure(ErrorName.RUNTIME, texts.NULL_INPUT)
-            searched = scope.context if self.path.root == "$$" else scope.document
-            raise StateFailure(ErrorName.RUNTIME, texts.path_not_found(self.path.text, self.field, encode(searched)))
-        return value
+        if value is not ABSENT:
+            return value
+        if scope.document is None and self.path.root == "$":
+            raise StateFailure(ErrorName.RUNTIME, texts.NULL_INPUT)
+        if self._is_beyond_array(scope):
+            return None
+        searched = scope.context if self.path.root == "$$" else scope.document
+        raise StateFailure(ErrorName.RUNTIME, texts.path_not_found(self.path.text, self.field, encode(searched)))
+
+    def _is_beyond_array(self, scope: Scope) -> bool:
+        """Tell whether the path ends with an index that an array does not have: AWS takes that for null."""
+        *way, last = self.path.keys or ("",)
+        node = self.path.start(scope)
+        for key in way:
+            node = member(node, key)
+        return is_array(node) and isinstance(last, int)
 
 
 @dataclass(frozen=True, slots=True)

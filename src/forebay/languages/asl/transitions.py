@@ -124,7 +124,10 @@ def _reported(run: Run, frame: Frame, failure: StateFailure) -> StateFailure:
     """Put the state's name into a failure's cause, and record the evaluation at fault if there is one."""
     if not failure.is_own or failure.cause is None:
         return failure
-    cause = texts.in_state(frame.state, frame.entered_event_id, failure.cause)
+    cause = failure.cause
+    if run.environment.trace is None:
+        # TestState gives the sentence alone.
+        cause = texts.in_state(frame.state, frame.entered_event_id, cause)
     if failure.location is not None:
         details = api.EvaluationFailedEventDetails(
             state=frame.state, error=failure.error, cause=cause, location=failure.location

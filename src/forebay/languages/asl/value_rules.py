@@ -1,7 +1,7 @@
 """Checks of single values in a definition: types, ranges, paths, payload templates, JSONata, variable names."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from forebay.languages.asl import schema
@@ -11,7 +11,7 @@ from forebay.languages.asl.jsonata_fields import expression_text, is_expression
 from forebay.languages.asl.paths import InvalidPath, parse_path
 from forebay.languages.asl.templates import DYNAMIC
 from forebay.languages.json_kinds import is_array, is_object
-from forebay.languages.jsonata import JsonataError, compile_jsonata
+from forebay.languages.jsonata import Expression, JsonataError, compile_jsonata
 
 Fields = Mapping[str, Any]
 Range = tuple[int | None, int | None]
@@ -30,7 +30,7 @@ def check_fields(findings: Findings, fields: Fields, allowed: tuple[str, ...], l
     """Refuse fields that do not exist there."""
     for name in fields:
         if name not in allowed:
-            findings.schema(f"Field '{name}' is not supported", f"{location}/{name}")
+            findings.schema(f"Field '{name}' is not supported", location or "/")
 
 
 def check_required(findings: Findings, fields: Fields, required: tuple[str, ...], location: str) -> None:
@@ -57,10 +57,15 @@ def check_one_of(findings: Findings, value: object, allowed: tuple[str, ...], lo
 
 
 def language_of(findings: Findings, fields: Fields, default: str, location: str) -> str:
-    """Return the query language that a machine, chain or state asks for, or the default."""
-    language = fields.get("QueryLanguage", default)
-    is_one = check_one_of(findings, language, ("JSONPath", "JSONata"), f"{location}/QueryLanguage")
-    return language if is_one else default
+    """Return the query language that a machine, chain or state asks for, or the default.
+
+    AWS takes whatever is not JSONPath for JSONata, and says beside that which values there are.
+    """
+    if "QueryLanguage" not in fields:
+        return default
+    language: object = fields["QueryLanguage"]
+    check_one_of(findings, language, ("JSONPath", "JSONata"), f"{location}/QueryLanguage")
+    return "JSONPath" if language == "JSONPath" else "JSONata"
 
 
 def check_number(findings: Findings, fields: Fields, name: str, limits: Range, location: str) -> None:
@@ -164,29 +169,43 @@ def _warn_if_path(findings: Findings, name: str, value: object, location: str, *
     findings.warn("NO_DOLLAR", message, f"{location}/{name}")
 
 
-def check_jsonata(findings: Findings, value: object, location: str) -> None:
-    """Check every expression in a JSONata field."""
+def check_jsonata(findings: Findings, value: object, location: str, *, offered: str = "") -> None:
+    """Check every expression in a JSONata field; `offered` is what `$states` has there beside input and context."""
     if isinstance(value, str):
-        _check_expression(findings, value, location)
+        _check_expression(findings, value, location, offered)
     elif is_object(value):
         members: Fields = value
         for name, one in members.items():
-            check_jsonata(findings, one, f"{location}/{name}")
+            check_jsonata(findings, one, f"{location}/{name}", offered=offered)
     elif is_array(value):
         elements: list[object] = value
         for at, one in enumerate(elements):
-            check_jsonata(findings, one, f"{location}[{at}]")
+            check_jsonata(findings, one, f"{location}[{at}]", offered=offered)
 
 
-def _check_expression(findings: Findings, value: str, location: str) -> None:
-    if is_expression(value):
-        try:
-            compile_jsonata(expression_text(value))
-        except JsonataError as error:
-            # Unverified sentence.
-            findings.schema(f"Invalid JSONata expression. {error}", location)
-    elif value.startswith(_EXPRESSION_START):
-        findings.schema("JSONata string must start with {% and end with %}", location)
+def _check_expression(findings: Findings, value: str, location: str, offered: str) -> None:
+    if not is_expression(value):
+        if value.startswith(_EXPRESSION_START):
+            findings.schema("JSONata string must start with {% and end with %}", location)
+        return
+    try:
+        expression = compile_jsonata(expression_text(value))
+    except JsonataError as error:
+        findings.add("INVALID_JSONATA_EXPRESSION", error.message, location)
+        return
+    for message in _unsupported(expression, offered):
+        findings.add("UNSUPPORTED_JSONATA_EXPRESSION", message, location)
+
+
+def _unsupported(expression: Expression, offered: str) -> Iterator[str]:
+    """Say what an expression reads that is not there (AWS's sentence about a single `$` is unverified)."""
+    for name in expression.context:
+        yield f"Reference to '{name}' {'' if name == '$$' else 'at the top level '}is not supported."
+    read: Any = expression.reads.get("states")
+    if is_object(read):
+        for name in read:
+            if name not in {"input", "context", offered}:
+                yield f"Field '$states.{name}' does not exist."
 
 
 def wrong_language(language: str, name: str, other: str) -> str:

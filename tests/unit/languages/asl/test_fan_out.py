@@ -45,7 +45,7 @@ def test_failing_branch_aborts_the_others():
         (5, 3, "FailStateEntered"),
         (6, 4, "TaskStateAborted"),
         (7, 5, "ParallelStateFailed"),
-        (8, 5, "ExecutionFailed"),
+        (8, 7, "ExecutionFailed"),
     ]
     # Begun in the same step: the task is not even started.
     assert len(run.effects) == 1
@@ -142,15 +142,27 @@ def test_failed_iteration_fails_the_map():
     assert [event for _, _, event in run.events][-3:] == ["MapIterationFailed", "MapStateFailed", "ExecutionFailed"]
 
 
-def test_stop_aborts_from_the_inside_out():
+def test_stop_records_only_itself():
     run = Execution(mapped(WAIT), [1])
+    before = len(run.events)
     run.give(Stopped())
-    assert [event for _, _, event in run.events][-4:] == [
-        "WaitStateAborted",
-        "MapIterationAborted",
-        "MapStateAborted",
-        "ExecutionAborted",
-    ]
+    assert run.events[before:] == [(before + 2, 0, "ExecutionAborted")]
+
+
+def test_runtime_error_in_a_branch_ends_the_execution():
+    broken = {"Type": "Pass", "Parameters": {"m.$": "$.nope"}, "End": True}
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "D"}]
+    definition = parallel(broken, WAIT, Catch=catch)
+    definition["States"]["D"] = {"Type": "Succeed"}
+    run = Execution(definition)
+    assert run.events[-1] == (5, 4, "ExecutionFailed")
+    assert run.failure == (
+        "States.Runtime",
+        (
+            "An error occurred while executing the state 'B0' (entered at the event id #4). "
+            "The JSONPath '$.nope' specified for the field 'm.$' could not be found in the input '{}'"
+        ),
+    )
 
 
 def test_redrive_runs_only_what_did_not_succeed():

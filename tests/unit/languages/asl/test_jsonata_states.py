@@ -32,7 +32,9 @@ def state(**fields):
         ("{% $states.context.Execution.Input.a %}", {"a": 5}, 5),
         ("{% $partition([1..5], 2) %}", {}, [[1, 2], [3, 4], [5]]),
         ("{% $range(0, 10, 5) %}", {}, [0, 5, 10]),
-        ("{% $range(1, 0, -0.5) %}", {}, [1, 0.5, 0]),
+        ("{% $range(-1.7, 2, 1) %}", {}, [-1, 0, 1, 2]),
+        ("{% $exists($range(1, 2, 0)) or $exists($partition([1], 0)) %}", {}, False),
+        ("{% $count([1..873782]) %}", {}, 873_782),
         ("{% $hash('input data', 'SHA-1') %}", {}, "aaff4a450a104cd177d28d18d74485e8cae074b7"),
         ("{% $parse('{\"a\": [1]}').a %}", {}, [1]),
         ("{% $random(42) %}", {}, 0.7275636800328681),
@@ -97,16 +99,27 @@ def test_null_is_a_value_of_variables():
     assert Execution(definition).output == [True, True, False]
 
 
-def test_result_that_is_far_too_large_is_not_even_made():
-    run = Execution(jsonata(pass_through(Output="{% [1..1000000] %}")))
-    assert run.failure[0] == "States.QueryEvaluationError"
-    assert "U1001" in run.failure[1]
-
-
-def test_endless_expression_is_ended():
-    run = Execution(jsonata(pass_through(Output="{% ($f := function(){$f()}; $f()) %}")))
-    assert run.failure[0] == "States.QueryEvaluationError"
-    assert "D1012" in run.failure[1]
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("[1..873783]", "Expression evaluation memory limit exceeded: Check for excessive memory usage"),
+        ("$range(1, 900000, 1)", "Expression evaluation memory limit exceeded: Check for excessive memory usage"),
+        (
+            "+".join(["1"] * 101),
+            (
+                "Stack overflow error: Check for non-terminating recursive function. "
+                "Consider rewriting as tail-recursive"
+            ),
+        ),
+        # Unverified sentence.
+        ("($f := function(){$f()}; $f())", "Expression evaluation timeout: Check for infinite loop"),
+    ],
+)
+def test_evaluation_beyond_its_bounds_has_no_code(expression, sentence):
+    error, cause = Execution(jsonata(pass_through(Output=f"{{% {expression} %}}"))).failure
+    assert error == "States.QueryEvaluationError"
+    assert cause is not None
+    assert cause.endswith(f"specified for the field 'Output' threw an error during evaluation: {sentence}")
 
 
 def test_task_has_arguments_result_and_variables():
