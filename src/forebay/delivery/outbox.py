@@ -97,10 +97,13 @@ class Deliveries:
     ) -> None:
         """Add the commands that take deliveries, and to each event's path what has become of it."""
         now = self._clock.now()
+        targets: dict[str, Target | None] = {}
         for delivery in deliveries:
-            target = await self.target_of(delivery)
+            service = _service_of(delivery.target)
+            if service not in targets:
+                targets[service] = await self._find_target(service)
+            target = targets[service]
             if target is None:
-                service = _service_of(delivery.target)
                 taken = Rejected("NO_SUCH_TARGET", f"Service {service} cannot be delivered to.")
             else:
                 taken = await target.accept(delivery)

@@ -58,11 +58,8 @@ class Trace:
     def __init__(self, store: Store, retention_seconds: float) -> None:
         self._store = store
         self._retention_ms = int(retention_seconds * 1000)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is kept."""
-        return self._retention_ms > 0
+        # Whether anything is kept.
+        self.is_on = self._retention_ms > 0
 
     def record(self, event_id: str | None, steps: Sequence[Step]) -> list[AppendLog]:
         """Return the command that records `steps`; nothing for an event without id or where tracing is off."""

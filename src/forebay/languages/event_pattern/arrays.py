@@ -5,8 +5,8 @@ which element it stands in, of each array above it. Leaves of one pattern must a
 share, so that {"items": {"sku": ["a"], "size": ["L"]}} wants one item that is both.
 """
 
-from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -18,7 +18,6 @@ Place = tuple[tuple[ArrayId, int], ...]
 Fields = dict[str, list[tuple[Scalar, Place]]]
 
 _Shape = tuple[ArrayId, ...]
-_Node = tuple[str, object, Place]
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -38,38 +37,37 @@ def flatten(event: Mapping[str, object], names: Container[str] | None = None) ->
     Works without recursion: events may be nested more deeply than Python's stack.
     """
     fields: Fields = {}
-    todo: deque[_Node] = deque([("", event, ())])
-    while todo:
-        path, node, place = todo.popleft()
+    todo: list[tuple[str, object, Place]] = [("", event, ())]
+    # Grows while it is walked.
+    for path, node, place in todo:
         # Asking for the exact type first spares the slow question that an abstract class is.
         if type(node) is dict or isinstance(node, Mapping):
-            members: Iterable[_Node] = _members(path, node, place, names)  # pyright: ignore[reportUnknownArgumentType]
+            members = cast("Mapping[str, object]", node)
+            prefix = f"{path}." if path else ""
+            for name, value in members.items():
+                if names is not None and name not in names:
+                    continue
+                if value is None or isinstance(value, str | int | float):
+                    fields.setdefault(prefix + name, []).append((value, place))
+                else:
+                    todo.append((prefix + name, value, place))
         else:
-            members = _elements(path, node, place)
-        for child in members:
-            value = child[1]
-            if value is None or isinstance(value, str | int | float):
-                fields.setdefault(child[0], []).append((value, child[2]))
-            else:
-                todo.append(child)
+            for value, deeper in _elements(path, node, place):
+                if value is None or isinstance(value, str | int | float):
+                    fields.setdefault(path, []).append((value, deeper))
+                else:
+                    todo.append((path, value, deeper))
     return fields
 
 
-def _members(path: str, node: Mapping[str, object], place: Place, names: Container[str] | None) -> Iterable[_Node]:
-    prefix = f"{path}." if path else ""
-    for name, value in node.items():
-        if names is None or name in names:
-            yield prefix + name, value, place
-
-
-def _elements(path: str, node: object, place: Place) -> Iterable[_Node]:
+def _elements(path: str, node: object, place: Place) -> Iterable[tuple[object, Place]]:
     if not isinstance(node, list | tuple):
         raise TypeError(f"not a JSON value: {type(node).__name__}")
     array = (path, len(place))
-    for index, value in enumerate(node):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for index, value in enumerate(cast("Sequence[object]", node)):
         # Plain values stand in no element of their array (Ruler's Event): all of them are within reach.
         deeper = isinstance(value, dict | list | tuple | Mapping)
-        yield path, value, (*place, (array, index)) if deeper else place
+        yield value, (*place, (array, index)) if deeper else place
 
 
 def are_consistent(choices: Sequence[Choice]) -> bool:
