@@ -4,7 +4,6 @@ import json
 import os
 import random
 import time
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,7 +11,6 @@ import pytest
 from botocore.config import Config
 
 from tests.fault.kill import ACCOUNT, Node
-from tests.postgres import PostgresServer
 
 _EXECUTIONS = 12
 _PATIENCE_SECONDS = 60.0
@@ -100,9 +98,9 @@ def take_all(node: Node, url: str) -> dict[str, tuple[float, str]]:
             taken[message["MessageId"]] = (int(message["Attributes"]["SentTimestamp"]), message["Body"])
 
 
-def run_rounds(node: Node, rounds: int, lease_seconds: float) -> None:
+def run_rounds(node: Node, lease_seconds: float) -> None:
     chance = random.Random(7)
-    for number in range(rounds):
+    for number in range(int(os.environ.get("FOREBAY_KILL_ROUNDS", "2"))):
         queue, states = client_of(node, "sqs"), client_of(node, "stepfunctions")
         url = queue.create_queue(QueueName=f"sent-{number}")["QueueUrl"]
         machine = states.create_state_machine(name=f"m{number}", definition=definition(url), roleArn=_ROLE)
@@ -130,26 +128,13 @@ def run_rounds(node: Node, rounds: int, lease_seconds: float) -> None:
         assert all(taken[message][0] == latest[taken[message][1]] for message in told)
 
 
-@pytest.mark.timeout(900)
-def test_executions_end_as_they_would_have_whenever_the_node_is_killed(tmp_path: Path) -> None:
-    node = Node(tmp_path / "data")
-    node.start()
-    try:
-        run_rounds(node, int(os.environ.get("FOREBAY_KILL_ROUNDS", "2")), 0.0)
-    finally:
-        node.stop()
+@pytest.mark.timeout(1800)
+def test_executions_end_as_they_would_have_whenever_the_node_is_killed(embedded_node: Node) -> None:
+    run_rounds(embedded_node, 0.0)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_executions_end_on_postgresql_too(tmp_path: Path) -> None:
-    server = PostgresServer()
-    server.start()
-    node = Node(tmp_path / "data", server.url)
-    node.start()
-    try:
-        # The leases of a dead node end; with one store for many nodes, nobody can know that it is dead.
-        run_rounds(node, int(os.environ.get("FOREBAY_KILL_ROUNDS", "2")), 30.0)
-    finally:
-        node.stop()
-        server.remove()
+@pytest.mark.timeout(1800)
+def test_executions_end_on_postgresql_too(postgres_node: Node) -> None:
+    # The leases of a dead node end; with one store for many nodes, nobody can know that it is dead.
+    run_rounds(postgres_node, 30.0)

@@ -12,6 +12,7 @@ import pytest
 from tests.fault.kill import ACCOUNT, Client, Node, NotAcknowledged
 
 KEYS = "abcd"
+ROUNDS = int(os.environ.get("FOREBAY_KILL_ROUNDS", "3"))
 
 
 def prepare(client: Client) -> None:
@@ -88,40 +89,44 @@ def drain(client: Client, seen: dict[str, list[int]]) -> bool:
     return bool(found)
 
 
-@pytest.mark.timeout(1800)
-def test_no_change_is_missing_doubled_or_out_of_order(tmp_path) -> None:
-    rounds = int(os.environ.get("FOREBAY_KILL_ROUNDS", "3"))
-    chance = random.Random(rounds)
+def run_rounds(node: Node) -> None:
+    chance = random.Random(ROUNDS)
     known: dict[str, int] = {}
     seen: dict[str, list[int]] = {}
-    node = Node(tmp_path / "data")
-    node.start()
-    try:
-        with closing(Client(node.port)) as client:
-            prepare(client)
-        for _ in range(rounds):
-            writers = [Counting(node.port, key, known) for key in KEYS]
-            for writer in writers:
-                writer.start()
-            time.sleep(chance.uniform(0.3, 1.0))
-            node.kill()
-            for writer in writers:
-                writer.join()
-            node.start()
-        # The lanes of the node that was killed last are free when their leases have lapsed.
-        node.advance(25)
-        with closing(Client(node.port)) as client:
-            until = time.monotonic() + 60
-            while any(len(seen.get(key, ())) < known[key] for key in KEYS):
-                if drain(client, seen):
-                    until = time.monotonic() + 60
-                else:
-                    assert time.monotonic() < until, {key: (len(seen.get(key, ())), known[key]) for key in KEYS}
-                    time.sleep(0.05)
-            while drain(client, seen):
-                pass
-    finally:
+    with closing(Client(node.port)) as client:
+        prepare(client)
+    for _ in range(ROUNDS):
+        writers = [Counting(node.port, key, known) for key in KEYS]
+        for writer in writers:
+            writer.start()
+        time.sleep(chance.uniform(0.3, 1.0))
         node.kill()
+        for writer in writers:
+            writer.join()
+        node.start()
+    # The lanes of the node that was killed last are free when their leases have lapsed.
+    node.advance(25)
+    with closing(Client(node.port)) as client:
+        until = time.monotonic() + 60
+        while any(len(seen.get(key, ())) < known[key] for key in KEYS):
+            if drain(client, seen):
+                until = time.monotonic() + 60
+            else:
+                assert time.monotonic() < until, {key: (len(seen.get(key, ())), known[key]) for key in KEYS}
+                time.sleep(0.05)
+        while drain(client, seen):
+            pass
     for key in KEYS:
         assert seen[key] == list(range(1, len(seen[key]) + 1))
         assert len(seen[key]) >= known[key]
+
+
+@pytest.mark.timeout(1800)
+def test_no_change_is_missing_doubled_or_out_of_order(embedded_node: Node) -> None:
+    run_rounds(embedded_node)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_nor_is_one_on_postgresql(postgres_node: Node) -> None:
+    run_rounds(postgres_node)

@@ -141,15 +141,14 @@ def replayed(client, stream):
     return now
 
 
-@pytest.mark.timeout(600)
-def test_items_indexes_and_streams_survive_kills(tmp_path):
-    rounds = int(os.environ.get("FOREBAY_KILL_ROUNDS", "3"))
-    node = Node(tmp_path / "data")
-    node.start()
+ROUNDS = int(os.environ.get("FOREBAY_KILL_ROUNDS", "3"))
+
+
+def run_rounds(node: Node) -> None:
     with closing(Client(node.port)) as client:
         stream = make(client)
     acknowledged = {f"writer-{number}": (0, 0) for number in range(WRITERS)}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         progress = threading.Semaphore(0)
         writers = {name: Writer(node.port, name, progress) for name in acknowledged}
         for writer in writers.values():
@@ -165,4 +164,14 @@ def test_items_indexes_and_streams_survive_kills(tmp_path):
         node.start()
         with closing(Client(node.port)) as client:
             check(client, stream, acknowledged)
-    node.kill()
+
+
+@pytest.mark.timeout(1800)
+def test_items_indexes_and_streams_survive_kills(embedded_node):
+    run_rounds(embedded_node)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_they_survive_kills_on_postgresql_too(postgres_node):
+    run_rounds(postgres_node)
