@@ -8,6 +8,7 @@ from botocore import xform_name
 
 from tools.patterns import translate
 from tools.services import (
+    FURTHER_MEMBERS,
     FURTHER_PROTOCOLS,
     LIST_ITEMS,
     MAP_ENTRIES,
@@ -79,6 +80,9 @@ class Module:
         self.meta: Model = model["metadata"]
         self.operations: dict[str, Model] = model["operations"]
         self.shapes: dict[str, Model] = model["shapes"]
+        for name, members in FURTHER_MEMBERS.get(service.name, {}).items():
+            shape = self.shapes.setdefault(name, {"type": "structure", "members": {}})
+            shape["members"] = shape["members"] | {member: {"shape": kind} for member, kind in members.items()}
         self.enforced = service.own_texts is None
         self.dropped: list[str] = []
 

@@ -145,6 +145,16 @@ MAP_MEMBERS: dict[str, dict[str, str]] = {
         "TagMap": "Tag",
     },
 }
+# What answers have and no model names: members of a structure, by their shapes (DescribeTable's answers on the wire).
+FURTHER_MEMBERS: dict[str, dict[str, dict[str, str]]] = {
+    "dynamodb": {
+        "TableThroughputModeSummary": {
+            "TableThroughputMode": "BillingMode",
+            "LastUpdateToPayPerRequestDateTime": "Date",
+        },
+        "TableDescription": {"TableThroughputModeSummary": "TableThroughputModeSummary"},
+    },
+}
 XML_NAMESPACES = {"sqs": "http://queue.amazonaws.com/doc/2012-11-05/"}
 # Protocols that the service still answers although the model no longer lists them.
 FURTHER_PROTOCOLS = {"sqs": ("query",)}

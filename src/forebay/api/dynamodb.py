@@ -1698,6 +1698,12 @@ class TableDescription(wire.Shape, rename="pascal", frozen=True, kw_only=True):
     warm_throughput: TableWarmThroughputDescription | None = None
     multi_region_consistency: MultiRegionConsistency | None = None
     vector_indexes: list[VectorIndexDescription] | None = None
+    table_throughput_mode_summary: TableThroughputModeSummary | None = None
+
+
+class TableThroughputModeSummary(wire.Shape, rename="pascal", frozen=True, kw_only=True):
+    table_throughput_mode: BillingMode | None = None
+    last_update_to_pay_per_request_date_time: wire.Timestamp | None = None
 
 
 class TableWarmThroughputDescription(wire.Shape, rename="pascal", frozen=True, kw_only=True):

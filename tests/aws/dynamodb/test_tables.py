@@ -88,7 +88,8 @@ def test_throughput_changes_are_told(dynamodb):
     assert text.startswith("The provisioned throughput for the table will not change.")
     less = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 9}
     table = dynamodb.update_table(TableName=name, ProvisionedThroughput=less)["TableDescription"]
-    throughput = table["ProvisionedThroughput"]
+    assert table["ProvisionedThroughput"]["ReadCapacityUnits"] == 5
+    throughput = dynamodb.describe_table(TableName=name)["Table"]["ProvisionedThroughput"]
     assert (throughput["ReadCapacityUnits"], throughput["NumberOfDecreasesToday"]) == (3, 1)
     assert {"LastIncreaseDateTime", "LastDecreaseDateTime"} <= set(throughput)
     table = dynamodb.update_table(TableName=name, BillingMode="PAY_PER_REQUEST")["TableDescription"]

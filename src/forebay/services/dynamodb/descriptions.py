@@ -22,6 +22,8 @@ def describe(table: Table, measure: Measure, now: float, *, status: str | None =
     """Return a table's description; sizes are counted exactly. `status` replaces the table's own and its indexes'."""
     size = measure(MeasureItems(table.number))
     shown_status = status or table.status()
+    # Since when a table is on demand is not told by the answer that makes it so.
+    since = None if status is not None and table.on_demand_since == now else table.on_demand_since
     return api.TableDescription(
         attribute_definitions=[
             api.AttributeDefinition(attribute_name=name, attribute_type=kind)  # pyright: ignore[reportArgumentType]
@@ -36,7 +38,8 @@ def describe(table: Table, measure: Measure, now: float, *, status: str | None =
         item_count=size.items,
         table_arn=table.arn(),
         table_id=table.id,
-        billing_mode_summary=_billing(table),
+        billing_mode_summary=_billing(table, since),
+        table_throughput_mode_summary=_throughput_mode(table, since),
         local_secondary_indexes=[_local(table, index, measure) for index in table.indexes if not index.is_global]
         or None,
         global_secondary_indexes=[_global(table, index, measure, status) for index in table.indexes if index.is_global]
@@ -66,7 +69,8 @@ def describe_deleted(table: Table, measure: Measure, now: float) -> api.TableDes
         item_count=size.items,
         table_arn=table.arn(),
         table_id=table.id,
-        billing_mode_summary=_billing(table),
+        billing_mode_summary=_billing(table, table.on_demand_since),
+        table_throughput_mode_summary=_throughput_mode(table, table.on_demand_since),
         deletion_protection_enabled=table.deletion_protection,
     )
 
@@ -144,12 +148,21 @@ def _table_throughput(table: Table, now: float) -> api.ProvisionedThroughputDesc
     )
 
 
-def _billing(table: Table) -> api.BillingModeSummary | None:
+def _billing(table: Table, since: float | None) -> api.BillingModeSummary | None:
     if not table.has_billing_summary:
         return None
     return api.BillingModeSummary(
         billing_mode=table.billing_mode,  # pyright: ignore[reportArgumentType]
-        last_update_to_pay_per_request_date_time=table.on_demand_since,
+        last_update_to_pay_per_request_date_time=since,
+    )
+
+
+def _throughput_mode(table: Table, since: float | None) -> api.TableThroughputModeSummary | None:
+    if not table.has_billing_summary:
+        return None
+    return api.TableThroughputModeSummary(
+        table_throughput_mode=table.billing_mode,  # pyright: ignore[reportArgumentType]
+        last_update_to_pay_per_request_date_time=since,
     )
 
 

@@ -44,9 +44,9 @@ def _load_by_arn(call: Call, text: str) -> Table:
 @operation
 def tag_resource(call: Call, request: api.TagResourceInput) -> None:
     """Add tags to a table, or change those it has."""
-    table = _load_by_arn(call, request.resource_arn)
     if not request.tags:
         raise invalid("Atleast one Tag needs to be provided as Input.")
+    table = _load_by_arn(call, request.resource_arn)
     tags = {**table.tags, **{tag.key: tag.value for tag in request.tags}}
     check_tags(tags)
     call.records.put(TABLE, table.key(), replace(table, tags=tags))
@@ -55,9 +55,9 @@ def tag_resource(call: Call, request: api.TagResourceInput) -> None:
 @operation
 def untag_resource(call: Call, request: api.UntagResourceInput) -> None:
     """Take tags from a table; those it has not are passed over."""
-    table = _load_by_arn(call, request.resource_arn)
     if not request.tag_keys:
         raise invalid("Atleast one Tag Key needs to be provided as Input.")
+    table = _load_by_arn(call, request.resource_arn)
     tags = {key: value for key, value in table.tags.items() if key not in request.tag_keys}
     call.records.put(TABLE, table.key(), replace(table, tags=tags))
 
@@ -145,29 +145,34 @@ def update_time_to_live(call: Call, request: api.UpdateTimeToLiveInput) -> api.U
     """Say which attribute tells when items expire, or that none does."""
     specification = request.time_to_live_specification
     table = load_table(call, request.table_name)
-    present = table.ttl
-    if present is not None and present.is_enabled and specification.enabled:
-        if present.attribute != specification.attribute_name:
-            raise invalid(
-                "TimeToLive is active on a different AttributeName: current AttributeName is " + present.attribute
-            )
-        raise invalid("TimeToLive is already enabled")
-    if (present is None or not present.is_enabled) and not specification.enabled:
-        raise invalid("TimeToLive is already disabled")
+    _check_change(table.ttl, specification, call.now)
     if specification.enabled:
         number = call.records.next_number("dynamodb.table")
         ttl = TimeToLive(specification.attribute_name, number, changed_at=call.now)
         call.apply(PutTimers((index_timer(table, number, call.now_ms),)))
     else:
-        assert present is not None
-        if present.attribute != specification.attribute_name:
-            raise invalid(
-                "TimeToLive is active on a different AttributeName: current AttributeName is " + present.attribute
-            )
-        ttl = replace(present, is_enabled=False, changed_at=call.now)
-        call.apply(PutTimers((index_timer(table, present.number, call.now_ms, is_deletion=True),)))
+        assert table.ttl is not None
+        ttl = replace(table.ttl, is_enabled=False, changed_at=call.now)
+        call.apply(PutTimers((index_timer(table, ttl.number, call.now_ms, is_deletion=True),)))
     call.records.put(TABLE, table.key(), replace(table, ttl=ttl))
     return api.UpdateTimeToLiveOutput(time_to_live_specification=specification)
+
+
+def _check_change(present: TimeToLive | None, wanted: api.TimeToLiveSpecification, now: float) -> None:
+    """Refuse what changes nothing, is about another attribute, or follows another change too soon."""
+    is_enabled = present is not None and present.is_enabled
+    if not is_enabled and not wanted.enabled:
+        raise invalid("TimeToLive is already disabled")
+    if present is None:
+        return
+    if is_enabled and present.attribute != wanted.attribute_name:
+        raise invalid(
+            f"TimeToLive is active on a different AttributeName: current AttributeName is {present.attribute}"
+        )
+    if is_enabled and wanted.enabled:
+        raise invalid("TimeToLive is already enabled")
+    if now - present.changed_at < _TTL_CHANGE_SECONDS:
+        raise invalid("Time to live has been modified multiple times within a fixed interval")
 
 
 @operation(readonly=True)

@@ -1,5 +1,6 @@
 """UpdateTable: throughput, billing, indexes, streams, classes, protection, encryption."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from forebay.services.dynamodb.table_checks import (
     check_global_index,
     check_stream,
     check_supported,
+    check_throughput,
     check_units,
     read_definitions,
 )
@@ -53,17 +55,28 @@ def update_table(call: Call, request: api.UpdateTableInput) -> api.UpdateTableOu
     """
     _check_request(request)
     check_supported(request, _UNSUPPORTED)
-    table = load_table(call, request.table_name)
-    if table.status() != "ACTIVE" and request.global_secondary_index_updates:
-        raise _in_use(table)
-    table = _with_capacity(call, table, request)
+    found = load_table(call, request.table_name)
+    if found.status() != "ACTIVE" and request.global_secondary_index_updates:
+        raise _in_use(found)
+    table = _with_capacity(call, found, request)
     table = _with_settings(call, table, request)
     table = _with_stream(call, table, request.stream_specification)
     if request.global_secondary_index_updates:
         table = _with_indexes(call, table, request)
     call.records.put(TABLE, table.key(), table)
-    description = describe(table, call.apply, call.now)
-    return api.UpdateTableOutput(table_description=replace(description, table_status="UPDATING"))
+    shown = table if table.billing_mode != found.billing_mode else _with_capacity_of(table, found)
+    return api.UpdateTableOutput(table_description=describe(shown, call.apply, call.now, status="UPDATING"))
+
+
+def _with_capacity_of(table: Table, before: Table) -> Table:
+    """Return a table as its update is answered: units of the same mode are still the ones it had (API reference)."""
+    return replace(
+        table,
+        throughput=before.throughput,
+        increased_at=before.increased_at,
+        decreased_at=before.decreased_at,
+        decreases=before.decreases,
+    )
 
 
 def _check_request(request: api.UpdateTableInput) -> None:
@@ -90,6 +103,24 @@ def _check_request(request: api.UpdateTableInput) -> None:
             "or SSESpecification or ReplicaUpdates is required"
         )
     check_stream(request.stream_specification)
+    if request.billing_mode is not None or request.provisioned_throughput is not None:
+        check_throughput(request.billing_mode, request.provisioned_throughput)
+    _check_index_updates(request.global_secondary_index_updates or [])
+
+
+def _check_index_updates(updates: Sequence[api.GlobalSecondaryIndexUpdate]) -> None:
+    names = [_name_of(update) for update in updates]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise invalid_parameter(
+                f"Only one global secondary index update per index is allowed simultaneously. Index: {name}"
+            )
+    for update in updates:
+        throughput = next(
+            (part.provisioned_throughput for part in (update.create, update.update) if part is not None), None
+        )
+        if throughput is not None:
+            check_units(throughput, f" for index {_name_of(update)}")
 
 
 def _in_use(table: Table) -> Exception:
@@ -117,17 +148,12 @@ def _with_capacity(call: Call, table: Table, request: api.UpdateTableInput) -> T
                 indexes=indexes,
             )
     elif table.billing_mode != mode:
-        if throughput is None:
-            raise invalid_parameter(
-                "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-            )
-        check_units(throughput, "")
+        assert throughput is not None, "was checked with the request"
         _check_indexes_provisioned(table, request)
         table = replace(
             table, billing_mode=mode, has_billing_summary=True, throughput=throughput_of(throughput), on_demand=None
         )
     elif throughput is not None:
-        check_units(throughput, "")
         table = _with_throughput(call, table, throughput)
     if request.on_demand_throughput is not None:
         table = replace(table, on_demand=on_demand_of(request.on_demand_throughput))
@@ -187,12 +213,6 @@ def _with_stream(call: Call, table: Table, wanted: api.StreamSpecification | Non
 
 def _with_indexes(call: Call, table: Table, request: api.UpdateTableInput) -> Table:
     updates = request.global_secondary_index_updates or []
-    names = [_name_of(update) for update in updates]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise invalid_parameter(
-                f"Only one global secondary index update per index is allowed simultaneously. Index: {name}"
-            )
     if sum(update.update is None for update in updates) > 1:
         raise api.LimitExceededException(
             "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"

@@ -1,15 +1,22 @@
-"""The rules of tags."""
+"""The rules of tags (developer guide, "Tagging restrictions in DynamoDB"); their texts are not verified."""
 
+import re
 from collections.abc import Mapping
 
 from forebay.languages.dynamodb.errors import invalid_parameter
 from forebay.services.dynamodb import limits
 
+# "Letters, white space, and numbers, plus the special characters + - = . _ : /", and @ as everywhere.
+_ALLOWED = re.compile(r"[\w\s+\-=.:/@]*\Z")
+
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse tags that are AWS's own or too many."""
-    for key in tags:
+    """Refuse tags that are AWS's own, too many or of other characters."""
+    for key, value in tags.items():
         if key.lower().startswith("aws:"):
             raise invalid_parameter(f"Tag key cannot begin with aws: {key}")
+        for text in (key, value):
+            if not _ALLOWED.match(text):
+                raise invalid_parameter(f"Tag contains a character that is not allowed: {text}")
     if len(tags) > limits.TAGS_MAX:
         raise invalid_parameter(f"Too many tags: The maximum number of tags is {limits.TAGS_MAX}")

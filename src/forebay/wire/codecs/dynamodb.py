@@ -30,6 +30,8 @@ _ON_TABLES = frozenset(
         "UpdateTimeToLiveInput",
     }
 )
+# Operations on tags, which look at the resource's ARN first.
+_ON_TAGS = frozenset({"ListTagsOfResourceInput", "TagResourceInput", "UntagResourceInput"})
 
 
 def check_size(body: bytes) -> None:
@@ -64,8 +66,13 @@ def no_base64(text: str) -> str:
 
 
 def check_table_first(type_name: str, raw: object) -> None:
-    """Refuse what has no table's name, or one too short or long, in the words of operations on tables."""
-    if type_name not in _ON_TABLES or not is_object(raw):
+    """Refuse what names no table, or by a name too short or long, in the words of operations on tables and tags."""
+    if not is_object(raw):
+        return
+    arn = raw.get("ResourceArn")
+    if type_name in _ON_TAGS and (arn is None or arn == ""):
+        raise invalid("Invalid TableArn")
+    if type_name not in _ON_TABLES:
         return
     name = raw.get("TableName")
     if name is None:
