@@ -22,7 +22,7 @@ def postgres():
     """Run a PostgreSQL server for the session."""
     if server.binaries() is None:
         pytest.skip("no PostgreSQL server on this machine: apt-get install postgresql")
-    one = server.PostgresServer()
+    one = server.PostgresServer(max_prepared_transactions="20")
     try:
         one.start()
         yield one
@@ -39,7 +39,16 @@ def postgres_opener(postgres):
     return lambda name: open_postgres(postgres.url, schema=name), lambda: f"test{next(numbers)}"
 
 
-@pytest.fixture(params=["sqlite", "memory", "postgres"])
+@pytest.fixture(scope="session")
+def spread_opener(postgres):
+    """Return a function that opens a store over two databases, in their schemas of a name."""
+    from forebay.store.postgres import open_postgres
+
+    urls = [postgres.url, postgres.new_database("second")]
+    return lambda name: open_postgres(urls, schema=name)
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgres", "spread"])
 def store(request, runner, tmp_path):
     store = runner.run(_open(request, tmp_path))
     yield store
@@ -52,14 +61,19 @@ async def _open(request, tmp_path):
     if request.param == "postgres":
         opener, unused_name = request.getfixturevalue("postgres_opener")
         return await opener(unused_name())
+    if request.param == "spread":
+        _, unused_name = request.getfixturevalue("postgres_opener")
+        return await request.getfixturevalue("spread_opener")(unused_name())
     return MemoryStore()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "spread"])
 def reopener(request, tmp_path_factory):
     """Return a function that makes, for one history, a function that opens its store, and opens it again."""
-    if request.param == "postgres":
+    if request.param != "sqlite":
         opener, unused_name = request.getfixturevalue("postgres_opener")
+        if request.param == "spread":
+            opener = request.getfixturevalue("spread_opener")
 
         def begin():
             name = unused_name()

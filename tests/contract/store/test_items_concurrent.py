@@ -56,7 +56,7 @@ def nodes(request, runner, store):
         stores = [store]
         if type(store).__name__ == "PostgresStore":
             opener, _ = request.getfixturevalue("postgres_opener")
-            schema = store._settings.schema
+            schema = store.settings.schema
             stores += [runner.run(opener(schema)) for _ in range(2)]
             for one in stores[1:]:
                 stack.callback(lambda one=one: runner.run(one.close()))

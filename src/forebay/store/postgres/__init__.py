@@ -19,7 +19,8 @@ from forebay.store.contract import Store
 WAIT_SECONDS = 10.0
 
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_SEVERAL_URLS = re.compile(r",\s*postgres(ql)?://")
+# Several hosts of one database go into one URL, with commas between them.
+_SEVERAL_URLS = re.compile(r"\s*,\s*(?=postgres(?:ql)?://)")
 
 
 async def open_postgres(
@@ -27,27 +28,31 @@ async def open_postgres(
 ) -> Store:
     """Open the store in a PostgreSQL database, whose schema is created or brought to this version.
 
+    Several URLs (also in one text, with commas between them) spread it over as many databases.
+
     Raises:
         ConfigError: the driver is not installed, the server cannot be reached or does not keep what it acknowledges,
             or its schema needs a newer Forebay.
     """
-    urls = [url] if isinstance(url, str) else list(url)
-    if len(urls) != 1 or _SEVERAL_URLS.search(urls[0]):
-        raise ConfigError(
-            "Spreading resources over several PostgreSQL databases is not implemented; give --store one URL. "
-            "(Several hosts of one database go into one URL: postgresql://a,b/name?target_session_attrs=read-write.)"
-        )
+    urls = _SEVERAL_URLS.split(url) if isinstance(url, str) else list(url)
     if not _SCHEMA_NAME.fullmatch(schema):
         raise ConfigError(f"{schema!r} is not a schema name that Forebay uses: lower-case letters, digits and _.")
     try:
         from forebay.store.postgres.connection import ConnectionLost  # noqa: PLC0415 - the driver is optional
         from forebay.store.postgres.engine import PostgresStore  # noqa: PLC0415
         from forebay.store.postgres.schema import prepare  # noqa: PLC0415
+        from forebay.store.spread.engine import open_spread  # noqa: PLC0415
+        from forebay.store.spread.members import check_alone  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(f"The PostgreSQL store needs a driver: pip install 'forebay[postgres]' ({error}).") from error
-    await asyncio.to_thread(prepare, urls[0], schema)
-    store = PostgresStore(urls[0], schema, wait_seconds, int(Ids().hex(15), 16))
+    for each in urls:
+        await asyncio.to_thread(prepare, each, schema)
+    node = int(Ids().hex(15), 16)
     try:
+        if len(urls) > 1:
+            return await open_spread(urls, schema=schema, wait_seconds=wait_seconds, node=node)
+        await asyncio.to_thread(check_alone, urls[0], schema)
+        store = PostgresStore(urls[0], schema, wait_seconds, node)
         await asyncio.to_thread(store.start)
     except ConnectionLost as error:
         raise ConfigError(f"The PostgreSQL store cannot be opened: {error}") from error

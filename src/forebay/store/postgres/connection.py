@@ -112,6 +112,8 @@ class Reply:
         return transformer.load_rows(0, result.ntuples, tuple)
 
 
+_UNDEFINED_OBJECT = "42704"
+
 _BEGIN = Statement("BEGIN")
 _COMMIT = Statement("COMMIT")
 _ROLLBACK = Statement("ROLLBACK")
@@ -193,6 +195,21 @@ class Connection:
         self.send(_COMMIT)
         self.synchronise()
 
+    def prepare_transaction(self, name: str) -> None:
+        """Prepare the transaction to be committed later, whoever does it, and wait for everything."""
+        self._send_text(f"PREPARE TRANSACTION '{name}'")
+        self.synchronise()
+
+    def finish_prepared(self, name: str, *, is_committed: bool) -> None:
+        """Commit a prepared transaction or roll it back; nothing is done where it is not there (any more)."""
+        self._send_text(f"{'COMMIT' if is_committed else 'ROLLBACK'} PREPARED '{name}'")
+        try:
+            self.synchronise()
+        except StatementFailed as error:
+            if error.code != _UNDEFINED_OBJECT:
+                raise
+            self.rollback()
+
     def rollback(self) -> None:
         """Undo the transaction, after an error too."""
         try:
@@ -217,6 +234,14 @@ class Connection:
     def close(self) -> None:
         """Hang up."""
         self._owner.close()
+
+    def _send_text(self, text: str) -> None:
+        """Send a statement that takes no parameters and is never sent again."""
+        try:
+            self._raw.send_query_params(text.encode(), None)
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error).strip()) from error
+        self._waiting.append(Reply())
 
     def _receive(self, *, is_draining: bool = False) -> None:
         raw = self._raw

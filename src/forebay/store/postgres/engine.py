@@ -14,6 +14,7 @@ from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.front import Front
 from forebay.store.items import GetItems
 from forebay.store.postgres.blobs import PostgresBlobs
+from forebay.store.postgres.companions import Alone, Companions
 from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
 from forebay.store.postgres.gathering import Answers, Gathering
 from forebay.store.postgres.handlers import ask
@@ -52,9 +53,12 @@ class ReaderView:
 class PostgresStore:
     """A database that is open. Its methods are called on the loop that opened it."""
 
-    def __init__(self, url: str, schema: str, wait_seconds: float, node: int) -> None:
+    def __init__(
+        self, url: str, schema: str, wait_seconds: float, node: int, companions: Companions | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._settings = Settings(partial(Connection, url, schema), schema, wait_seconds, node)
+        self._companions = companions or Alone()
+        self.settings = Settings(partial(Connection, url, schema), schema, wait_seconds, node)
         self._front = Front(self._loop)
         self._hub = self._front.hub
         # The kinds that this node has asked for, by name: only of these does it keep or tell anything.
@@ -65,8 +69,10 @@ class PostgresStore:
         self._idle_connections: deque[Connection] = deque()
         self._blobs = PostgresBlobs(self._run_apart)
         self._gathering = Gathering(self._fetch_items)
-        self._submits = Writer("forebay-store", self._settings, self._loop, self._deliver)
-        self._transactions = Writer("forebay-transact", self._settings, self._loop, self._deliver, self._refresh)
+        self._submits = Writer("forebay-store", self.settings, self._loop, self.deliver)
+        self._transactions = Writer(
+            "forebay-transact", self.settings, self._loop, self.deliver, self._refresh, self._companions
+        )
         self._notifier = Notifier(url, schema, node, self._hear, self._transactions.poke)
 
     def start(self) -> None:
@@ -75,12 +81,24 @@ class PostgresStore:
         Raises:
             ConnectionLost: the server cannot be reached.
         """
-        connection = self._settings.connect()
+        connection = self.settings.connect()
         self._version = changed_since(connection, 1 << 62, 0)[0]
         connection.close()
         self._submits.start()
         self._transactions.start()
         self._notifier.start()
+
+    def connect(self) -> Connection:
+        """Open one more connection.
+
+        Raises:
+            ConnectionLost: the server cannot be reached.
+        """
+        return self.settings.connect()
+
+    def poke(self) -> None:
+        """Let the writer of transactions look soon for what others have changed or left."""
+        self._transactions.poke()
 
     @property
     def blobs(self) -> Blobs:
@@ -140,7 +158,7 @@ class PostgresStore:
     async def wipe(self) -> None:
         """Delete everything; numbers and positions go on, so that nothing old is mistaken for something new."""
         watched = self._hub.watched
-        node = self._settings.node
+        node = self.settings.node
         await self.transact(lambda transaction: wipe(cast("WriterTransaction", transaction).session, node, watched))
         self._front.cache.clear()
         self._hub.tell_all()
@@ -162,7 +180,7 @@ class PostgresStore:
         # The writers' last results were put on the loop before their threads ended.
         await asyncio.sleep(0)
 
-    def _deliver(
+    def deliver(
         self, batch: Sequence[Submission], topics: Sequence[Topic], changes: Sequence[tuple[str, str, object]]
     ) -> None:
         """Make a commit known on this node, then on the others."""
@@ -183,6 +201,7 @@ class PostgresStore:
 
     def _refresh(self, session: Session) -> None:
         """Fetch what other nodes have changed; called between this node's transactions, so that order is kept."""
+        self._companions.tend(session)
         if monotonic() >= self._forget_at:
             self._forget_at = monotonic() + _FORGET_SECONDS
             session.begin()
@@ -191,7 +210,7 @@ class PostgresStore:
             forget_marks(session)
             session.commit()
         connection = session.connection
-        version, forgotten, rows = changed_since(connection, self._version, self._settings.node)
+        version, forgotten, rows = changed_since(connection, self._version, self.settings.node)
         everything: dict[str, list[Row]] = {}
         if self._version < forgotten:
             # This node was away for so long that it cannot be told what was deleted.
@@ -227,7 +246,7 @@ class PostgresStore:
         """Run work in a transaction of its own, in a reader's thread; again when the connection is lost."""
         if self._front.admission.is_closed:
             raise Unavailable("the store is closed")
-        return await self._loop.run_in_executor(self._readers, self._attempt_apart, work)
+        return await self._loop.run_in_executor(self._readers, self.attempt_apart, work)
 
     def _fetch_items(self, queries: Sequence[GetItems]) -> "asyncio.Future[Answers]":
         """Answer queries in a reader's thread."""
@@ -239,18 +258,19 @@ class PostgresStore:
         def fetch(connection: Connection) -> Answers:
             return get_all(connection.fetch_alone, queries)
 
-        return self._loop.run_in_executor(self._readers, partial(self._attempt_apart, fetch, is_transaction=False))
+        return self._loop.run_in_executor(self._readers, partial(self.attempt_apart, fetch, is_transaction=False))
 
-    def _attempt_apart(self, work: Callable[[Connection], T], *, is_transaction: bool = True) -> T:
-        deadline = monotonic() + self._settings.wait_seconds
+    def attempt_apart(self, work: Callable[[Connection], T], *, is_transaction: bool = True) -> T:
+        """Run work over a connection of its own, on this thread; again when the connection is lost."""
+        deadline = monotonic() + self.settings.wait_seconds
         while True:
             try:
-                connection = self._idle_connections.pop() if self._idle_connections else self._settings.connect()
+                connection = self._idle_connections.pop() if self._idle_connections else self.settings.connect()
                 return self._use(connection, work, is_transaction=is_transaction)
             except ConnectionLost as error:
                 if monotonic() >= deadline or self._front.admission.is_closed:
                     raise Unavailable(f"the store cannot be reached: {error}") from error
-                self._settings.pause()
+                self.settings.pause()
             except StatementFailed as error:
                 if error.is_unavailable:
                     raise Unavailable(f"the store cannot answer: {error}") from error

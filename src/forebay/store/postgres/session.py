@@ -5,7 +5,8 @@ here is forgotten.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -78,6 +79,10 @@ _SAVE_TENANTS = Statement(
 )
 _LOCK_SHARED = Statement("SELECT pg_advisory_xact_lock_shared(key) FROM unnest($1::int8[]) AS key", "int8[]")
 _LOCK = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest($1::int8[]) AS key", "int8[]")
+# Locks of the session and not of the transaction.
+_LOCK_GATE = Statement("SELECT pg_advisory_lock($1::int8)", "int8")
+_TRY_GATE = Statement("SELECT pg_try_advisory_lock($1::int8)", "int8")
+_UNLOCK_GATE = Statement("SELECT pg_advisory_unlock($1::int8)", "int8")
 
 
 class News:
@@ -136,7 +141,8 @@ class Session:
         # Whether the server may have been told to commit the batch in hand, which changes something.
         self.is_committing = False
         # Advisory locks are shared by all schemas of a database.
-        self._lock_base = (zlib.crc32(schema.encode()) & 0x3FFFFFFF) << 33
+        self._lock_base = _lock_base(schema)
+        self._gate = _gate_key(schema)
         self._counts: dict[int, list[int]] = {}
         self._timer_counts: dict[str, int] = {}
         # By table and index: items and their size.
@@ -259,6 +265,18 @@ class Session:
         """Wait until this is the only transaction of all nodes that may change records."""
         self.send(_LOCK, [self._lock_base])
 
+    def lock_gate(self) -> None:
+        """Wait until nobody else commits in several databases; kept, whatever becomes of the transaction."""
+        self.fetch(_LOCK_GATE, self._gate)
+
+    def try_gate(self) -> bool:
+        """Take the same lock if it is free now; outside of transactions."""
+        return bool(self.connection.fetch_alone(_TRY_GATE, self._gate)[0][0])
+
+    def unlock_gate(self) -> None:
+        """Let others commit in several databases; outside of transactions."""
+        self.connection.fetch_alone(_UNLOCK_GATE, self._gate)
+
     # --- Where scans begin
 
     def floors(self, queue: int) -> QueueFloors:
@@ -308,6 +326,15 @@ class Session:
             self.is_committing = True
             self.send(_MARK, self.mark, self.batch)
         self.connection.commit()
+        self._end()
+
+    def prepare(self, name: str) -> None:
+        """Make the transaction durable under a name, to be committed or rolled back by that, by whatever connection."""
+        self.flush()
+        self.connection.prepare_transaction(name)
+        self._end()
+
+    def _end(self) -> None:
         self.is_committing = False
         self.has_changed = False
         self.groups.forget()
@@ -336,6 +363,26 @@ class Session:
         self._timer_floors.clear()
         # Locks taken since are gone with it, and taking one twice does no harm.
         self._locked.clear()
+
+
+@contextmanager
+def gate_lock(connection: Connection, schema: str) -> Generator[None]:
+    """Let nobody commit in several databases meanwhile; `connection` is in no transaction."""
+    key = _gate_key(schema)
+    connection.fetch_alone(_LOCK_GATE, key)
+    try:
+        yield
+    finally:
+        connection.fetch_alone(_UNLOCK_GATE, key)
+
+
+def _lock_base(schema: str) -> int:
+    return (zlib.crc32(schema.encode()) & 0x3FFFFFFF) << 33
+
+
+def _gate_key(schema: str) -> int:
+    """Return a key behind those of the queues."""
+    return _lock_base(schema) + 1 + (1 << 32)
 
 
 def forget_marks(session: Session) -> None:

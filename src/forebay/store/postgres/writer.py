@@ -22,6 +22,7 @@ from forebay.store.commands import Command
 from forebay.store.plan import Plan
 from forebay.store.postgres import log as logs
 from forebay.store.postgres import messages
+from forebay.store.postgres.companions import Alone, CompanionLost, Companions
 from forebay.store.postgres.connection import Connection, ConnectionLost, Statement, StatementFailed
 from forebay.store.postgres.handlers import HANDLERS, lock, run_plan
 from forebay.store.postgres.records import PostgresRecords
@@ -89,7 +90,7 @@ class Settings:
 class Writer:
     """Runs submissions in its own thread and delivers them, done or failed, on the loop.
 
-    `between` is called in the thread between two commits, when `poke` has asked for it.
+    `between` is called in the thread between two commits, when `poke` has asked for it. `companions` commit with it.
     """
 
     def __init__(
@@ -99,11 +100,13 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         deliver: Deliver,
         between: Callable[[Session], None] | None = None,
+        companions: Companions | None = None,
     ) -> None:
         self._settings = settings
         self._loop = loop
         self._deliver = deliver
         self._between = between
+        self._companions = companions or Alone()
         self._news = News()
         self._session: Session | None = None
         self._inbox = Inbox(BATCH_WORKS_MAX)
@@ -224,11 +227,32 @@ class Writer:
             self._execute(session, batch)
         except ConnectionLost as error:
             log.warning("store.connection_lost", error=str(error))
-            return self._recover(session, deadline)
+            return self._lose(session, deadline)
         except Exception as error:  # noqa: BLE001 whatever it is, it becomes the outcome of the submissions
-            self._roll_back(session)
-            return error
+            return self._fail(session, error, deadline)
+        self._companions.conclude(session)
         return True
+
+    def _lose(self, session: Session, deadline: float) -> BaseException | bool:
+        """Connect anew and find out what became of a batch; the companions do the same."""
+        outcome = self._recover(session, deadline)
+        if isinstance(outcome, BaseException):
+            self._companions.leave()
+        elif outcome:
+            self._companions.conclude(None)
+        else:
+            self._companions.abandon(None)
+        return outcome
+
+    def _fail(self, session: Session, error: Exception, deadline: float) -> BaseException | bool:
+        """Undo a batch; return its error, or False where another attempt may help."""
+        self._roll_back(session)
+        self._companions.abandon(self._session)
+        if not isinstance(error, CompanionLost):
+            return error
+        if monotonic() >= deadline or self._settings.pause():
+            return Unavailable(f"one of the store's databases cannot be reached: {error}")
+        return False
 
     def _execute(self, session: Session, batch: Sequence[Submission]) -> None:
         session.begin()
@@ -247,6 +271,7 @@ class Writer:
         run_plan(session, plan)
         if transaction is not None and session.changes:
             transaction.records.advance()
+        self._companions.prepare(session)
         try:
             session.commit()
         except StatementFailed as error:
@@ -267,17 +292,20 @@ class Writer:
         session.flush()
         known_changes = len(session.changes)
         session.send(_SAVEPOINT)
+        self._companions.save()
         try:
             submission.result = submission.work(transaction)
             session.flush()
-        except (ConnectionLost, StatementFailed):
+        except (ConnectionLost, CompanionLost, StatementFailed):
             raise
         except Exception as error:  # noqa: BLE001 it goes to the caller
             session.send(_ROLLBACK_TO)
+            self._companions.undo()
             session.forget_counts()
             del session.changes[known_changes:]
             submission.error = error
         session.send(_RELEASE)
+        self._companions.release()
 
     # --- Connections
 
