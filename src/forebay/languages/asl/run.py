@@ -4,14 +4,15 @@
 state and close it into a `Step`.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 
 from forebay.api import stepfunctions as api
+from forebay.core.timestamps import format_iso8601
 from forebay.languages.asl.contract import (
     CancelTask,
     Effect,
@@ -298,5 +299,5 @@ def map_item(fan_out: FanOut, index: int) -> dict[str, object]:
 
 
 def iso_time(at: float) -> str:
-    """Return an instant as the context object writes it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return an instant as the context object writes it: with milliseconds, unless there are none."""
+    return format_iso8601(math.floor(at * 1000) / 1000)

@@ -8,6 +8,7 @@ from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.jsonata_fields import JsonataValue, unexpected
 from forebay.languages.asl.machine import Expression
 from forebay.languages.asl.scope import Scope
+from forebay.languages.asl.templates import InputField
 from forebay.languages.asl.timestamps import parse_timestamp
 from forebay.languages.json_kinds import is_number
 
@@ -25,7 +26,7 @@ def whole_number(expression: Expression, scope: Scope, field: str, *, most: int 
         return int(value)
     if isinstance(expression, JsonataValue) and not is_number(value):
         raise unexpected(expression, value, "number")
-    raise _refused(expression, f"The {field} parameter does not reference an integer value: {encode(value)}")
+    raise _refused(expression, field, "an integer value", encode(value))
 
 
 def percentage(expression: Expression, scope: Scope, field: str) -> float:
@@ -39,7 +40,7 @@ def percentage(expression: Expression, scope: Scope, field: str) -> float:
         return float(value)
     if isinstance(expression, JsonataValue) and not is_number(value):
         raise unexpected(expression, value, "number")
-    raise _refused(expression, f"The {field} parameter does not reference a number from 0 to 100: {encode(value)}")
+    raise _refused(expression, field, "a number from 0 to 100", encode(value))
 
 
 def instant(expression: Expression, scope: Scope, field: str) -> float:
@@ -55,10 +56,7 @@ def instant(expression: Expression, scope: Scope, field: str) -> float:
     if isinstance(expression, JsonataValue) and not isinstance(value, str):
         raise unexpected(expression, value, "string")
     shown = value if isinstance(value, str) else encode(value)
-    raise _refused(
-        expression,
-        f"The {field} parameter does not reference a valid ISO-8601 extended offset date-time format string: {shown}",
-    )
+    raise _refused(expression, field, "a valid ISO-8601 extended offset date-time format string", shown)
 
 
 def text(expression: Expression, scope: Scope, field: str) -> str:
@@ -72,10 +70,13 @@ def text(expression: Expression, scope: Scope, field: str) -> str:
         return sayable(value)
     if isinstance(expression, JsonataValue):
         raise unexpected(expression, value, "string")
-    raise _refused(expression, f"The {field} parameter does not reference a string value: {encode(value)}")
+    raise _refused(expression, field, "a string value", encode(value))
 
 
-def _refused(expression: Expression, sentence: str) -> StateFailure:
+def _refused(expression: Expression, field: str, wanted: str, shown: str) -> StateFailure:
+    if isinstance(expression, InputField):
+        field, shown = expression.field, f"{expression.path.text} == {shown}"
+    sentence = f"The {field} parameter does not reference {wanted}: {shown}"
     if isinstance(expression, JsonataValue):
         return StateFailure(ErrorName.QUERY_EVALUATION_ERROR, sentence, location=expression.field)
     return StateFailure(ErrorName.RUNTIME, sentence)

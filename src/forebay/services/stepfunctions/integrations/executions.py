@@ -42,7 +42,7 @@ async def start_child(platform: Platform, starter: Starter, task: Task) -> Outco
     except ServiceError as error:
         return failed(platform, task, error)
     answer = {"ExecutionArn": child.name.arn(), "StartDate": int(child.started_at * 1000)}
-    output = with_metadata(platform, answer, caller.request_id)
+    output = with_metadata(platform, "states", answer, caller.request_id)
     if not pattern:
         return Done(output)
     return Begun(output, child.key if is_awaited else None)

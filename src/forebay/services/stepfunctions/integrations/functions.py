@@ -44,7 +44,7 @@ async def invoke_function(platform: Platform, task: Task) -> Outcome:
     text = (ran.payload or b"").decode()
     answer["Payload"] = msgspec.Raw(text.encode()) if _is_json(text) else text
     answer = {name: value for name, value in answer.items() if value is not None}
-    output = with_metadata(platform, answer, platform.ids.uuid())
+    output = with_metadata(platform, "lambda", answer, platform.ids.uuid())
     return Begun(output) if task.resource.pattern else Done(output)
 
 

@@ -4,6 +4,7 @@ They differ from SDK integrations in what they take (JSON where the operation wa
 answer, and in how they name errors: as the first SDK for Java did.
 """
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -42,6 +43,12 @@ CLIENTS = {
     "sqs": Client("SQS", "AmazonSQSException", "AmazonSQS"),
     "states": Client("StepFunctions", "AWSStepFunctionsException", "AWSStepFunctions"),
 }
+_CONTENT_TYPES = {
+    "events": "application/x-amz-json-1.1",
+    "lambda": "application/json",
+    "sns": "text/xml",
+    "sqs": "text/xml",
+}
 OPERATIONS = {
     ("dynamodb", "getItem"),
     ("dynamodb", "putItem"),
@@ -75,7 +82,7 @@ async def call_optimised(platform: Platform, task: Task) -> Outcome:
     except ServiceError as error:
         return failed(platform, task, error)
     answer = {} if output is None else from_shape(output)
-    text = with_metadata(platform, answer, caller.request_id)
+    text = with_metadata(platform, service, answer, caller.request_id)
     if answer.get("FailedEntryCount"):
         return Failed("EventBridge.FailedEntry", text, is_submit=bool(task.resource.pattern))
     return Begun(text) if task.resource.pattern else Done(text)
@@ -95,24 +102,46 @@ def failed(platform: Platform, task: Task, error: ServiceError) -> Failed:
     return Failed(f"{client.error}.{name}", cause, is_submit=bool(task.resource.pattern))
 
 
-def with_metadata(platform: Platform, answer: dict[str, Any], request_id: str) -> str:
+def with_metadata(platform: Platform, service: str, answer: dict[str, Any], request_id: str) -> str:
     """Return an answer as JSON with what the SDK says of its HTTP response, members in order of their names."""
-    headers = {
-        "Connection": "keep-alive",
-        "x-amzn-RequestId": request_id,
-        "Date": format_http_date(platform.clock.now()),
-        "Content-Type": "application/x-amz-json-1.0",
-    }
+    headers = _headers(platform, service, answer, request_id)
     answer = {
         **answer,
         "SdkHttpMetadata": {
             "AllHttpHeaders": {name: [value] for name, value in headers.items()},
-            "HttpHeaders": headers,
+            "HttpHeaders": dict(sorted(headers.items(), key=lambda header: header[0].lower())),
             "HttpStatusCode": 200,
         },
         "SdkResponseMetadata": {"RequestId": request_id},
     }
     return msgspec.json.encode(dict(sorted(answer.items()))).decode()
+
+
+def _headers(platform: Platform, service: str, answer: dict[str, Any], request_id: str) -> dict[str, str]:
+    """Return the headers that a service's answer has on AWS, in their order there."""
+    body = msgspec.json.encode(answer.get("Payload") if service == "lambda" else answer)
+    headers = {
+        "x-amzn-RequestId": request_id,
+        "Content-Length": str(len(body)),
+        "Date": format_http_date(platform.clock.now()),
+        "Content-Type": _CONTENT_TYPES.get(service, "application/x-amz-json-1.0"),
+    }
+    match service:
+        case "dynamodb":
+            return {"Server": "Server", "Connection": "keep-alive", "x-amz-crc32": str(zlib.crc32(body)), **headers}
+        case "lambda":
+            trace_id = f"Root=1-{int(platform.clock.now()):08x}-{platform.ids.hex(24)};Sampled=0"
+            return {
+                "X-Amz-Executed-Version": str(answer.get("ExecutedVersion", "$LATEST")),
+                "x-amzn-Remapped-Content-Length": "0",
+                "Connection": "keep-alive",
+                "X-Amzn-Trace-Id": trace_id,
+                **headers,
+            }
+        case "states":
+            return {"Connection": "keep-alive", **headers}
+        case _:
+            return headers
 
 
 def _with_resources(task: Task, arguments: Any) -> Any:
