@@ -28,7 +28,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, _setting("Address to listen on. Any but loopback needs credentials.")] = "127.0.0.1"
     port: Annotated[int, _setting("TCP port of every API; 0 takes a free one.", ge=0, le=65535)] = 4566
     data: Annotated[Path, _setting("Folder of the embedded store, function code and objects.")] = Path(".forebay")
-    store: Annotated[str | None, _setting("URL of the store; without it, SQLite in the data folder.")] = None
+    store: Annotated[
+        str | None,
+        _setting(
+            "URL of the store; without it, SQLite in the data folder. Several PostgreSQL URLs, with commas between "
+            "them, spread it over as many databases."
+        ),
+    ] = None
     store_wait_seconds: Annotated[
         float, _setting("How long a request waits for a PostgreSQL that is away, before it is answered 503.", ge=0)
     ] = 10.0

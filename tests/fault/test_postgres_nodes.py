@@ -372,11 +372,6 @@ def test_server_that_is_not_there_is_refused(tmp_path):
     refused(f"postgresql://nobody@/none?host={tmp_path}", "cannot be opened")
 
 
-def test_several_databases_are_refused_plainly(server):
-    refused(f"{server.url},{server.url}", "not implemented")
-    refused([server.url, server.url], "not implemented")
-
-
 def test_missing_driver_is_named(server, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("forebay.store.postgres.")]:
         monkeypatch.delitem(sys.modules, name)
