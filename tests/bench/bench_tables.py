@@ -11,8 +11,9 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.bench.bench_server import cpu_seconds
 from tests.bench.load import LoadResult, Progress, Script, run_load, run_scripts
@@ -29,7 +30,16 @@ def node_with_table() -> Iterator[tuple[int, int]]:
     with tempfile.TemporaryDirectory(dir=os.environ.get("FOREBAY_BENCH_DIR", Path.cwd())) as folder:
         node = Node(Path(folder) / "data")
         node.start()
-        client = Client(node.port)
+        make_table(node.port)
+        try:
+            yield node.port, node._process.pid
+        finally:
+            node.kill()
+
+
+def make_table(port: int, *items: Any) -> None:
+    """Make the table, with items."""
+    with closing(Client(port)) as client:
         client.call(
             "DynamoDB_20120810.CreateTable",
             TableName=TABLE,
@@ -37,11 +47,8 @@ def node_with_table() -> Iterator[tuple[int, int]]:
             KeySchema=[{"AttributeName": n, "KeyType": t} for n, t in (("pk", "HASH"), ("sk", "RANGE"))],
             BillingMode="PAY_PER_REQUEST",
         )
-        client.close()
-        try:
-            yield node.port, node._process.pid
-        finally:
-            node.kill()
+        for item in items:
+            client.call("DynamoDB_20120810.PutItem", TableName=TABLE, Item=item)
 
 
 def send_once(port: int, ready: list[bytes]) -> LoadResult:

@@ -15,7 +15,7 @@ KEYS = 20_000
 BATCH = 25
 
 _SIGNED_HEADERS = "content-type;host;x-amz-date;x-amz-target"
-_UPDATE = {
+UPDATE = {
     "UpdateExpression": "SET #n = :n ADD visits :one",
     "ConditionExpression": "attribute_exists(pk) AND age = :age",
     "ExpressionAttributeNames": {"#n": "name"},
@@ -84,7 +84,7 @@ def scenarios(requests: Requests) -> Iterator[tuple[str, list[bytes]]]:
     random.Random(7).shuffle(numbers)
     yield "PutItem", [requests.make("PutItem", TableName=TABLE, Item=item(number)) for number in numbers]
     yield "GetItem", [requests.make("GetItem", TableName=TABLE, Key=key(number)) for number in numbers]
-    yield "UpdateItem if", [requests.make("UpdateItem", TableName=TABLE, Key=key(n), **_UPDATE) for n in numbers]
+    yield "UpdateItem if", [requests.make("UpdateItem", TableName=TABLE, Key=key(n), **UPDATE) for n in numbers]
     yield "BatchWriteItem 25", fill(requests)
     actions = [[{"Put": {"TableName": TABLE, "Item": item(number)}} for number in group] for group in _groups()]
     yield "TransactWriteItems 25", [requests.make("TransactWriteItems", TransactItems=one) for one in actions]

@@ -17,17 +17,28 @@ _SPREAD = 1 << 32
 def encode_scalar(value: Value) -> bytes:
     """Return a string's, number's or binary's bytes, which order as the values of that type do."""
     ((kind, held),) = value.items()
+    return encode_held(kind, held)
+
+
+def encode_held(kind: str, held: str) -> bytes:
+    """Return the bytes of what a value of a kind holds."""
     if kind == "S":
         return held.encode("utf-8", "surrogatepass")
     return number.encode(held) if kind == "N" else binary(held)
 
 
+def encode_partition_of(kind: str, held: str) -> bytes:
+    """Return the bytes of a partition key of one attribute."""
+    coded = encode_held(kind, held)
+    return crc32(coded).to_bytes(4, "big") + coded
+
+
 def encode_partition(values: Sequence[Value]) -> bytes:
     """Return the bytes of a partition key of one or several attributes."""
     if len(values) == 1:
-        coded = encode_scalar(values[0])
-    else:
-        coded = b"".join(_delimited(encode_scalar(value)) for value in values)
+        ((kind, held),) = values[0].items()
+        return encode_partition_of(kind, held)
+    coded = b"".join(_delimited(encode_scalar(value)) for value in values)
     return crc32(coded).to_bytes(4, "big") + coded
 
 

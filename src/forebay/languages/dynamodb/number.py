@@ -96,6 +96,17 @@ def compare(one: str, other: str) -> int:
 
 
 @lru_cache(maxsize=8192)
+def measured(text: str) -> tuple[str, int]:
+    """Return the text that stands for this number, and what it counts.
+
+    Raises:
+        ValidationException: it is no number, or one that DynamoDB does not hold.
+    """
+    found = canonical(text)
+    return found, size_bytes(found)
+
+
+@lru_cache(maxsize=8192)
 def size_bytes(text: str) -> int:
     """Return what DynamoDB counts for a canonical number: a byte for two digits and one more, and one for a minus."""
     digits = text.removeprefix("-")

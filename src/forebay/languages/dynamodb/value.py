@@ -70,12 +70,19 @@ def check_item(item: Item) -> int:
     size = 0
     for name, value in item.items():
         size += len(name) if name.isascii() else utf8_length(name)
-        # The most frequent case, by itself: its test is cheaper than a call.
-        held = value.get("S") if len(value) == 1 else _refuse(value)
+        if len(value) != 1:
+            _refuse(value)
+        # The most frequent cases, by themselves: their tests are cheaper than a call.
+        held = value.get("S")
+        if held is not None:
+            size += len(held) if held.isascii() else utf8_length(held)
+            continue
+        held = value.get("N")
         if held is None:
             size += check_value(value)
-        else:
-            size += len(held) if held.isascii() else utf8_length(held)
+            continue
+        value["N"], counted = number.measured(held)
+        size += counted
     return size
 
 
@@ -88,8 +95,8 @@ def check_value(value: Value, depth: int = 1) -> int:  # noqa: C901, PLR0911  a 
         case "S":
             return utf8_length(held)
         case "N":
-            value["N"] = text = number.canonical(held)
-            return number.size_bytes(text)
+            value["N"], counted = number.measured(held)
+            return counted
         case "B":
             return binary_length(held)
         case "M" | "L":
@@ -144,7 +151,7 @@ def _check_set(kind: str, value: Value, held: list[str]) -> int:
                 "BScontains", "BS contains"
             )
         )
-    return sum(map(utf8_length if kind == "SS" else binary_length, held))
+    return sum(map(binary_length, held)) if kind == "BS" else utf8_length("".join(held))
 
 
 def binary_length(text: str) -> int:

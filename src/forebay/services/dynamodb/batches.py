@@ -18,7 +18,13 @@ from forebay.services.dynamodb.item_collections import collection_metrics
 from forebay.services.dynamodb.items import prepare_delete, prepare_put
 from forebay.services.dynamodb.layout import Layout, decode_item, encode_item
 from forebay.services.dynamodb.measures import TableMeasures
-from forebay.services.dynamodb.parameters import check_parameters, read_item, read_key, read_projection
+from forebay.services.dynamodb.parameters import (
+    check_parameters,
+    check_plain_item,
+    check_plain_key,
+    read_key,
+    read_projection,
+)
 from forebay.services.dynamodb.throttle import Kind, is_throttled
 from forebay.services.dynamodb.writing import Outcome, Write
 from forebay.store.items import GetItems, Item, ItemKey, WriteItems
@@ -27,6 +33,9 @@ _SEVERAL = (
     "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 )
 _DUPLICATES = "Provided list of item keys contains duplicates"
+
+# A `WriteRequest` by its wire names.
+_PlainWrite = dict[str, dict[str, Any]]
 
 
 class _Throttling:
@@ -146,7 +155,8 @@ async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Enco
     """Put and delete items, each by itself, in one commit; all are processed."""
     check_names(request.request_items)
     count = sum(len(requests) for requests in request.request_items.values())
-    parsed = {name: [_read_write(one) for one in requests] for name, requests in request.request_items.items()}
+    plain: dict[str, list[_PlainWrite]] = _wire(request.request_items)
+    parsed = {name: [_read_write(one) for one in requests] for name, requests in plain.items()}
     if count > limits.BATCH_WRITE_REQUESTS_MAX:
         raise invalid("Too many items requested for the BatchWriteItem call")
     throttling = _Throttling(call)
@@ -165,20 +175,23 @@ async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Enco
             raise invalid(_DUPLICATES)
         prepared.append((name, layout, writes))
     throttling.check(bool(prepared))
-    commands = [WriteItems((write.item_write(),)) for _, _, writes in prepared for write in writes]
-    outcomes: list[Outcome] = [written.answers[0] for written in await call.submit(commands)]
-    left = {name: _wire(request.request_items[name]) for name in throttling.refused}
+    # Nothing in a batch has a condition, so nothing is refused, and one command does for all.
+    every = [write for _, _, writes in prepared for write in writes]
+    items = tuple([write.item_write() for write in every])
+    written = await call.run(WriteItems(items, weight=sum([write.weight for write in every])))
+    outcomes: list[Outcome] = list(written.answers)
+    left = {name: plain[name] for name in throttling.refused}
     return await _written(call, request, prepared, outcomes, left)
 
 
-def _read_write(request: api.WriteRequest) -> tuple[dict[str, Any], int | None]:
+def _read_write(request: _PlainWrite) -> tuple[dict[str, Any], int | None]:
     """Return an item to put and its size, or a key to delete and None."""
-    if request.put_request is not None and request.delete_request is not None:
+    if len(request) > 1:
         raise invalid(_SEVERAL)
-    if request.put_request is not None:
-        return read_item(request.put_request.item)
-    if request.delete_request is not None:
-        return read_key(request.delete_request.key), None
+    if "PutRequest" in request:
+        return check_plain_item(request["PutRequest"]["Item"])
+    if "DeleteRequest" in request:
+        return check_plain_key(request["DeleteRequest"]["Key"]), None
     raise invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
 
 
@@ -190,6 +203,8 @@ async def _written(
     left: dict[str, Any],
 ) -> Encoded:
     answer: dict[str, Any] = {"UnprocessedItems": left}
+    measures = call.part(TableMeasures)
+    is_wanted = wants_capacity(request.return_consumed_capacity)
     capacities: list[dict[str, Any]] = []
     metrics: dict[str, list[dict[str, Any]]] = {}
     following = iter(outcomes)
@@ -197,10 +212,10 @@ async def _written(
         consumed = Consumed()
         for _ in writes:
             outcome = next(following)
-            if wants_capacity(request.return_consumed_capacity):
+            if is_wanted:
                 consumed.add_write(layout, outcome.old, outcome.new)
-            call.part(TableMeasures).wrote(layout, outcome)
-        if wants_capacity(request.return_consumed_capacity):
+            measures.wrote(layout, outcome)
+        if is_wanted:
             capacities.append(consumed.shown(name, str(request.return_consumed_capacity)))
         if request.return_item_collection_metrics == "SIZE" and layout.has_locals:
             partitions = {write.key.partition: write.key_values for write in writes}

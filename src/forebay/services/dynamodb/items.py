@@ -75,7 +75,7 @@ def prepare_put(call: Call, layout: Layout, item: Attributes, size: int, guard: 
     stored = Item(encode_item(item), size, layout.entries(item, key))
     key_values = layout.key_of(item)
     effects = effects_of(call, layout, key_values, key)
-    return Write(layout, key, key_values, decide_put(stored, guard, effects))
+    return Write(layout, key, key_values, decide_put(stored, guard, effects), size)
 
 
 @operation

@@ -117,7 +117,7 @@ class Layout:
         return {self.partition: item[self.partition], self.sort: item[self.sort]}
 
     def _partition_bytes(self, value: dict[str, Any]) -> bytes:
-        coded = keys.encode_partition((value,))
+        coded = keys.encode_partition_of(self.partition_type, value[self.partition_type])
         if len(coded) == 4:
             raise empty_key(self.partition, self.partition_type)
         if len(coded) > limits.PARTITION_KEY_BYTES_MAX + 4:
@@ -126,7 +126,8 @@ class Layout:
         return coded
 
     def _sort_bytes(self, value: dict[str, Any]) -> bytes:
-        coded = keys.encode_scalar(value)
+        kind = str(self.sort_type)
+        coded = keys.encode_held(kind, value[kind])
         if not coded:
             raise empty_key(str(self.sort), str(self.sort_type))
         if len(coded) > limits.SORT_KEY_BYTES_MAX:

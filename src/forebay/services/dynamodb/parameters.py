@@ -9,7 +9,7 @@ from forebay.languages.dynamodb.legacy import check_mixed, read_attribute_update
 from forebay.languages.dynamodb.placeholders import NO_VALUES, check_used, read_names, read_values
 from forebay.languages.dynamodb.projection import Projection, compile_projection, project_names
 from forebay.languages.dynamodb.update import compile_update
-from forebay.languages.dynamodb.value import Item, check_item, check_value, plain_values
+from forebay.languages.dynamodb.value import Item, check_item, plain_values
 from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.writing import Change, Guard
 
@@ -116,7 +116,11 @@ def check_key_untouched(attributes: Iterable[str], key_names: Iterable[str]) -> 
 
 def read_item(shapes: Mapping[str, Any]) -> tuple[Item, int]:
     """Return the item of a request, checked, and its size."""
-    item = plain_values(shapes)
+    return check_plain_item(plain_values(shapes))
+
+
+def check_plain_item(item: Item) -> tuple[Item, int]:
+    """Check an item that is plain already, and return it with its size."""
     size = check_item(item)
     if size > limits.ITEM_BYTES_MAX:
         raise invalid("Item size has exceeded the maximum allowed size")
@@ -125,9 +129,12 @@ def read_item(shapes: Mapping[str, Any]) -> tuple[Item, int]:
 
 def read_key(shapes: Mapping[str, Any]) -> Item:
     """Return the key of a request, its values checked."""
-    key = plain_values(shapes)
-    for value in key.values():
-        check_value(value)
+    return check_plain_key(plain_values(shapes))
+
+
+def check_plain_key(key: Item) -> Item:
+    """Check the values of a key that is plain already, and return it."""
+    check_item(key)
     return key
 
 

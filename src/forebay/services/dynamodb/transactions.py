@@ -33,6 +33,7 @@ from forebay.services.dynamodb.parameters import (
     read_key,
     read_projection,
 )
+from forebay.services.dynamodb.throttle import Kind
 from forebay.services.dynamodb.writing import Outcome, Write, decide_check
 from forebay.store.items import Decide, Decision, GetItems, IndexEntry, Item, ItemKey, ItemWrite, WriteItems
 
@@ -74,9 +75,11 @@ async def transact_write_items(call: Call, request: api.TransactWriteItemsInput)
         TransactionCanceledException: a condition does not hold, or an update does not fit; the reasons say which.
         IdempotentParameterMismatchException: the token was used for another request.
     """
-    drafts = [await _draft(call, one) for one in request.transact_items]
+    layouts = _Layouts(call, "Write")
+    drafts = [await _draft(call, one, layouts) for one in request.transact_items]
     writes = prepared(drafts)
-    digest = hashlib.sha256(encode_item(request.transact_items)).hexdigest()
+    is_named = request.client_request_token is not None
+    digest = hashlib.sha256(encode_item(request.transact_items)).hexdigest() if is_named else ""
     is_repeated, outcomes = await run_transaction(call, writes, request.client_request_token, digest)
     answer: dict[str, Any] = {}
     if wants_capacity(request.return_consumed_capacity):
@@ -122,27 +125,44 @@ def prepared(drafts: list[Draft]) -> list[TableWrite]:
     return writes
 
 
-async def _draft(call: Call, one: api.TransactWriteItem) -> Draft:
+class _Layouts:
+    """Finds the tables of a request, each once."""
+
+    def __init__(self, call: Call, kind: Kind) -> None:
+        self._call = call
+        self._kind: Kind = kind
+        self._found: dict[str, Layout] = {}
+
+    async def find(self, name: str) -> Layout:
+        """Return the layout of a table; errors are those of `find_layout`."""
+        layout = self._found.get(name)
+        if layout is None:
+            layout = self._found[name] = await find_layout(self._call, name, self._kind)
+        return layout
+
+
+async def _draft(call: Call, one: api.TransactWriteItem, layouts: _Layouts) -> Draft:
     given = [part for part in (one.condition_check, one.put, one.delete, one.update) if part is not None]
     if len(given) != 1:
         raise invalid(_ONE_OF)
     (part,) = given
-    expressions = {"ConditionExpression": part.condition_expression}
-    if isinstance(part, api.Update):
-        expressions["UpdateExpression"] = part.update_expression
-    check_parameters(part.expression_attribute_names, part.expression_attribute_values, {}, expressions)
+    if part.expression_attribute_names is not None or part.expression_attribute_values is not None:
+        expressions = {"ConditionExpression": part.condition_expression}
+        if isinstance(part, api.Update):
+            expressions["UpdateExpression"] = part.update_expression
+        check_parameters(part.expression_attribute_names, part.expression_attribute_values, {}, expressions)
     if isinstance(part, api.Put):
         item, size = read_item(part.item)
         guard = read_guard(part)
-        layout = await find_layout(call, part.table_name, "Write")
+        layout = await layouts.find(part.table_name)
         return Draft(part.table_name, lambda: prepare_put(call, layout, item, size, guard))
     key = read_key(part.key)
     if isinstance(part, api.Update):
         change, guard = read_change(part)
-        layout = await find_layout(call, part.table_name, "Write")
+        layout = await layouts.find(part.table_name)
         return Draft(part.table_name, lambda: prepare_update(call, layout, key, change, guard))
     guard = read_guard(part)
-    layout = await find_layout(call, part.table_name, "Write")
+    layout = await layouts.find(part.table_name)
     if isinstance(part, api.Delete):
         return Draft(part.table_name, lambda: prepare_delete(call, layout, key, guard))
     assert guard is not None
@@ -166,7 +186,7 @@ async def run_transaction(
     if token is not None:
         key = ItemKey(f"{call.account}/{call.region}/{token}".encode())
         commands = (*commands, ItemWrite(TOKEN_TABLE, key, _decide_token(digest, call.now_ms)))
-    written = await call.run(WriteItems(commands))
+    written = await call.run(WriteItems(commands, weight=sum([one.write.weight for one in writes])))
     answers = written.answers[: len(writes)]
     if token is not None and written.answers[-1] is not None:
         return _repeated(written.answers[-1], digest, answers)
@@ -250,13 +270,16 @@ def transaction_capacity(
 @operation
 async def transact_get_items(call: Call, request: api.TransactGetItemsInput) -> Encoded:
     """Return items of several tables as they are at one moment."""
+    layouts = _Layouts(call, "Read")
     reads: list[tuple[api.Get, Layout, ItemKey, Any]] = []
     for one in request.transact_items:
         get = one.get
-        check_parameters(get.expression_attribute_names, None, {}, {"ProjectionExpression": get.projection_expression})
+        if get.expression_attribute_names is not None:
+            expressions = {"ProjectionExpression": get.projection_expression}
+            check_parameters(get.expression_attribute_names, None, {}, expressions)
         key = read_key(get.key)
         projection = read_projection(_Wanted(get))
-        layout = await find_layout(call, get.table_name, "Read")
+        layout = await layouts.find(get.table_name)
         reads.append((get, layout, layout.lookup_key(key), projection))
     places = [(layout.number, key) for _, layout, key, _ in reads]
     if len(set(places)) < len(places):
@@ -264,12 +287,13 @@ async def transact_get_items(call: Call, request: api.TransactGetItemsInput) -> 
     found = await call.look(
         lambda inner: [inner.ask(GetItems(layout.number, (key,)))[0] for _, layout, key, _ in reads]
     )
+    measures = call.part(TableMeasures)
     by_table: dict[str, Consumed] = {}
     responses: list[dict[str, Any]] = []
     for (get, layout, _, projection), item in zip(reads, found, strict=True):
         consumed = by_table.setdefault(get.table_name, Consumed())
         consumed.table += 2 * read_units(item.size if item else 0, is_consistent=True)
-        call.part(TableMeasures).read(layout, item.size if item else 0, is_consistent=True)
+        measures.read(layout, item.size if item else 0, is_consistent=True)
         if item is None:
             responses.append({})
         elif projection is None:

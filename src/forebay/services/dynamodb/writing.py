@@ -57,6 +57,8 @@ class Write(NamedTuple):
     key: ItemKey
     key_values: Attributes
     decide: Decide
+    # About how many bytes it keeps in memory until it is committed.
+    weight: int = 0
 
     def item_write(self) -> ItemWrite:
         """Return it as the store takes it."""
@@ -163,7 +165,7 @@ def _refusal(old: Item | None, error: ServiceError | None) -> Decision:
 
 async def commit(call: Call, write: Write) -> Outcome:
     """Commit one item's write and return what became of it; an error is raised."""
-    written = await call.run(WriteItems((write.item_write(),)))
+    written = await call.run(WriteItems((write.item_write(),), weight=write.weight))
     outcome: Outcome = written.answers[0]
     if outcome.error is not None:
         if outcome.error.code == "ConditionalCheckFailedException":
