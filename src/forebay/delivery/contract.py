@@ -61,6 +61,8 @@ class Delivery(msgspec.Struct, frozen=True):
     # What the target takes at most, and the turn that this delivery has been given for its next attempt.
     throttle: Throttle | None = None
     turn_at: float | None = None
+    # Whether the sender is told also where the target takes it at once, as it is of what had to wait.
+    is_reported: bool = False
 
     def account(self) -> str:
         """Return the account that sends."""

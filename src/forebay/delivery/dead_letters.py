@@ -34,6 +34,7 @@ def dead_letter(
         last_message="",
         throttle=None,
         turn_at=None,
+        is_reported=False,
     )
 
 

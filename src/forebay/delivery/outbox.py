@@ -113,6 +113,9 @@ class Deliveries:
                 # What is throttled waits for its turn, and is accepted in the commit that settles it.
                 commands.append(self._deferred(delivery))
                 paths.add(delivery.event_id, (_step(delivery, now, "deferred"),))
+            elif delivery.is_reported:
+                commands += taken.commands
+                await self._follow(delivery, Delivered(), commands, paths, depth)
             else:
                 commands += taken.commands
                 paths.add(delivery.event_id, (_step(delivery, now, "delivered"),))

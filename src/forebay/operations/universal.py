@@ -8,6 +8,8 @@ from typing import NamedTuple
 from forebay.operations.table import OperationTable
 
 PREFIX = "arn:aws:scheduler:::aws-sdk:"
+# The parameter of a delivery that says in whose name the operation is run.
+ROLE = "RoleArn"
 
 # User guide, "Using universal targets", unsupported actions.
 _READ_ONLY_PREFIXES = (

@@ -14,8 +14,10 @@ from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Arrival, Paths, Step, Trace
 from forebay.languages.event_pattern import Fields, Mismatch
 from forebay.languages.input_transformer import Reserved
+from forebay.operations.universal import ROLE
 from forebay.services.events import limits
 from forebay.services.events.bus import BusAddress
+from forebay.services.events.bus_log import PARAMETER, BusLog, arrived, is_kept
 from forebay.services.events.event import Event, format_time
 from forebay.services.events.rule_index import BusRules, CompiledRule, RuleIndex
 from forebay.services.events.rule_target import HTTP, RuleTarget
@@ -51,7 +53,7 @@ class Router:
     async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> list[Command[Any]]:
         """Return the commands that send the event of a rule's own schedule to its targets."""
         routing = self.begin()
-        routing.fire(event, address, rule)
+        await routing.fire(event, address, rule)
         return await routing.commands()
 
 
@@ -69,6 +71,7 @@ class Routing:
         self._arrived_at = 0.0
         self._sent: list[Delivery] = []
         self._rejected: list[tuple[Delivery, Rejected]] = []
+        self._logged: list[Delivery] = []
 
     async def take(self, event: Event, address: BusAddress, only: Container[str] | None = None) -> None:
         """Put an event on a bus. With `only`, no rules but those with these ARNs get it.
@@ -90,15 +93,22 @@ class Routing:
         if self._trace.is_on:
             self._arrive(event, rules.bus_arn)
             self._paths.add(event.event_id, _steps_of(event, fields, rules, matched))
+        if rules.log is not None:
+            await self._send_logged(event, matched, rules.log)
+            return
         for rule in matched:
             self._send(event, rule)
 
-    def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> None:
+    async def fire(self, event: Event, address: BusAddress, rule: CompiledRule) -> None:
         """Send the event of a rule's own schedule to its targets."""
         if self._trace.is_on:
             self._arrive(event, address.arn())
             self._paths.add(event.event_id, (Step(event.at, "scheduled", rule.arn),))
-        self._send(event, rule)
+        rules = await self._index.find(address)
+        if rules is not None and rules.log is not None:
+            await self._send_logged(event, [rule], rules.log)
+        else:
+            self._send(event, rule)
 
     async def commands(self) -> list[Command[Any]]:
         """Return the commands by which the events are taken."""
@@ -107,36 +117,53 @@ class Routing:
         commands += await self._deliveries.commands_for(self._sent, self._paths)
         for delivery, rejected in self._rejected:
             commands += await self._deliveries.commands_after(delivery, rejected)
+        if self._logged:
+            commands += await self._deliveries.commands_for(self._logged)
         return commands
 
     def _arrive(self, event: Event, bus: str) -> None:
         self._arrived_at = event.at
         self._arrivals.append(Arrival(event.event_id, bus, msgspec.Raw(event.text.encode())))
 
-    def _send(self, event: Event, rule: CompiledRule) -> None:
-        """Send an event to a rule's targets."""
+    async def _send_logged(self, event: Event, rules: Sequence[CompiledRule], log: BusLog) -> None:
+        """Send an event to the targets of rules; where there is a group for the log, what becomes of it is told."""
+        is_told = await is_kept(log, self._deliveries, event.at)
+        first = len(self._sent)
+        for rule in rules:
+            self._send(event, rule, log.encoded() if is_told else None)
+        if is_told:
+            self._logged += arrived(log, event, [rule.arn for rule in rules], self._sent[first:], self._ids)
+
+    def _send(self, event: Event, rule: CompiledRule, log: str | None = None) -> None:
+        """Send an event to a rule's targets; their ends are told to a log."""
         reserved = None
         for target in rule.targets:
             if target.shape is None:
-                self._sent.append(self._delivery(event, rule, target, event.text))
+                self._sent.append(self._delivery(event, rule, target, event.text, log))
                 continue
             reserved = reserved or Reserved(rule.arn, rule.name, format_time(event.at))
             try:
                 payload = target.shape(event, reserved)
             except RecursionError:
                 rejected = Rejected("INVALID_JSON", "The event is nested too deeply to be transformed.")
-                self._rejected.append((self._delivery(event, rule, target, event.text), rejected))
+                self._rejected.append((self._delivery(event, rule, target, event.text, log), rejected))
             else:
-                self._sent.append(self._delivery(event, rule, target, payload))
+                self._sent.append(self._delivery(event, rule, target, payload, log))
 
-    def _delivery(self, event: Event, rule: CompiledRule, target: RuleTarget, payload: str) -> Delivery:
+    def _delivery(
+        self, event: Event, rule: CompiledRule, target: RuleTarget, payload: str, log: str | None
+    ) -> Delivery:
         parameters: dict[str, str] = {}
         if target.shape is not None and target.dead_letter is not None:
             parameters[EVENT] = event.text
         if target.http is not None:
             parameters[HTTP] = target.http(event)
+        if target.role is not None:
+            parameters[ROLE] = target.role
         if event.is_forwarded:
             parameters[FORWARDED] = "true"
+        if log is not None:
+            parameters[PARAMETER] = log
         return Delivery(
             self._ids.uuid(),
             rule.arn,
@@ -150,6 +177,7 @@ class Routing:
             parameters=parameters,
             dead_letter=target.dead_letter,
             throttle=target.throttle,
+            is_reported=log is not None,
         )
 
 

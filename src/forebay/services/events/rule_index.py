@@ -11,6 +11,7 @@ import msgspec
 from forebay.languages.event_pattern import Fields, Mismatch, Pattern, RuleSet, explain_fields, parse_pattern
 from forebay.services.events.archive import ARCHIVE, Archive, CompiledArchive, compile_archive
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus
+from forebay.services.events.bus_log import BusLog, log_of
 from forebay.services.events.event import REPLAY_NAME, Event
 from forebay.services.events.rule import RULE, Rule
 from forebay.services.events.rule_target import RuleTarget, compile_target
@@ -29,10 +30,11 @@ class CompiledRule(msgspec.Struct, frozen=True):
 
 
 class BusRules:
-    """The compiled rules and archives of one bus, by the keys of their records."""
+    """The compiled rules and archives of one bus, by the keys of their records; and its log, if it has one."""
 
     def __init__(self, bus_arn: str) -> None:
         self.bus_arn = bus_arn
+        self.log: BusLog | None = None
         self.rules: dict[str, CompiledRule] = {}
         self._set: RuleSet[str] = RuleSet()
         self.archives: dict[str, CompiledArchive] = {}
@@ -120,15 +122,17 @@ class RuleIndex:
         key = address.key()
         prefix = key_prefix(*key_parts(key)[:-1])
 
-        def read(view: View) -> tuple[Sequence[tuple[str, Rule]], Sequence[tuple[str, Archive]]]:
-            return view.records.list(RULE, key_prefix(key)), view.records.list(ARCHIVE, prefix)
+        def read(view: View) -> tuple[EventBus | None, Sequence[tuple[str, Rule]], Sequence[tuple[str, Archive]]]:
+            records = view.records
+            return records.find(BUS, key), records.list(RULE, key_prefix(key)), records.list(ARCHIVE, prefix)
 
         while True:
             changes = self._changes
-            records, archives = await self._store.view(read)
+            bus, records, archives = await self._store.view(read)
             if changes == self._changes:
                 break
         rules = self._buses[key] = BusRules(address.arn())
+        rules.log = log_of(bus)
         for rule_key, rule in records:
             rules.put(rule_key, rule)
         for archive_key, archive in archives:
@@ -158,6 +162,8 @@ class RuleIndex:
         self._changes += 1
         if bus is None:
             self._buses.pop(key, None)
+        elif (rules := self._buses.get(key)) is not None:
+            rules.log = log_of(bus)
 
 
 def compile_rule(rule: Rule) -> CompiledRule:

@@ -11,6 +11,7 @@ from forebay.delivery.contract import RetryPolicy, Throttle
 from forebay.languages.input_transformer import InvalidTemplate, Reserved, Transformer
 from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 from forebay.languages.json_tokens import InvalidJson, place_of, scan
+from forebay.operations.universal import is_universal
 from forebay.services.events import limits
 from forebay.services.events.errors import malformed_arn, validation_error
 from forebay.services.events.event import Event
@@ -40,6 +41,8 @@ class RuleTarget(msgspec.Struct, frozen=True):
     dead_letter: str | None
     group: str | None
     http: Callable[[Event], str] | None = None
+    # In whose name an operation of the node is run.
+    role: str | None = None
     throttle: Throttle | None = None
 
 
@@ -89,6 +92,7 @@ def compile_target(target: api.Target, tags: Mapping[str, str]) -> RuleTarget:
         dead_letter=None if dead_letter is None else dead_letter.arn,
         group=None if parameters is None else parameters.message_group_id or None,
         http=None if target.http_parameters is None else _http(target.http_parameters),
+        role=target.role_arn if is_universal(target.arn) else None,
         throttle=throttle_of(tags, target.id),
     )
 

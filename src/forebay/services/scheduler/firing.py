@@ -11,7 +11,7 @@ import msgspec
 from forebay.core.ids import Ids
 from forebay.core.timestamps import format_iso8601
 from forebay.delivery.contract import Delivery, RetryPolicy
-from forebay.operations.universal import is_universal
+from forebay.operations.universal import ROLE, is_universal
 from forebay.services.scheduler import limits
 from forebay.services.scheduler.schedule import Schedule
 from forebay.services.scheduler.schedule_target import render
@@ -22,7 +22,6 @@ KIND = "scheduler.fire"
 # Parameters of a delivery that this service itself reads: for dead letters and universal targets.
 SCHEDULED_TIME = "ScheduledTime"
 EXECUTION_ID = "ExecutionId"
-ROLE = "RoleArn"
 
 ATTEMPT_NUMBER = "<aws.scheduler.attempt-number>"
 

@@ -11,8 +11,8 @@ from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, schema_of
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, Outcome, Rejected, Retry
 from forebay.operations.platform import Platform
 from forebay.operations.table import new_caller
-from forebay.operations.universal import find_operation, is_universal
-from forebay.services.scheduler.firing import ATTEMPT_NUMBER, ROLE
+from forebay.operations.universal import ROLE, find_operation, is_universal
+from forebay.services.scheduler.firing import ATTEMPT_NUMBER
 from forebay.services.scheduler.schedule_target import render
 
 _THROTTLED = frozenset({
