@@ -105,37 +105,103 @@ def test_a_state_of_a_machine_sees_variables_and_context(states: States) -> None
         stateName="T",
         variables='{"v":7}',
         context='{"Execution":{"Name":"me"}}',
-        mock={"result": '{"Output":{"o":1}}'},
+        mock={"result": '{"Output":{"o":1}}', "fieldValidationMode": "NONE"},
     )
     assert json.loads(answer["inspectionData"]["afterArguments"])["Input"] == {"v": 7, "e": "me"}
     assert json.loads(answer["inspectionData"]["variables"]) == {"v": 7, "w": {"o": 1}}
 
 
+_PASS = {"Type": "Pass", "End": True}
+_TASK = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::lambda:invoke",
+    "Parameters": {"FunctionName": "f"},
+    "End": True,
+}
+_CHILD = {**_TASK, "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": {"StateMachineArn": "a"}}
+_PARALLEL = {"Type": "Parallel", "Branches": [{"StartAt": "A", "States": {"A": _PASS}}], "End": True}
+
+
 @pytest.mark.parametrize(
-    ("definition", "more"),
+    ("definition", "more", "code", "text"),
     [
-        ({"Type": "Pass", "End": True}, {"mock": {"result": "1"}}),
-        ({"Type": "Pass", "End": True}, {"context": "{}"}),
         (
-            {
-                "Type": "Parallel",
-                "Branches": [{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}],
-                "End": True,
-            },
+            _PASS,
+            {"mock": {"result": "1"}},
+            "ValidationException",
+            "State type 'Pass' is not supported when a mock is specified",
+        ),
+        # Unverified text.
+        (
+            _PASS,
+            {"context": "{}"},
+            "ValidationException",
+            "A context can only be specified when a mock is specified.",
+        ),
+        (
+            _PARALLEL,
             {},
+            "InvalidDefinition",
+            (
+                "TestState API does not support Map or Parallel states. "
+                "Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
+            ),
+        ),
+        (
+            _TASK,
+            {"mock": {"result": "{}", "errorOutput": {"error": "E"}}},
+            "ValidationException",
+            "A test mock should have only one of the following fields: [result, errorOutput].",
+        ),
+        # Unverified text; that texts are wanted is known.
+        (
+            _CHILD,
+            {"mock": {"result": '{"Output":{"o":1}}', "fieldValidationMode": "PRESENT"}},
+            "ValidationException",
+            "Mock result schema validation error: Field 'Output' must be a string",
+        ),
+        (
+            {"Type": "Unknown"},
+            {},
+            "InvalidDefinition",
+            (
+                "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: Value should be one of the following: "
+                "[Pass, Task, Wait, Parallel, Map, Choice, Succeed, Fail] at /Type'"
+            ),
+        ),
+        (
+            {"Type": "Pass"},
+            {},
+            "InvalidDefinition",
+            (
+                "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: This object should have only one of the "
+                "following fields: [Next, End] at /'"
+            ),
+        ),
+        (
+            _PASS,
+            {"input": '{"a": }'},
+            "InvalidExecutionInput",
+            (
+                "Invalid State Machine Execution Input: 'com.fasterxml.jackson.core.JsonParseException: Unexpected "
+                "character ('}' (code 125)): expected a valid value (JSON String, Number, Array, Object or token "
+                "'null', 'true' or 'false')\n at [Source: (String)\"{\"a\": }\"; line: 1, column: 7]'"
+            ),
         ),
     ],
 )
-def test_what_does_not_go_with_a_mock_is_refused(
-    states: States, definition: dict[str, Any], more: dict[str, Any]
+def test_what_cannot_be_tested_is_refused(
+    states: States, definition: dict[str, Any], more: dict[str, Any], code: str, text: str
 ) -> None:
-    code, _ = states.refusal("test_state", definition=json.dumps(definition), roleArn=ROLE, **more)
-    assert code == "ValidationException"
+    assert states.refusal("test_state", definition=json.dumps(definition), roleArn=ROLE, **more) == (code, text)
 
 
-def test_no_definition_is_refused(states: States) -> None:
-    code, _ = states.refusal("test_state", definition='{"Type":"Unknown"}', roleArn=ROLE)
-    assert code == "InvalidDefinition"
+def test_causes_do_not_name_the_state(states: States) -> None:
+    output = {"v": "{% $states.input.a %}"}
+    answer = run(states, {"QueryLanguage": "JSONata", "Type": "Pass", "Output": output, "End": True})
+    assert (answer["status"], answer["error"]) == ("FAILED", "States.QueryEvaluationError")
+    sentence = "specified for the field 'Output/v' returned nothing (undefined)."
+    assert answer["cause"] == f"The JSONata expression '$states.input.a' {sentence}"
 
 
 def test_a_map_shows_its_items_and_bounds(states: States) -> None:

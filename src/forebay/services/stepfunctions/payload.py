@@ -1,9 +1,12 @@
 """JSON texts that callers give: inputs and outputs."""
 
-import json
 from typing import Any, cast
 
 import msgspec
+
+from forebay.languages.json_tokens import InvalidJson, scan
+
+_JACKSON = "com.fasterxml.jackson."
 
 
 def read_json(text: str) -> str:
@@ -35,26 +38,16 @@ def compact(value: Any) -> str:
 
 
 def _why(text: str, error: Exception) -> str:
-    """Word a fault as AWS's JSON parser does, as far as that is known: an unknown word, or an early end."""
+    """Word a fault as the exception of the parser that AWS uses."""
+    if not text.strip():
+        kind = f"{_JACKSON}databind.exc.MismatchedInputException"
+        return f'{kind}: No content to map due to end-of-input\n at [Source: (String)"{text}"; line: 1, column: 0]'
     try:
-        json.loads(text)
-    except json.JSONDecodeError as fault:
-        rest = text[fault.pos :]
-        word = ""
-        for character in rest:
-            if not (character.isalnum() or character in "_$"):
-                break
-            word += character
-        line, column = fault.lineno, fault.colno
-        if not text.strip():
-            return 'No content to map due to end-of-input\n at [Source: (String)""; line: 1, column: 0]'
-        if word and not word[0].isdigit():
-            return (
-                f"com.fasterxml.jackson.core.JsonParseException: Unrecognized token '{word}': was expecting "
-                "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n"
-                f' at [Source: (String)"{text}"; line: {line}, column: {column + len(word)}]'
-            )
-        return f'com.fasterxml.jackson.core.JsonParseException: {fault.msg}\n at [Source: (String)"{text}"; line: {line}, column: {column}]'  # noqa: E501
+        for _ in scan(text):
+            pass
+    except InvalidJson as fault:
+        is_end = fault.reason.startswith("Unexpected end-of-input")
+        return f"{_JACKSON}core.{'io.JsonEOFException' if is_end else 'JsonParseException'}: {fault}"
     except RecursionError:
         pass
     return str(error)

@@ -91,7 +91,9 @@ def _machine(request: api.TestStateInput) -> tuple[Machine, str]:
         return parsed.machine, request.state_name
     parsed = parse(_around(request.definition), task_rules=task_rules)
     if parsed.machine is None:
-        raise api.InvalidDefinition(parsed.invalid_definition_text.replace(f"/States/{_ALONE}", ""))
+        where = f"/States/{_ALONE}"
+        text = parsed.invalid_definition_text.replace(f"{where}/", "/").replace(where, "/")
+        raise api.InvalidDefinition(text)
     return parsed.machine, _ALONE
 
 
@@ -120,12 +122,13 @@ def _check_request(request: api.TestStateInput, state: State) -> None:
         _check_unmocked(request, state)
         return
     if not isinstance(state.body, _MOCKED):
-        raise api.ValidationException(
-            f"State type '{state.type}' is not supported when a mock is specified. "
-            "A mock can only be specified for Task, Map, or Parallel states."
-        )
+        raise api.ValidationException(f"State type '{state.type}' is not supported when a mock is specified")
     if (request.mock.result is None) == (request.mock.error_output is None):
-        raise api.ValidationException("A mock must specify exactly one of result or errorOutput.")
+        raise api.ValidationException(
+            "A test mock should have only one of the following fields: [result, errorOutput]."
+        )
+    if request.reveal_secrets:
+        raise api.ValidationException("TestState does not support RevealSecrets when a mock is specified.")
 
 
 def _check_unmocked(request: api.TestStateInput, state: State) -> None:
@@ -134,7 +137,10 @@ def _check_unmocked(request: api.TestStateInput, state: State) -> None:
     if request.state_configuration is not None:
         raise api.ValidationException("A stateConfiguration can only be specified when a mock is specified.")
     if isinstance(state.body, MapBody | ParallelBody):
-        raise api.ValidationException(f"State type '{state.type}' is not supported when a mock is not specified.")
+        raise api.InvalidDefinition(
+            "TestState API does not support Map or Parallel states. "
+            "Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
+        )
     if isinstance(state.body, TaskBody):
         resource = parse_resource(state.body.resource)
         if resource.family == "activity" or resource.pattern:
