@@ -3,18 +3,17 @@
 Reading order: `bus`, `rule`, `rule_target` and `event` (what is kept, what flows, and the rules on both), `buses`,
 `rules`, `targets` and `events` (operations), `rule_index` (the compiled rules of each bus), `router` (from an event to
 what is committed for it), `target` (buses as targets), `sender` (dead letters), `schedule` and `workers` (rules that
-run by the clock), `bus_log` (what a bus logs), `archive`, `archives`, `replay`, `replays` and `replayer` (events that are kept, and put on their bus
-again), `managed` (the rules that AWS lists for archives), `connection`, `connections`, `authorizer`,
-`api_destination`, `api_destinations`, `invocation`, `http_client` and `api_destination_target` (other HTTP servers as
-targets), `throttle` (preset rates). `endpoint`, `endpoints`, `partners`, `explaining`, `permissions`, `policy` and
-`tags` stand apart.
+run by the clock), `bus_log` (what a bus logs), `archive`, `archives`, `replay`, `replays` and `replayer` (events that
+are kept, and put on their bus again), `managed` (the rules that AWS lists for archives), `connection`, `connections`,
+`authorizer`, `api_destination`, `api_destinations`, `invocation`, `http_client` and `api_destination_target` (other
+HTTP servers as targets), `throttle` (preset rates). `endpoint`, `endpoints`, `partners`, `explaining`, `permissions`,
+`policy` and `tags` stand apart.
 
 Left out, and answered with an error that says so: connections to private APIs. Nobody is a partner, and partner event
 sources are answered accordingly. Kept and shown, but without effect: policies of buses and roles of rules and targets
 (IAM is not enforced), KMS keys, and so dead-letter queues of buses, which are for what cannot be decrypted; health
-checks of global endpoints.
-Secrets of connections lie encrypted in their records, not in Secrets Manager, under whose ARNs they are shown. A target
-whose service this node cannot deliver to is refused when it is put.
+checks of global endpoints. Secrets of connections lie encrypted in their records, not in Secrets Manager, under whose
+ARNs they are shown. A target whose service this node cannot deliver to is refused when it is put.
 """
 
 from forebay.api import events as api

@@ -18,16 +18,18 @@ SWEPT_MAX = 500
 _MAX = 1 << 62
 
 _OPEN = Statement(
-    "INSERT INTO stream AS kept (name, last_position, latest_at, disorder, entries)"
-    " SELECT name, entries, latest_at, disorder, entries FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[],"
-    " $5::int8[]) AS given (name, entries, earliest_at, latest_at, disorder)"
+    "INSERT INTO stream AS kept (name, last_position, latest_at, disorder, entries, data_bytes)"
+    " SELECT name, entries, latest_at, disorder, entries, data_bytes"
+    " FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])"
+    " AS given (name, entries, earliest_at, latest_at, disorder, data_bytes)"
     " ON CONFLICT (name) DO UPDATE SET last_position = kept.last_position + excluded.entries,"
     " latest_at = greatest(kept.latest_at, excluded.latest_at), entries = kept.entries + excluded.entries,"
+    " data_bytes = kept.data_bytes + excluded.data_bytes,"
     " disorder = greatest(kept.disorder, excluded.disorder, kept.latest_at - (SELECT earliest_at"
     " FROM unnest($1::text[], $3::int8[]) AS again (name, earliest_at) WHERE again.name = kept.name))"
     " RETURNING name, number, last_position",
     "text[]",
-    *["int8[]"] * 4,
+    *["int8[]"] * 5,
 )
 _INSERT = Statement(
     "INSERT INTO entry (stream, position, at, expires_at, data)"
@@ -42,11 +44,7 @@ _LAST_BEFORE = Statement(
     "int8",
     "int8",
 )
-_MEASURE = Statement(
-    "SELECT entries, (SELECT coalesce(sum(octet_length(data)), 0)::int8 FROM entry WHERE stream = number) FROM stream"
-    " WHERE name = $1::text",
-    "text",
-)
+_MEASURE = Statement("SELECT entries, data_bytes FROM stream WHERE name = $1::text", "text")
 _FIRST_SINCE = Statement(
     "SELECT position FROM entry WHERE stream = $1::int8 AND at >= $2::int8 ORDER BY at, position LIMIT 1",
     "int8",
@@ -65,17 +63,17 @@ _EXPIRE = Statement(
     "WITH expired AS MATERIALIZED (SELECT stream, position FROM entry WHERE expires_at <= $1::int8"
     " ORDER BY expires_at LIMIT $2::int8 FOR UPDATE SKIP LOCKED),"
     " deleted AS (DELETE FROM entry USING expired WHERE entry.stream = expired.stream"
-    " AND entry.position = expired.position RETURNING entry.stream)"
-    " SELECT stream, count(*) FROM deleted GROUP BY stream ORDER BY stream",
+    " AND entry.position = expired.position RETURNING entry.stream, octet_length(entry.data) AS size)"
+    " SELECT stream, count(*), sum(size)::int8 FROM deleted GROUP BY stream ORDER BY stream",
     "int8",
     "int8",
 )
 # Entries of dropped streams were counted when the stream was dropped.
 _SUBTRACT = Statement(
-    "UPDATE stream SET entries = entries - gone.count FROM unnest($1::int8[], $2::int8[]) AS gone (number, count)"
+    "UPDATE stream SET entries = entries - gone.count, data_bytes = data_bytes - gone.size"
+    " FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS gone (number, count, size)"
     " WHERE stream.number = gone.number AND name IS NOT NULL RETURNING gone.count",
-    "int8[]",
-    "int8[]",
+    *["int8[]"] * 3,
 )
 _DROPPED = Statement("SELECT number FROM stream WHERE name IS NULL LIMIT 1 FOR UPDATE SKIP LOCKED")
 _SWEEP = Statement(
@@ -113,17 +111,18 @@ def append(session: Session, commands: Sequence[AppendLog]) -> list[int]:
     return [first[command.stream] + end for command, end in zip(commands, ends, strict=True)]
 
 
-def _summary(stream: tuple[str, list[LogEntry]]) -> tuple[str, int, int, int, int]:
-    """Return what a stream row takes over from new entries: number, earliest and latest time, disorder."""
+def _summary(stream: tuple[str, list[LogEntry]]) -> tuple[str, int, int, int, int, int]:
+    """Return what a stream row takes over from new entries: number, earliest and latest time, disorder, bytes."""
     name, entries = stream
-    earliest, latest, disorder = _MAX, TIME_MIN, 0
+    earliest, latest, disorder, data_bytes = _MAX, TIME_MIN, 0, 0
     for entry in entries:
         earliest = min(earliest, entry.at_ms)
         if entry.at_ms >= latest:
             latest = entry.at_ms
         else:
             disorder = max(disorder, latest - entry.at_ms)
-    return name, len(entries), earliest, latest, disorder
+        data_bytes += len(entry.data)
+    return name, len(entries), earliest, latest, disorder, data_bytes
 
 
 def read(connection: Connection, query: ReadLog) -> tuple[StoredEntry, ...]:
