@@ -112,19 +112,19 @@ class Deliveries:
             elif isinstance(taken, Deferred) or delivery.throttle is not None:
                 # What is throttled waits for its turn, and is accepted in the commit that settles it.
                 commands.append(self._deferred(delivery))
-                paths.add(delivery.event_id, (_step(delivery, now, "deferred"),))
+                paths.add(delivery.event_id, _step(delivery, now, "deferred"))
             elif delivery.is_reported:
                 commands += taken.commands
                 await self._follow(delivery, Delivered(), commands, paths, depth)
             else:
                 commands += taken.commands
-                paths.add(delivery.event_id, (_step(delivery, now, "delivered"),))
+                paths.add(delivery.event_id, _step(delivery, now, "delivered"))
 
     async def _follow(
         self, delivery: Delivery, settled: Settled, commands: list[Command[Any]], paths: Paths, depth: int
     ) -> None:
         """Add the commands of what follows when a delivery has found its end."""
-        paths.add(delivery.event_id, (self._settled_step(delivery, settled),))
+        paths.add(delivery.event_id, self._settled_step(delivery, settled))
         sender = await self._find_sender(_service_of(delivery.source))
         if sender is None or depth >= _FOLLOW_UP_DEPTH_MAX:
             return

@@ -64,7 +64,7 @@ class Trace:
     def record(self, event_id: str | None, steps: Sequence[Step]) -> list[AppendLog]:
         """Return the command that records `steps`; nothing for an event without id or where tracing is off."""
         paths = Paths(self)
-        paths.add(event_id, steps)
+        paths.add(event_id, *steps)
         return paths.commands()
 
     def arrived(self, at: float, arrivals: Sequence[Arrival]) -> list[AppendLog]:
@@ -100,30 +100,24 @@ class Paths:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._streams: dict[str, tuple[dict[Step, int], dict[str, list[int]]]] = {}
+        self._paths: dict[str, list[Step]] = {}
 
-    def add(self, event_id: str | None, steps: Sequence[Step]) -> None:
+    def add(self, event_id: str | None, *steps: Step) -> None:
         """Add steps to an event's path; an event without an id has none."""
-        if event_id is None or not steps or not self._trace.is_on:
-            return
-        stream = _stream(event_id)
-        gathered = self._streams.get(stream)
-        if gathered is None:
-            gathered = self._streams[stream] = {}, {}
-        places, paths = gathered
-        path = paths.setdefault(event_id, [])
-        for step in steps:
-            path.append(places.setdefault(step, len(places)))
+        if event_id is not None and self._trace.is_on:
+            self._paths.setdefault(event_id, []).extend(steps)
 
     def commands(self) -> list[AppendLog]:
         """Return the commands that record what was added, and begin anew."""
-        recorded: list[AppendLog] = []
-        for stream, (places, paths) in self._streams.items():
-            steps = list(places)
-            data = msgspec.json.encode(_Entry(steps, paths))
-            recorded.append(AppendLog(stream, (self._trace.entry(steps[0].at, data),)))
-        self._streams.clear()
-        return recorded
+        streams: dict[str, tuple[dict[Step, int], dict[str, list[int]]]] = {}
+        for event_id, steps in self._paths.items():
+            places, paths = streams.setdefault(_stream(event_id), ({}, {}))
+            paths[event_id] = [places.setdefault(step, len(places)) for step in steps]
+        self._paths.clear()
+        return [self._entry(stream, [*places], paths) for stream, (places, paths) in streams.items() if places]
+
+    def _entry(self, stream: str, steps: Sequence[Step], paths: Mapping[str, Sequence[int]]) -> AppendLog:
+        return AppendLog(stream, (self._trace.entry(steps[0].at, msgspec.json.encode(_Entry(steps, paths))),))
 
 
 def decode_arrivals(data: bytes) -> list[dict[str, Any]]:

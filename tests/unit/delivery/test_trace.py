@@ -19,8 +19,8 @@ def test_paths_of_siblings_are_one_entry_and_are_read_apart():
         trace, ids = Trace(store, 60.0), Ids(1).siblings(3)
         paths = Paths(trace)
         for number, event_id in enumerate(ids):
-            paths.add(event_id, [Step(1.0, "received", BUS)])
-            paths.add(event_id, [Step(1.0, "unmatched", RULE, message=f"n: expected 9, found {number}")])
+            paths.add(event_id, Step(1.0, "received", BUS))
+            paths.add(event_id, Step(1.0, "unmatched", RULE, message=f"n: expected 9, found {number}"))
         (command,) = paths.commands()
         assert len(command.entries) == 1
         await store.submit([command])

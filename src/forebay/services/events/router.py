@@ -82,7 +82,7 @@ class Routing:
         if rules is None:
             if self._trace.is_on:
                 text = f"Event bus {address.name} does not exist."
-                self._paths.add(event.event_id, (Step(event.at, "received", address.arn(), message=text),))
+                self._paths.add(event.event_id, Step(event.at, "received", address.arn(), message=text))
             return
         fields = rules.fields_of(event)
         matched = rules.match(fields)
@@ -92,7 +92,7 @@ class Routing:
             self._archived += [archive.append(event) for archive in rules.match_archives(event)]
         if self._trace.is_on:
             self._arrive(event, rules.bus_arn)
-            self._paths.add(event.event_id, _steps_of(event, fields, rules, matched))
+            self._paths.add(event.event_id, *_steps_of(event, fields, rules, matched))
         if rules.log is not None:
             await self._send_logged(event, matched, rules.log)
             return
@@ -103,7 +103,7 @@ class Routing:
         """Send the event of a rule's own schedule to its targets."""
         if self._trace.is_on:
             self._arrive(event, address.arn())
-            self._paths.add(event.event_id, (Step(event.at, "scheduled", rule.arn),))
+            self._paths.add(event.event_id, Step(event.at, "scheduled", rule.arn))
         rules = await self._index.find(address)
         if rules is not None and rules.log is not None:
             await self._send_logged(event, [rule], rules.log)

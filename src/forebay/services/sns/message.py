@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -108,9 +109,10 @@ def check_batch_id(text: str) -> bool:
     return _BATCH_ID.fullmatch(text) is not None
 
 
-def envelope(publication: Publication, body: str, signed: Mapping[str, str], unsubscribe_url: str) -> str:
-    """Return the JSON text that queues and HTTP endpoints get, laid out as AWS lays it out.
+def envelope(publication: Publication, body: str, signed: Mapping[str, str]) -> tuple[str, str]:
+    """Return the JSON text that queues and HTTP endpoints get, laid out as AWS lays it out, but for one member's value.
 
+    That is `UnsubscribeURL`, which each subscription has its own of: a JSON string to be put between the two parts.
     `signed` has the members of the signature, in their order; none of them on FIFO topics.
     """
     members = {"Type": "Notification", "MessageId": publication.message_id}
@@ -122,17 +124,16 @@ def envelope(publication: Publication, body: str, signed: Mapping[str, str], uns
     members["Message"] = body
     members["Timestamp"] = format_time(publication.at)
     members |= signed
-    members["UnsubscribeURL"] = unsubscribe_url
-    lines = [f'  "{name}" : {_text(value)}' for name, value in members.items()]
-    if publication.is_replayed:
-        lines.append('  "Replayed" : true')
+    lines = [f'  "{name}" : {json_text(value)}' for name, value in members.items()]
+    head = "{\n" + ",\n".join(lines) + ',\n  "UnsubscribeURL" : '
+    tail = ',\n  "Replayed" : true' if publication.is_replayed else ""
     if publication.attributes:
         attributes = ",\n".join(
-            f'    {_text(name)} : {{"Type":{_text(value.data_type)},"Value":{_text(_shown(value))}}}'
+            f'    {json_text(name)} : {{"Type":{json_text(value.data_type)},"Value":{json_text(_shown(value))}}}'
             for name, value in publication.attributes.items()
         )
-        lines.append(f'  "MessageAttributes" : {{\n{attributes}\n  }}')
-    return "{\n" + ",\n".join(lines) + "\n}"
+        tail += f',\n  "MessageAttributes" : {{\n{attributes}\n  }}'
+    return head, tail + "\n}"
 
 
 def function_event(
@@ -173,13 +174,15 @@ def text_to_sign(publication: Publication, body: str) -> str:
     )
 
 
+@lru_cache(maxsize=16)
 def format_time(at: float) -> str:
     """Write a moment as SNS does, always with milliseconds."""
     text = format_iso8601(at)
     return text if "." in text else f"{text[:-1]}.000Z"
 
 
-def _text(value: str) -> str:
+def json_text(value: str) -> str:
+    """Return a text as a JSON string."""
     return msgspec.json.encode(value).decode()
 
 

@@ -3,9 +3,8 @@
 Publish and topics that are targets both go through here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -17,7 +16,7 @@ from forebay.delivery.outbox import Deliveries
 from forebay.delivery.trace import Paths, Step, Trace
 from forebay.services.sns import limits
 from forebay.services.sns.delivery_policy import effective_policy, retry_rules
-from forebay.services.sns.message import Publication, envelope, function_event, text_to_sign
+from forebay.services.sns.message import Publication, envelope, function_event, json_text, text_to_sign
 from forebay.services.sns.signing import FAST, STRONG, Signer
 from forebay.services.sns.status_log import StatusLog
 from forebay.services.sns.subscription import HTTP, THROUGH_SUBSCRIPTION
@@ -80,11 +79,13 @@ class Publisher:
     ) -> list[Command[Any]]:
         """Return the commands by which subscriptions take a message; its path begins with `steps`."""
         run = _Run(self, publication, live, event_id, trace_header)
-        deliveries = [await run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
+        for bits in run.keys_for(matched):
+            await self._signer.prepare(bits)
+        deliveries = [run.delivery(subscription) for subscription in matched if subscription.protocol in _SENT]
         if _QUEUE_LOG in live.topic.attributes:
             deliveries += await self._logged(deliveries)
         paths = Paths(self._trace)
-        paths.add(event_id, steps)
+        paths.add(event_id, *steps)
         return join(await self._deliveries.commands_for(deliveries, paths))
 
     async def _logged(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -96,13 +97,13 @@ class Publisher:
     async def sign(self, text: str, version: str, bits: int) -> Mapping[str, str]:
         """Return the members of a message's signature."""
         await self._signer.prepare(bits)
+        return self.sign_at_once(text, version, bits)
+
+    def sign_at_once(self, text: str, version: str, bits: int) -> Mapping[str, str]:
+        """Return the members of a message's signature by a key that has been prepared."""
         signature, file_name = self._signer.sign(bits, text, version)
         url = f"{self._endpoint()}/_aws/sns/{CERTIFICATES}/{file_name}"
         return {"SignatureVersion": version, "Signature": signature, "SigningCertURL": url}
-
-    def unsubscribe_url(self, subscription_arn: str) -> str:
-        """Return the URL that ends a subscription."""
-        return self.url(f"Action=Unsubscribe&SubscriptionArn={quote(subscription_arn, safe=':')}")
 
     def url(self, query: str) -> str:
         """Return the URL of an operation that needs no signature."""
@@ -125,6 +126,7 @@ class Publisher:
 
 _QUEUE_LOG = "SQSSuccessFeedbackRoleArn"
 _VERSION = api.MODEL.api_version
+_UNSIGNED: Mapping[str, str] = {}
 _SENT = THROUGH_SUBSCRIPTION | {"sqs", "lambda"}
 
 
@@ -139,9 +141,11 @@ class _Run:
         self._topic = live.topic
         self._event_id = event_id
         self._trace_header = trace_header
+        # By the body, which may be a protocol's own, and the size of the key.
         self._signed: dict[tuple[str, int], Mapping[str, str]] = {}
+        self._envelopes: dict[tuple[str, int], tuple[str, str]] = {}
 
-    async def delivery(self, subscription: LiveSubscription) -> Delivery:
+    def delivery(self, subscription: LiveSubscription) -> Delivery:
         publication = self._publication
         to_fifo = subscription.protocol == "sqs" and subscription.endpoint.endswith(".fifo")
         # A FIFO topic's ids mean nothing to a standard queue; a standard topic's group is its fair queues' tenant.
@@ -152,7 +156,7 @@ class _Run:
             self._publisher.new_id(),
             subscription.arn,
             subscription.arn if is_through else subscription.endpoint,
-            await self._payload(subscription),
+            self._payload(subscription),
             publication.at,
             self._retry(subscription) if is_http else _MANAGED,
             self._event_id,
@@ -165,16 +169,26 @@ class _Run:
             throttle=self._throttle(subscription),
         )
 
-    async def _payload(self, subscription: LiveSubscription) -> str:
-        publication = self._publication
-        body = publication.body_for(subscription.protocol)
+    def keys_for(self, subscriptions: Iterable[LiveSubscription]) -> set[int]:
+        """Return the sizes of the keys that sign the message for subscriptions."""
+        if self._topic.is_fifo:
+            return set()
+        return {_bits(one.protocol) for one in subscriptions if not one.is_raw}
+
+    def _payload(self, subscription: LiveSubscription) -> str:
+        publication, protocol = self._publication, subscription.protocol
+        body = publication.body_for(protocol)
         if subscription.is_raw:
             return body
-        unsubscribe_url = self._publisher.unsubscribe_url(subscription.arn)
-        signed: Mapping[str, str] = {} if self._topic.is_fifo else await self._signature(body, subscription.protocol)
-        if subscription.protocol == "lambda":
+        unsubscribe_url = self._publisher.url(subscription.unsubscribe_query)
+        if protocol == "lambda":
+            signed = self._signature(body, protocol)
             return function_event(publication, body, signed, unsubscribe_url, subscription.arn)
-        return envelope(publication, body, signed, unsubscribe_url)
+        parts = self._envelopes.get((body, _bits(protocol)))
+        if parts is None:
+            signed = _UNSIGNED if self._topic.is_fifo else self._signature(body, protocol)
+            parts = self._envelopes[body, _bits(protocol)] = envelope(publication, body, signed)
+        return json_text(unsubscribe_url).join(parts)
 
     def _retry(self, subscription: LiveSubscription) -> RetryPolicy:
         policy = effective_policy(self._topic.attributes.get("DeliveryPolicy"), subscription.delivery_policy)
@@ -192,14 +206,19 @@ class _Run:
             return subscription.throttle
         return replace(subscription.throttle or Throttle(), per_second=float(per_second))
 
-    async def _signature(self, body: str, protocol: str) -> Mapping[str, str]:
-        bits = STRONG if protocol in THROUGH_SUBSCRIPTION else FAST
+    def _signature(self, body: str, protocol: str) -> Mapping[str, str]:
+        bits = _bits(protocol)
         found = self._signed.get((body, bits))
         if found is None:
             version = self._topic.attributes.get("SignatureVersion", "1")
-            found = await self._publisher.sign(text_to_sign(self._publication, body), version, bits)
+            found = self._publisher.sign_at_once(text_to_sign(self._publication, body), version, bits)
             self._signed[body, bits] = found
         return found
+
+
+def _bits(protocol: str) -> int:
+    """Return the size of the key that signs what a protocol's endpoints get."""
+    return STRONG if protocol in THROUGH_SUBSCRIPTION else FAST
 
 
 def _raw_attributes(publication: Publication) -> dict[str, MessageAttribute]:

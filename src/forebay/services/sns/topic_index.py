@@ -5,7 +5,8 @@ answered, its subscription is here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -40,6 +41,8 @@ class LiveSubscription(msgspec.Struct, frozen=True):
     delivery_policy: str | None
     scope: str
     pattern: Pattern | None
+    # Of the URL that ends it.
+    unsubscribe_query: str
     throttle: Throttle | None = None
 
 
@@ -105,20 +108,26 @@ class LiveTopic:
 
 
 class Seen:
-    """A message as filters see it, decoded when first asked for."""
+    """A message as filters see it, taken apart when first asked for."""
 
     def __init__(self, publication: Publication) -> None:
         self._publication = publication
+        self._attributes: Mapping[str, object] | None = None
+        self._body: Mapping[str, object] | Literal["unread"] | None = "unread"
 
-    @cached_property
+    @property
     def attributes(self) -> Mapping[str, object]:
         """Its attributes."""
-        return attributes_document(self._publication.attributes)
+        if self._attributes is None:
+            self._attributes = attributes_document(self._publication.attributes)
+        return self._attributes
 
-    @cached_property
+    @property
     def body(self) -> Mapping[str, object] | None:
         """Its body, None where that is no JSON object."""
-        return body_document(self._publication.bodies["default"])
+        if self._body == "unread":
+            self._body = body_document(self._publication.bodies["default"])
+        return self._body
 
 
 def _reasons(patterns: Sequence[tuple[str, Pattern]], fields: Fields, fields_max: int) -> list[tuple[str, str]]:
@@ -194,5 +203,6 @@ def compile_subscription(subscription: Subscription) -> LiveSubscription:
         subscription.attributes.get("DeliveryPolicy"),
         subscription.scope,
         compile_policy(policy, subscription.scope) if policy else None,
+        f"Action=Unsubscribe&SubscriptionArn={quote(subscription.arn(), safe=':')}",
         subscription.throttle,
     )
