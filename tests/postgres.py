@@ -22,16 +22,21 @@ def binaries():
 
 
 class PostgresServer:
-    """One server. PostgreSQL refuses to run as root, so then it runs as another user."""
+    """One server. PostgreSQL refuses to run as root, so then it runs as another user.
 
-    def __init__(self, **settings):
+    With `wal_folder` it keeps its log there, in segments of a mebibyte.
+    """
+
+    def __init__(self, wal_folder=None, **settings):
         self.bin = binaries()
         self.folder = Path(tempfile.mkdtemp(prefix="forebay-postgres-"))
         self.user = _unprivileged()
         if self.user:
             shutil.chown(self.folder, self.user, self.user)
         self.settings = {"listen_addresses": "", "unix_socket_directories": self.folder, **settings}
-        self._run("initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        options = () if wal_folder is None else (f"--waldir={wal_folder}", "--wal-segsize=1")
+        options = ("-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", *options)
+        self._run("initdb", "-D", self.data, *options)
 
     @property
     def data(self):

@@ -67,13 +67,11 @@ async def _open(request, tmp_path):
     return MemoryStore()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "spread"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def reopener(request, tmp_path_factory):
     """Return a function that makes, for one history, a function that opens its store, and opens it again."""
-    if request.param != "sqlite":
+    if request.param == "postgres":
         opener, unused_name = request.getfixturevalue("postgres_opener")
-        if request.param == "spread":
-            opener = request.getfixturevalue("spread_opener")
 
         def begin():
             name = unused_name()
