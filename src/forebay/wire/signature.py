@@ -4,7 +4,6 @@ Header and presigned forms, unsigned and streaming payloads. Nothing here decide
 `authentication.py` does.
 """
 
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
+from forebay.core.digests import hmac_sha256, hmac_sha256_begin, hmac_sha256_hex, sha256_hex
 from forebay.core.http import Request
 from forebay.wire.routing import NO_SCOPE, Scope
 
@@ -142,10 +142,9 @@ def is_right(request: Request, signature: Signature, secret_key: str) -> bool:
     """Return whether the signature is the one that the secret key makes; compared in constant time."""
     _, date, region, service = signature.scope
     key = _signing_key(secret_key, date, region, service)
-    digest = hashlib.sha256(canonical_request(request, signature).encode()).hexdigest()
+    digest = sha256_hex(canonical_request(request, signature).encode())
     text = f"{ALGORITHM}\n{signature.timestamp}\n{date}/{region}/{service}/aws4_request\n{digest}"
-    expected = hmac.digest(key, text.encode(), "sha256").hex()
-    return hmac.compare_digest(expected, signature.signature)
+    return hmac.compare_digest(hmac_sha256_hex(key, text), signature.signature)
 
 
 def canonical_request(request: Request, signature: Signature) -> str:
@@ -167,7 +166,7 @@ def payload_hash(request: Request, signature: Signature) -> str:
         return declared
     if signature.is_presigned and signature.scope.service == "s3":
         return "UNSIGNED-PAYLOAD"
-    return hashlib.sha256(request.body).hexdigest()
+    return sha256_hex(request.body)
 
 
 def has_declared_payload(request: Request) -> bool:
@@ -175,7 +174,7 @@ def has_declared_payload(request: Request) -> bool:
     declared = request.headers.get("x-amz-content-sha256", "")
     if len(declared) != 64:
         return True
-    return hmac.compare_digest(hashlib.sha256(request.body).hexdigest(), declared)
+    return hmac.compare_digest(sha256_hex(request.body), declared)
 
 
 def _header_value(request: Request, name: str) -> str:
@@ -193,8 +192,9 @@ def _canonical_query(query: str, signature: Signature) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _signing_key(secret_key: str, date: str, region: str, service: str) -> bytes:
-    key = hmac.digest(f"AWS4{secret_key}".encode(), date.encode(), "sha256")
-    for part in (region, service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
+def _signing_key(secret_key: str, date: str, region: str, service: str) -> hmac.HMAC:
+    """Return the beginning of every signature of a key for a day, region and service."""
+    key = f"AWS4{secret_key}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac_sha256(key, part)
+    return hmac_sha256_begin(key)
