@@ -109,7 +109,7 @@ def test_a_listing_is_batched_and_its_results_are_written(states: States) -> Non
             ItemReader=reader,
             ItemBatcher=batcher,
             ResultWriter=writer,
-            ItemSelector={"key.$": "$$.Map.Item.Value.Key"},
+            ItemSelector={"key.$": "$$.Map.Item.Value.Key", "at.$": "$$.Map.Item.Value.LastModified"},
         )
     )
     output = json.loads(execution["output"])
@@ -118,7 +118,9 @@ def test_a_listing_is_batched_and_its_results_are_written(states: States) -> Non
     manifest = json.loads(s3.get_object(Bucket=place["Bucket"], Key=place["Key"])["Body"].read())
     (file,) = manifest["ResultFiles"]["SUCCEEDED"]
     written = json.loads(s3.get_object(Bucket=name, Key=file["Key"])["Body"].read())
-    assert json.loads(written[0]["Output"]) == {"BatchInput": {"k": 1}, "Items": [{"key": "in-1"}, {"key": "in-2"}]}
+    first = json.loads(written[0]["Output"])
+    assert (first["BatchInput"], [item["key"] for item in first["Items"]]) == ({"k": 1}, ["in-1", "in-2"])
+    assert all(isinstance(item["at"], int) for item in first["Items"])
     assert [item["key"] for each in written for item in json.loads(each["Output"])["Items"]] == ["in-1", "in-2", "in-3"]
     counts = states.client.describe_map_run(mapRunArn=output["MapRunArn"])
     assert (counts["executionCounts"]["total"], counts["itemCounts"]["succeeded"]) == (2, 3)

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
+from forebay.core.convert import shape_from_wire
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Caller
 from forebay.operations.table import OperationTable
@@ -46,29 +48,32 @@ async def read_items(table: OperationTable, caller: Caller, reader: str) -> list
 
 
 async def _list_objects(table: OperationTable, caller: Caller, place: Mapping[str, Any], most: int) -> list[Any]:
+    from forebay.api import s3 as s3_api  # noqa: PLC0415 - large; needed once a map run reads
+
     items: list[Any] = []
-    params = dict(place)
+    request = shape_from_wire(s3_api.ListObjectsV2Request, place)
     while True:
-        answer = await table.run_params(caller, "s3", "ListObjectsV2", params)
-        for found in answer.get("Contents") or ():
+        answer = await table.run(caller, "s3", "ListObjectsV2", request)
+        assert isinstance(answer, s3_api.ListObjectsV2Output)
+        for found in answer.contents or ():
             items.append(
                 {
-                    "Etag": found.get("ETag"),
-                    "Key": found["Key"],
-                    "LastModified": found.get("LastModified"),
-                    "Size": found.get("Size"),
-                    "StorageClass": found.get("StorageClass", "STANDARD"),
+                    "Etag": found.e_tag,
+                    "Key": found.key,
+                    "LastModified": int(found.last_modified or 0),
+                    "Size": found.size,
+                    "StorageClass": found.storage_class or "STANDARD",
                 }
             )
             if len(items) == most:
                 return items
-        if not answer.get("IsTruncated"):
+        if not answer.is_truncated:
             return items
-        params["ContinuationToken"] = answer["NextContinuationToken"]
+        request = replace(request, continuation_token=answer.next_continuation_token)
 
 
 async def _object(table: OperationTable, caller: Caller, place: Mapping[str, Any]) -> str:
-    from forebay.api import s3 as s3_api  # noqa: PLC0415 - large; needed once a map run reads
+    from forebay.api import s3 as s3_api  # noqa: PLC0415 - as above
 
     request = s3_api.GetObjectRequest(
         bucket=str(place.get("Bucket")), key=str(place.get("Key")), version_id=place.get("VersionId")

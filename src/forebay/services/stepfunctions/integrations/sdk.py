@@ -10,7 +10,8 @@ import msgspec
 
 from forebay.core.convert import base64_text, plain, read_shape
 from forebay.core.errors import ServiceError
-from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, Text, schema_of
+from forebay.core.marks import Header, HeaderPrefix
+from forebay.core.schema import Blob, ListOf, MapOf, Node, Structure, Text, Time, schema_of
 from forebay.core.shapes import Operation, Shape
 from forebay.core.timestamps import format_iso8601
 from forebay.operations.platform import Platform
@@ -78,8 +79,18 @@ def to_shape(type_: type[Shape], arguments: object, *, texts: bool = False) -> S
 
 
 def from_shape(shape: Shape) -> dict[str, Any]:
-    """Return a structure as JSON values under names with a capital first letter."""
-    return cast("dict[str, Any]", _shown(Structure(type(shape)), _plain(shape)))
+    """Return a structure as JSON values under names with a capital first letter.
+
+    What travels in headers is as it is there: instants without fractions, and maps even where they are empty.
+    """
+    shown = cast("dict[str, Any]", _shown(Structure(type(shape)), _plain(shape)))
+    for member in schema_of(type(shape)).members:
+        value = getattr(shape, member.field)
+        if isinstance(member.location, HeaderPrefix) and value is None:
+            shown[capital(member.name)] = {}
+        elif isinstance(member.location, Header) and isinstance(member.node, Time) and value is not None:
+            shown[capital(member.name)] = format_iso8601(int(value))
+    return shown
 
 
 def misfits(type_: type[Shape], arguments: object) -> list[str]:
