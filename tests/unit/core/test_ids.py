@@ -1,5 +1,6 @@
 """Ids are what they claim to be, and a seed replays them."""
 
+import random
 import uuid
 
 from forebay.core.ids import Ids
@@ -23,6 +24,14 @@ def test_uuids_use_every_free_bit():
         ever_set |= value
         always_set &= value
     assert (ever_set & ~always_set).bit_count() == 122
+
+
+def test_uuids_are_those_of_the_same_random_bytes():
+    ids, chance = Ids(seed=11), random.Random(11)
+    for _ in range(2):
+        block = chance.randbytes(4096)
+        for start in range(0, len(block), 16):
+            assert ids.uuid() == str(uuid.UUID(bytes=block[start : start + 16], version=4))
 
 
 def test_a_seed_replays():
