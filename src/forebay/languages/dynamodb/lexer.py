@@ -7,6 +7,7 @@ from functools import cached_property
 from forebay.languages.dynamodb.errors import invalid
 
 EXPRESSION_BYTES_MAX = 4096
+_PARENTHESES_MAX = 150
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<alias>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)"
@@ -27,11 +28,16 @@ class Token:
 
 @dataclass
 class Tokens:
-    """The tokens of one expression, read from the first to the last; `what` is the parameter's name, for errors."""
+    """The tokens of one expression, read from the first to the last; `what` is the parameter's name, for errors.
+
+    `depth` counts the parentheses that are open, which our own stack has to bear.
+    """
 
     what: str
     text: str
     position: int = 0
+    depth: int = 0
+    has_redundant_parentheses: bool = False
 
     @cached_property
     def all(self) -> list[Token]:
@@ -88,6 +94,23 @@ class Tokens:
         """Read a keyword, or refuse what stands there."""
         if not self.take_word(word):
             self.refuse()
+
+    def open_parenthesis(self) -> None:
+        """Read an opening parenthesis."""
+        self.expect_sign("(")
+        self.depth += 1
+        if self.depth > _PARENTHESES_MAX:
+            raise self.error("The expression is nested too deeply;")
+
+    def close_parenthesis(self) -> None:
+        """Read a closing parenthesis."""
+        self.expect_sign(")")
+        self.depth -= 1
+
+    def check_parentheses(self) -> None:
+        """Refuse an expression, read to its end, with parentheses around parentheses."""
+        if self.has_redundant_parentheses:
+            raise self.error("The expression has redundant parentheses;")
 
     def refuse(self, token: Token | None = None) -> None:
         """Raise the syntax error that names a token (the next one) with its neighbours."""

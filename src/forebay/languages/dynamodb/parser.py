@@ -29,8 +29,6 @@ _NESTING_MAX = 32
 _OPERATORS_MAX = 300
 _IN_MAX = 100
 _INDEX_DIGITS_MAX = 9
-# Parentheses inside each other, which our own stack has to bear.
-_PARENTHESES_MAX = 150
 
 
 def parse_condition(what: str, text: str) -> Condition:
@@ -40,8 +38,7 @@ def parse_condition(what: str, text: str) -> Condition:
     condition = parser.condition()
     if tokens.next.kind != "end":
         tokens.refuse()
-    if parser.has_redundant_parentheses:
-        raise tokens.error("The expression has redundant parentheses;")
+    tokens.check_parentheses()
     if parser.operators > _OPERATORS_MAX:
         raise tokens.error(f"The expression contains too many operators; operator count: {parser.operators}")
     return condition
@@ -75,6 +72,7 @@ def parse_update(text: str) -> tuple[Action, ...]:
         while tokens.take_sign(","):
             actions.append(_action(tokens, section))
         operators += 1
+    tokens.check_parentheses()
     if len(actions) + operators > _OPERATORS_MAX:
         count = len(actions) + operators
         raise tokens.error(f"The expression contains too many operators; operator count: {count}")
@@ -123,7 +121,10 @@ def _action(tokens: Tokens, section: str) -> Action:
 
 
 def _sum(tokens: Tokens) -> Operand:
-    left = parse_operand(tokens)
+    return _sum_from(tokens, parse_operand(tokens))
+
+
+def _sum_from(tokens: Tokens, left: Operand) -> Operand:
     for sign in ("+", "-"):
         if tokens.take_sign(sign):
             return Arithmetic(sign, left, parse_operand(tokens))
@@ -132,11 +133,9 @@ def _sum(tokens: Tokens) -> Operand:
 
 def parse_operand(tokens: Tokens) -> Operand:
     """Read a path, a value or a function, in parentheses or not."""
-    if tokens.take_sign("("):
-        operand = _sum(tokens) if tokens.what == "UpdateExpression" else parse_operand(tokens)
-        tokens.expect_sign(")")
-        return operand
     token = tokens.next
+    if token.text == "(":
+        return _parenthesised(tokens)
     if token.kind == "value":
         return ValueRef(tokens.take().text)
     if token.kind == "name" and tokens.after_next.text == "(":
@@ -144,13 +143,23 @@ def parse_operand(tokens: Tokens) -> Operand:
     return parse_path(tokens)
 
 
+def _parenthesised(tokens: Tokens) -> Operand:
+    tokens.open_parenthesis()
+    is_double = tokens.next.text == "("
+    inner = parse_operand(tokens)
+    operand = _sum_from(tokens, inner) if tokens.what == "UpdateExpression" else inner
+    tokens.close_parenthesis()
+    tokens.has_redundant_parentheses |= is_double and operand is inner
+    return operand
+
+
 def _function(tokens: Tokens) -> Function:
     name = tokens.take().text
-    tokens.expect_sign("(")
+    tokens.open_parenthesis()
     arguments = [parse_operand(tokens)]
     while tokens.take_sign(","):
         arguments.append(parse_operand(tokens))
-    tokens.expect_sign(")")
+    tokens.close_parenthesis()
     return Function(name, tuple(arguments))
 
 
@@ -159,9 +168,7 @@ class _ConditionParser:
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._depth = 0
         self.operators = 0
-        self.has_redundant_parentheses = False
 
     def condition(self) -> Condition:
         return self._as_condition(self._or())
@@ -205,16 +212,12 @@ class _ConditionParser:
 
     def _parenthesised(self) -> Condition | Operand:
         tokens = self._tokens
-        self._depth += 1
-        if self._depth > _PARENTHESES_MAX:
-            raise tokens.error("The expression is nested too deeply;")
-        tokens.take()
+        tokens.open_parenthesis()
         is_double = tokens.next.text == "("
         inner = self._or()
         if tokens.next.text == ")" and is_double and tokens.all[tokens.position - 1].text == ")":
-            self.has_redundant_parentheses |= self._is_doubled()
-        tokens.expect_sign(")")
-        self._depth -= 1
+            tokens.has_redundant_parentheses |= self._is_doubled()
+        tokens.close_parenthesis()
         return inner
 
     def _is_doubled(self) -> bool:

@@ -11,6 +11,7 @@ from forebay.languages.dynamodb.value import check_value, plain_values
 
 _NAME_KEY = re.compile(r"#[A-Za-z0-9_]+\Z")
 _VALUE_KEY = re.compile(r":[A-Za-z0-9_]+\Z")
+_KEY_BYTES_MAX = 255
 
 NO_VALUES: Values = {}
 
@@ -24,6 +25,7 @@ def read_names(names: Mapping[str, str] | None) -> Names:
     for key, name in names.items():
         if not _NAME_KEY.match(key):
             raise invalid(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
+        _check_length("Names", key)
         if not name:
             raise invalid(f"ExpressionAttributeNames contains invalid value: Empty attribute name for key {key}")
     return tuple(names.items())
@@ -39,6 +41,7 @@ def read_values(shapes: Mapping[str, Any] | None) -> Values:
     for key in values:
         if not _VALUE_KEY.match(key):
             raise invalid(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
+        _check_length("Values", key)
     for key, value in values.items():
         try:
             check_value(value)
@@ -46,6 +49,15 @@ def read_values(shapes: Mapping[str, Any] | None) -> Values:
             text = f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}"
             raise invalid(text) from None
     return values
+
+
+def _check_length(which: str, key: str) -> None:
+    # "255 bytes" (developer guide, "Quotas"); the text is not verified.
+    if len(key) > _KEY_BYTES_MAX:
+        raise invalid(
+            f"ExpressionAttribute{which} contains invalid key: "
+            f'The expression attribute map contains a key that is too long; key: "{key}"'
+        )
 
 
 class Using(Protocol):

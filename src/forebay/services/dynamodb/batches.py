@@ -186,13 +186,11 @@ async def batch_write_item(call: Call, request: api.BatchWriteItemInput) -> Enco
 
 def _read_write(request: _PlainWrite) -> tuple[dict[str, Any], int | None]:
     """Return an item to put and its size, or a key to delete and None."""
-    if len(request) > 1:
+    if len(request) != 1:
         raise invalid(_SEVERAL)
     if "PutRequest" in request:
         return check_plain_item(request["PutRequest"]["Item"])
-    if "DeleteRequest" in request:
-        return check_plain_key(request["DeleteRequest"]["Key"]), None
-    raise invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+    return check_plain_key(request["DeleteRequest"]["Key"]), None
 
 
 async def _written(

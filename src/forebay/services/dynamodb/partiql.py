@@ -57,6 +57,8 @@ async def execute_statement(call: Call, request: api.ExecuteStatementInput) -> E
     prepared = await prepare(call, request.statement, request.parameters)
     if not isinstance(prepared.statement, Select):
         return await _execute_write(call, request, prepared)
+    if prepared.statement.is_existence:
+        raise invalid("EXISTS can only be used in a transaction")
     is_consistent = bool(request.consistent_read)
     token = None if request.next_token is None else decode_token(request.next_token, request.statement)
     page = await select(

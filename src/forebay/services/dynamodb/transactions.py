@@ -6,9 +6,10 @@ item of a table of our own, written with the transaction that it names.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +17,8 @@ from forebay.api import dynamodb as api
 from forebay.core.errors import ServiceError
 from forebay.core.shapes import Encoded
 from forebay.languages.dynamodb.errors import invalid
+from forebay.languages.dynamodb.projection import Projection
+from forebay.languages.dynamodb.value import Item as Attributes
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.dynamodb import limits
@@ -36,6 +39,8 @@ from forebay.services.dynamodb.parameters import (
 from forebay.services.dynamodb.throttle import Kind
 from forebay.services.dynamodb.writing import Outcome, Write, decide_check
 from forebay.store.items import Decide, Decision, GetItems, IndexEntry, Item, ItemKey, ItemWrite, WriteItems
+
+T = TypeVar("T")
 
 # Tables have numbers from 1 on.
 TOKEN_TABLE = 0
@@ -104,6 +109,7 @@ class Draft:
     name: str
     prepare: Callable[[], Write]
     is_check: bool = False
+    size: int = 0
 
 
 def prepared(drafts: list[Draft]) -> list[TableWrite]:
@@ -112,17 +118,34 @@ def prepared(drafts: list[Draft]) -> list[TableWrite]:
     Raises:
         TransactionCanceledException: some do not go with their tables' keys; the reasons say which.
     """
-    writes: list[TableWrite] = []
+    check_bytes(sum(draft.size for draft in drafts))
+    writes = all_of([draft.prepare for draft in drafts])
+    return [TableWrite(draft.name, write, draft.is_check) for draft, write in zip(drafts, writes, strict=True)]
+
+
+def all_of(attempts: Sequence[Callable[[], T]]) -> list[T]:
+    """Return what attempts give, one for each part of a transaction.
+
+    Raises:
+        TransactionCanceledException: some are refused; the reasons say which.
+    """
+    given: list[T] = []
     reasons: list[dict[str, Any]] = []
-    for draft in drafts:
+    for attempt in attempts:
         try:
-            writes.append(TableWrite(draft.name, draft.prepare(), draft.is_check))
+            given.append(attempt())
             reasons.append({"Code": "None"})
         except ServiceError as error:
             reasons.append({"Code": _CODES.get(error.code, error.code), "Message": error.message})
-    if len(writes) < len(drafts):
+    if len(given) < len(attempts):
         raise cancellation(reasons)
-    return writes
+    return given
+
+
+def check_bytes(size: int) -> None:
+    """Refuse a transaction of more bytes than one can have: those put, or those read. The text is not verified."""
+    if size > limits.TRANSACTION_BYTES_MAX:
+        raise invalid("The aggregate size of the items in the transaction cannot exceed 4 MB")
 
 
 class _Layouts:
@@ -155,7 +178,7 @@ async def _draft(call: Call, one: api.TransactWriteItem, layouts: _Layouts) -> D
         item, size = read_item(part.item)
         guard = read_guard(part)
         layout = await layouts.find(part.table_name)
-        return Draft(part.table_name, lambda: prepare_put(call, layout, item, size, guard))
+        return Draft(part.table_name, lambda: prepare_put(call, layout, item, size, guard), size=size)
     key = read_key(part.key)
     if isinstance(part, api.Update):
         change, guard = read_change(part)
@@ -269,9 +292,13 @@ def transaction_capacity(
 
 @operation
 async def transact_get_items(call: Call, request: api.TransactGetItemsInput) -> Encoded:
-    """Return items of several tables as they are at one moment."""
+    """Return items of several tables as they are at one moment.
+
+    Raises:
+        TransactionCanceledException: a key is not one of its table; the reasons say which.
+    """
     layouts = _Layouts(call, "Read")
-    reads: list[tuple[api.Get, Layout, ItemKey, Any]] = []
+    wanted: list[tuple[api.Get, Layout, Attributes, Projection | None]] = []
     for one in request.transact_items:
         get = one.get
         if get.expression_attribute_names is not None:
@@ -280,17 +307,17 @@ async def transact_get_items(call: Call, request: api.TransactGetItemsInput) -> 
         key = read_key(get.key)
         projection = read_projection(_Wanted(get))
         layout = await layouts.find(get.table_name)
-        reads.append((get, layout, layout.lookup_key(key), projection))
-    places = [(layout.number, key) for _, layout, key, _ in reads]
+        wanted.append((get, layout, key, projection))
+    keys = all_of([partial(layout.lookup_key, key) for _, layout, key, _ in wanted])
+    places = [(layout.number, key) for (_, layout, _, _), key in zip(wanted, keys, strict=True)]
     if len(set(places)) < len(places):
         raise invalid(_SEVERAL_ON_ONE)
-    found = await call.look(
-        lambda inner: [inner.ask(GetItems(layout.number, (key,)))[0] for _, layout, key, _ in reads]
-    )
+    found = await call.look(lambda inner: [inner.ask(GetItems(number, (key,)))[0] for number, key in places])
+    check_bytes(sum(item.size for item in found if item is not None))
     measures = call.part(TableMeasures)
     by_table: dict[str, Consumed] = {}
     responses: list[dict[str, Any]] = []
-    for (get, layout, _, projection), item in zip(reads, found, strict=True):
+    for (get, layout, _, projection), item in zip(wanted, found, strict=True):
         consumed = by_table.setdefault(get.table_name, Consumed())
         consumed.table += 2 * read_units(item.size if item else 0, is_consistent=True)
         measures.read(layout, item.size if item else 0, is_consistent=True)
