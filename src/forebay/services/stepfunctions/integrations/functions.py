@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from forebay.core.errors import ServiceError
+from forebay.languages.asl.document import decode, encode
 from forebay.operations.platform import Platform
 from forebay.services.stepfunctions.integrations.optimised import failed, with_metadata
 from forebay.services.stepfunctions.integrations.outcome import Begun, Done, Failed, Outcome, Task, caller_for
@@ -41,8 +42,7 @@ async def invoke_function(platform: Platform, task: Task) -> Outcome:
     answer: dict[str, Any] = {"ExecutedVersion": ran.executed_version, "StatusCode": ran.status_code}
     if ran.log_result is not None:
         answer["LogResult"] = ran.log_result
-    text = (ran.payload or b"").decode()
-    answer["Payload"] = msgspec.Raw(text.encode()) if _is_json(text) else text
+    answer["Payload"] = _payload((ran.payload or b"").decode())
     answer = {name: value for name, value in answer.items() if value is not None}
     output = with_metadata(platform, "lambda", answer, platform.ids.uuid())
     return Begun(output) if task.resource.pattern else Done(output)
@@ -81,6 +81,14 @@ def _error_type(text: str) -> str | None:
         return msgspec.json.decode(text, type=_ErrorDocument).error_type or None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+def _payload(text: str) -> msgspec.Raw | str:
+    """Return an answer as compact JSON, or as the text that it is."""
+    try:
+        return msgspec.Raw(encode(decode(text)).encode())
+    except ValueError:
+        return text
 
 
 def _is_json(text: str) -> bool:

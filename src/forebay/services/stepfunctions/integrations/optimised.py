@@ -110,7 +110,7 @@ def with_metadata(platform: Platform, service: str, answer: dict[str, Any], requ
         "SdkHttpMetadata": {
             "AllHttpHeaders": {name: [value] for name, value in headers.items()},
             "HttpHeaders": dict(sorted(headers.items(), key=lambda header: header[0].lower())),
-            "HttpStatusCode": 200,
+            "HttpStatusCode": answer.get("StatusCode", 200),
         },
         "SdkResponseMetadata": {"RequestId": request_id},
     }
@@ -120,6 +120,7 @@ def with_metadata(platform: Platform, service: str, answer: dict[str, Any], requ
 def _headers(platform: Platform, service: str, answer: dict[str, Any], request_id: str) -> dict[str, str]:
     """Return the headers that a service's answer has on AWS, in their order there."""
     body = msgspec.json.encode(answer.get("Payload") if service == "lambda" else answer)
+    version = answer.get("ExecutedVersion")
     headers = {
         "x-amzn-RequestId": request_id,
         "Content-Length": str(len(body)),
@@ -132,7 +133,7 @@ def _headers(platform: Platform, service: str, answer: dict[str, Any], request_i
         case "lambda":
             trace_id = f"Root=1-{int(platform.clock.now()):08x}-{platform.ids.hex(24)};Sampled=0"
             return {
-                "X-Amz-Executed-Version": str(answer.get("ExecutedVersion", "$LATEST")),
+                **({} if version is None else {"X-Amz-Executed-Version": version}),
                 "x-amzn-Remapped-Content-Length": "0",
                 "Connection": "keep-alive",
                 "X-Amzn-Trace-Id": trace_id,
