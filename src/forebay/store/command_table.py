@@ -38,6 +38,7 @@ def queries_of(engine: Modules) -> Mapping[type[c.Command[Any]], Asker]:
         c.PeekMessages: engine.messages.peek,
         c.CountGroup: engine.messages.count_group,
         c.ReadLog: engine.log.read,
+        c.ReadLogByTime: engine.log.read_by_time,
         c.MeasureLog: engine.log.measure,
         c.NextTimer: engine.timers.next_due,
         c.CountTimers: engine.timers.count,

@@ -316,6 +316,19 @@ class ReadLog(Query[tuple[StoredEntry, ...]], frozen=True, gc=False):
     newest_first: bool = False
 
 
+class ReadLogByTime(Query[tuple[StoredEntry, ...]], frozen=True, gc=False):
+    """Read entries with `from_ms <= at_ms < until_ms` in the order of their times, those of one time by position.
+
+    `after` is the time and position of the last entry that was read before.
+    """
+
+    stream: str
+    limit: int
+    from_ms: int
+    until_ms: int
+    after: tuple[int, int] | None = None
+
+
 class LogSize(msgspec.Struct, frozen=True, gc=False):
     """How many entries a stream has, and the bytes of their data."""
 
@@ -324,7 +337,7 @@ class LogSize(msgspec.Struct, frozen=True, gc=False):
 
 
 class MeasureLog(Query[LogSize], frozen=True, gc=False):
-    """Measure a stream. The entries are counted with every change; adding up the bytes looks at each of them."""
+    """Measure a stream. Entries and bytes are counted with every change: it looks at none of them."""
 
     stream: str
 

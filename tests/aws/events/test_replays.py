@@ -76,6 +76,16 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(NOON + seconds, UTC)
 
 
+def test_events_are_replayed_in_the_order_of_their_times(events: Any, queue: Inbox) -> None:
+    put(events, 7200, 5, 3600, 61)
+    # Those of one second come as they were archived.
+    put(events, *range(20), Time=NOON + 30)
+    queue.events()
+    start(events)
+    end_of(events)
+    assert [event["detail"]["n"] for event in queue.events()] == [5, *range(20), 61, 3600, 7200]
+
+
 def test_replayed_event_is_the_event_with_the_replays_name(events: Any, queue: Inbox) -> None:
     put(events, 1)
     (before,) = queue.events()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, LogSize, MeasureLog, ReadLog
+from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, LogSize, MeasureLog, ReadLog, ReadLogByTime
 from tests.contract.store.samples import run
 
 
@@ -52,6 +52,22 @@ async def test_read_is_bounded_by_time(store, times):
     assert await positions(store, "a", from_ms=31) == []
     assert await positions(store, "a", until_ms=10) == []
     assert await positions(store, "a", from_ms=20, after=twenties[0], until_ms=21) == twenties[1:]
+
+
+async def test_read_by_time_goes_on_behind_an_entry(store):
+    await append(store, "a", 30, 10, 20, 20, 5, 40)
+    await append(store, "b", 15)
+
+    async def read(limit=10, **options):
+        query = ReadLogByTime("a", limit, **{"from_ms": 10, "until_ms": 40, **options})
+        return [(entry.at_ms, entry.position) for entry in await run(store, query)]
+
+    assert await read() == [(10, 2), (20, 3), (20, 4), (30, 1)]
+    assert await read(limit=2) == [(10, 2), (20, 3)]
+    assert await read(after=(20, 3)) == [(20, 4), (30, 1)]
+    assert await read(after=(5, 5)) == await read()
+    assert await read(until_ms=30, after=(20, 4)) == []
+    assert await read(from_ms=0, until_ms=11) == [(5, 5), (10, 2)]
 
 
 async def test_stream_is_measured(store):

@@ -19,7 +19,7 @@ from forebay.services.events.router import Router
 from forebay.store.commands import (
     ClaimedTimer,
     Command,
-    ReadLog,
+    ReadLogByTime,
     Settlement,
     SettleTimers,
     StoredEntry,
@@ -32,7 +32,8 @@ from forebay.store.records import record_key
 class Replayer:
     """Carries replays out, several side by side in turn. A `Worker`.
 
-    Events come in the order in which they were archived.
+    Events come in the order of the times that they bear, those of one second in the order in which they were archived.
+    AWS replays minute by minute, and keeps no order within one (StartReplay).
     """
 
     name = "events.replay"
@@ -68,13 +69,14 @@ class Replayer:
             )
             await self._keep(timer, ended, ())
             return
-        query = ReadLog(
+        last_at = replay.replayed_until
+        query = ReadLogByTime(
             archive.stream(),
             replay.batch,
-            after=replay.position,
             # Events bear whole seconds.
             from_ms=int(replay.from_at) * 1000,
             until_ms=round(replay.until_at * 1000),
+            after=None if last_at is None else (round(last_at * 1000), replay.position),
         )
         entries = await self._store.view(lambda view: view.ask(query))
         commands = await self._commands(replay, entries)

@@ -1,6 +1,15 @@
 """Logs, by the book."""
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogSize, MeasureLog, ReadLog, StoredEntry
+from forebay.store.commands import (
+    AppendLog,
+    DropLog,
+    ExpireLog,
+    LogSize,
+    MeasureLog,
+    ReadLog,
+    ReadLogByTime,
+    StoredEntry,
+)
 from forebay.store.memory.state import LogRow, State
 
 
@@ -33,6 +42,17 @@ def read(state: State, query: ReadLog) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(stored.position, stored.entry.at_ms, stored.entry.data) for stored in entries[: query.limit]
     )
+
+
+def read_by_time(state: State, query: ReadLogByTime) -> tuple[StoredEntry, ...]:
+    """Read entries of a stream in the order of their times."""
+    after = max((query.from_ms, 0), query.after or (query.from_ms, 0))
+    found = sorted(
+        (stored.entry.at_ms, stored.position, stored.entry.data)
+        for stored in state.streams.get(query.stream, {}).values()
+        if (stored.entry.at_ms, stored.position) > after and stored.entry.at_ms < query.until_ms
+    )
+    return tuple(StoredEntry(position, at_ms, data) for at_ms, position, data in found[: query.limit])
 
 
 def measure(state: State, query: MeasureLog) -> LogSize:

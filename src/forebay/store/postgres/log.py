@@ -8,7 +8,17 @@ its name at once; its entries are swept little by little.
 from collections.abc import Sequence
 from typing import Any
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogEntry, LogSize, MeasureLog, ReadLog, StoredEntry
+from forebay.store.commands import (
+    AppendLog,
+    DropLog,
+    ExpireLog,
+    LogEntry,
+    LogSize,
+    MeasureLog,
+    ReadLog,
+    ReadLogByTime,
+    StoredEntry,
+)
 from forebay.store.postgres.connection import Connection, Statement
 from forebay.store.postgres.session import TIME_MIN, Session
 
@@ -57,6 +67,12 @@ _READ, _READ_BACK = (
         *["int8"] * 6,
     )
     for order in ("ASC", "DESC")
+)
+_READ_BY_TIME = Statement(
+    "SELECT position, at, data FROM entry WHERE stream = (SELECT number FROM stream WHERE name = $1::text)"
+    " AND (at, position) > ($2::int8, $3::int8) AND at < $4::int8 ORDER BY at, position LIMIT $5::int8",
+    "text",
+    *["int8"] * 4,
 )
 _DROP = Statement("UPDATE stream SET name = NULL WHERE name = $1::text RETURNING entries", "text")
 _EXPIRE = Statement(
@@ -147,6 +163,13 @@ def read(connection: Connection, query: ReadLog) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(*row) for row in connection.fetch(statement, number, low, high, from_ms, until_ms, query.limit)
     )
+
+
+def read_by_time(connection: Connection, query: ReadLogByTime) -> tuple[StoredEntry, ...]:
+    """Read entries of a stream in the order of their times."""
+    at, position = max((query.from_ms, 0), query.after or (query.from_ms, 0))
+    rows = connection.fetch(_READ_BY_TIME, query.stream, at, position, query.until_ms, query.limit)
+    return tuple(StoredEntry(*row) for row in rows)
 
 
 def measure(connection: Connection, query: MeasureLog) -> LogSize:

@@ -26,6 +26,7 @@ from forebay.store.commands import (
     PeekMessages,
     PurgeQueue,
     ReadLog,
+    ReadLogByTime,
     ReceiveMessages,
     SendMessages,
 )
@@ -59,7 +60,7 @@ _ATTRIBUTES: Mapping[type[Command[Any]], str] = {
         ),
         "queue",
     ),
-    **dict.fromkeys((AppendLog, ReadLog, MeasureLog, DropLog), "stream"),
+    **dict.fromkeys((AppendLog, ReadLog, ReadLogByTime, MeasureLog, DropLog), "stream"),
 }
 _OF_ALL = frozenset({ExpireMessages, ForgetDuplicates, ExpireLog})
 

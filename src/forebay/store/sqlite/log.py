@@ -10,7 +10,16 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-from forebay.store.commands import AppendLog, DropLog, ExpireLog, LogSize, MeasureLog, ReadLog, StoredEntry
+from forebay.store.commands import (
+    AppendLog,
+    DropLog,
+    ExpireLog,
+    LogSize,
+    MeasureLog,
+    ReadLog,
+    ReadLogByTime,
+    StoredEntry,
+)
 from forebay.store.sqlite.rows import Statements
 from forebay.store.sqlite.session import Session
 
@@ -40,6 +49,12 @@ _SAVE = Statements(
 
 _LAST_BEFORE = "SELECT position FROM entry WHERE stream = ? AND at < ? ORDER BY at DESC, position DESC LIMIT 1"
 _FIRST_SINCE = "SELECT position FROM entry WHERE stream = ? AND at >= ? ORDER BY at, position LIMIT 1"
+
+_BY_TIME = (
+    "SELECT position, at, data FROM entry INDEXED BY entry_time"
+    " WHERE stream = (SELECT number FROM stream WHERE name = ?) AND (at, position) > (?, ?) AND at < ?"
+    " ORDER BY at, position LIMIT ?"
+)
 
 _MAX = 1 << 62
 
@@ -93,6 +108,13 @@ def read(connection: sqlite3.Connection, query: ReadLog) -> tuple[StoredEntry, .
         f" WHERE stream = ? AND position > ? AND position < ?{times} ORDER BY position {order} LIMIT ?",
         (number, low, high, *bounds, query.limit),
     )
+    return tuple(StoredEntry(*row) for row in rows.fetchall())
+
+
+def read_by_time(connection: sqlite3.Connection, query: ReadLogByTime) -> tuple[StoredEntry, ...]:
+    """Read entries of a stream in the order of their times."""
+    at, position = max((query.from_ms, 0), query.after or (query.from_ms, 0))
+    rows = connection.execute(_BY_TIME, (query.stream, at, position, query.until_ms, query.limit))
     return tuple(StoredEntry(*row) for row in rows.fetchall())
 
 
