@@ -119,6 +119,20 @@ def test_a_batch_without_group_fails_as_a_whole(sqs, make_fifo, refused):
     assert attributes(sqs, url)["ApproximateNumberOfMessages"] == "0"
 
 
+def test_a_batch_without_deduplication_fails_as_a_whole(sqs, make_fifo, refused):
+    entries = [
+        {"Id": "1", "MessageBody": "x", "MessageGroupId": "g", "MessageDeduplicationId": "1"},
+        {"Id": "2", "MessageBody": "x", "MessageGroupId": "g"},
+    ]
+    url = make_fifo()
+    # UNVERIFIED that it is the whole batch; so it is for the group.
+    assert refused(sqs.send_message_batch, QueueUrl=url, Entries=entries) == (
+        INVALID,
+        "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
+    )
+    assert attributes(sqs, url)["ApproximateNumberOfMessages"] == "0"
+
+
 def test_messages_show_group_id_and_sequence(sqs, make_fifo, send):
     url = make_fifo()
     sent = [send(url, body) for body in "ab"]
@@ -260,6 +274,8 @@ def test_the_dead_letter_queue_is_fifo_too(node, sqs, make_fifo, make_queue, sen
     dead = receive(sqs, graves, AttributeNames=["All"])
     assert [message["Body"] for message in dead] == ["g1", "g2", "h1"]
     assert dead[0]["Attributes"]["DeadLetterQueueSourceArn"].endswith(":q.fifo")
+    # As documented: two messages of one deduplication id can both be dead letters.
+    assert [one["Attributes"]["MessageDeduplicationId"] for one in dead] == [one["MessageId"] for one in dead]
 
 
 def test_everything_survives_a_restart(node, make_fifo, send):

@@ -79,11 +79,11 @@ def read_bodies(entry: Entry) -> dict[str, str]:
     if not isinstance(document, dict):
         raise invalid_parameter("Message Structure - JSON message body failed to parse")
     bodies = cast("dict[str, Any]", document)
-    if "default" not in bodies:
-        raise invalid_parameter("Message Structure - No default entry in JSON message body")
     # Values that are no text count as absent (Publish: "non-string values will cause the key to be ignored").
     texts = {protocol: text for protocol, text in bodies.items() if isinstance(text, str)}
-    if not texts.get("default"):
+    if "default" not in texts:
+        raise invalid_parameter("Message Structure - No default entry in JSON message body")
+    if not texts["default"]:
         raise invalid_parameter("Empty message")
     return texts
 

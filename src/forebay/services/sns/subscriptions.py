@@ -44,11 +44,11 @@ async def subscribe(call: Call, request: api.SubscribeInput) -> api.SubscribeRes
     """Subscribe an endpoint to a topic; the same endpoint again is the same subscription.
 
     Queues and functions of the caller's own account are subscribed at once, and so are phone numbers; the others must
-    be confirmed with the token that they are sent.
+    be confirmed with the token that they are sent, once more each time that they are subscribed.
     """
     address = TopicAddress.of(call, request.topic_arn)
-    subscription, is_new = await call.transact(lambda inner: _subscribe(inner, address, request))
-    if is_new and subscription.is_pending:
+    subscription = await call.transact(lambda inner: _subscribe(inner, address, request))
+    if subscription.is_pending:
         delivery = await confirmation_delivery(subscription, call.part(Publisher), call.now)
         if delivery is not None:
             await call.submit(await call.deliveries.commands_for([delivery]))
@@ -197,8 +197,8 @@ def _restore(call: Call, address: TopicAddress, token: str) -> Subscription | No
     return ended
 
 
-def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -> tuple[Subscription, bool]:
-    """Return the subscription that a request asks for, and whether it was made."""
+def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -> Subscription:
+    """Return the subscription that a request asks for, which is made if it is not there."""
     topic = call.records.find(TOPIC, address.key())
     is_fifo = address.name.endswith(".fifo")
     endpoint = check_endpoint(request.protocol, request.endpoint, is_fifo=is_fifo)
@@ -210,7 +210,12 @@ def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -
         if (other.protocol, other.endpoint) == (request.protocol, endpoint):
             if request.attributes and attributes != other.attributes:
                 raise invalid_parameter("Attributes Reason: Subscription already exists with different attributes")
-            return other, False
+            if not other.is_pending:
+                return other
+            # The token is sent again, and valid as long as a new one.
+            renewed = replace(other, created_at=call.now)
+            call.records.put(SUBSCRIPTION, other.key(), renewed)
+            return renewed
     _check_room(topic, request.protocol, len(others))
     if "FilterPolicy" in attributes:
         _check_filter_count(call, address)
@@ -218,7 +223,7 @@ def _subscribe(call: Call, address: TopicAddress, request: api.SubscribeInput) -
     if "ReplayPolicy" in attributes:
         subscription = _with_replay(call, subscription)
     call.records.put(SUBSCRIPTION, subscription.key(), subscription)
-    return subscription, True
+    return subscription
 
 
 def _check_room(topic: Topic, protocol: str, count: int) -> None:

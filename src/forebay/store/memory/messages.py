@@ -129,6 +129,8 @@ def _bury(state: State, message: StoredMessage, command: ReceiveMessages) -> Non
     position = state.take_position()
     sent_at_ms = command.now_ms if command.is_fifo else message.new.sent_at_ms
     new = msgspec.structs.replace(message.new, sent_at_ms=sent_at_ms, expires_at_ms=sent_at_ms + rule.retention_ms)
+    if command.is_fifo:
+        new = msgspec.structs.replace(new, deduplication=new.message_id)
     dead = StoredMessage(new, position, "ready", command.now_ms, dead_letter_source=command.queue)
     state.queue(rule.queue)[position] = dead
     if new.group is not None:

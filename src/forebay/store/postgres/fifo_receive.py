@@ -49,7 +49,8 @@ _BURY = Statement(
     "INSERT INTO message (queue, position, state, order_key, visible_at, expires_at, sent_at, receive_count,"
     " message_id, group_id, deduplication_id, attributes, body, dead_letter_source)"
     " SELECT $1::int8, moved.place, -1, $2::int8, $3::int8, $3::int8 + $4::int8, $3::int8, 0, message_id, group_id,"
-    " deduplication_id, attributes, body, $5::int8 FROM unnest($6::int8[], $7::int8[]) AS moved (position, place)"
+    # Its deduplication id there, see store/sqlite/fifo.py.
+    " message_id, attributes, body, $5::int8 FROM unnest($6::int8[], $7::int8[]) AS moved (position, place)"
     " JOIN message ON message.queue = $5::int8 AND message.position = moved.position",
     *["int8"] * 5,
     "int8[]",

@@ -57,9 +57,11 @@ _HIDE = Statements(
     " FROM change WHERE message.id = change.id",
     "(?,?,?)",
 )
+# Its id is its deduplication id there, so that two messages of one id can both be dead letters (developer guide, "Learn
+# how to configure a dead-letter queue redrive").
 _BURY = (
     "INSERT INTO message SELECT ?, -1, ?, ?, ?, ?, 0, NULL, ?, ?, message_id, group_id,"
-    " deduplication_id, attributes, body FROM message WHERE id = ?"
+    " message_id, attributes, body FROM message WHERE id = ?"
 )
 _DELETE_HELD = Statements(
     "WITH held (id, receive_count, now) AS (VALUES {rows}) DELETE FROM message WHERE id IN (SELECT message.id FROM held"

@@ -34,14 +34,16 @@ class QueryCodec:
         namespace = model.xml_namespace if model else None
         self._namespace = f' xmlns="{escape(namespace)}"' if namespace else ""
         # SQS's documents begin with a declaration, and its errors have an empty detail.
-        is_sqs = model is not None and model.name == "sqs"
-        self._declaration = '<?xml version="1.0"?>' if is_sqs else ""
-        self._detail = "<Detail/>" if is_sqs else ""
+        self._is_sqs = model is not None and model.name == "sqs"
+        self._declaration = '<?xml version="1.0"?>' if self._is_sqs else ""
+        self._detail = "<Detail/>" if self._is_sqs else ""
 
     def decode(self, operation: Operation, request: Request, labels: Mapping[str, str]) -> Shape:  # noqa: ARG002  the contract's
         """Read the form and the query string, of which one is usually empty."""
         raw = _structure(operation.input, parameter_tree(request))
-        self._add_queue(operation, request, raw)
+        if self._is_sqs:
+            _add_queue(operation, request, raw)
+            _add_empty(operation, raw)
         return read_shape(operation.input, raw, names="xml", coerce=True, malformed=_UNREADABLE)
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> Response:
@@ -69,14 +71,6 @@ class QueryCodec:
         status = error.query_status or error.status
         answer = self._response(status, element("ErrorResponse", body, self._namespace), request_id)
         return answer._replace(headers=answer.headers + tuple(error_headers(error)))
-
-    def _add_queue(self, operation: Operation, request: Request, raw: Tree) -> None:
-        """Take the queue from the path, to which clients of the Query protocol may post instead of naming it."""
-        if self._model is None or self._model.name != "sqs" or not QUEUE_PATH.match(request.path):
-            return
-        if "QueueUrl" not in raw and any(member.xml == "QueueUrl" for member in schema_of(operation.input).members):
-            scheme = "https" if request.secure else "http"
-            raw["QueueUrl"] = f"{scheme}://{request.host}{request.path}"
 
     def _response(self, status: int, body: str, request_id: str) -> Response:
         headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
@@ -112,6 +106,25 @@ class QueryJsonCodec:
     def _response(status: int, body: object, request_id: str) -> Response:
         headers = (("Content-Type", "application/json"), ("x-amzn-RequestId", request_id))
         return Response(status, headers, msgspec.json.encode(body))
+
+
+def _add_queue(operation: Operation, request: Request, raw: Tree) -> None:
+    """Take the queue from the path, to which clients of the Query protocol may post instead of naming it."""
+    if "QueueUrl" in raw or not QUEUE_PATH.match(request.path):
+        return
+    if any(member.xml == "QueueUrl" for member in schema_of(operation.input).members):
+        scheme = "https" if request.secure else "http"
+        raw["QueueUrl"] = f"{scheme}://{request.host}{request.path}"
+
+
+def _add_empty(operation: Operation, raw: Tree) -> None:
+    """Add the lists and maps that are needed and not there: in a form, those that are empty leave no trace.
+
+    So it is the operation that says what lacks; SQS has words of its own for an empty batch.
+    """
+    for member in schema_of(operation.input).members:
+        if member.required and member.xml not in raw and isinstance(member.node, ListOf | MapOf):
+            raw[member.xml] = [] if isinstance(member.node, ListOf) else {}
 
 
 def parameter_tree(request: Request) -> Tree:
