@@ -15,7 +15,7 @@ from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.messages import check_exists, check_gone, count_time, expired_handle, visibility_change
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import parse_handle
-from forebay.services.sqs.sending import Draft, draft_message
+from forebay.services.sqs.sending import Draft, Sending, begin_sending, draft_message
 from forebay.services.sqs.throttle import FifoLimits
 from forebay.store.commands import (
     ChangeVisibility,
@@ -39,9 +39,10 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
     failed: Failures = []
     drafts: list[tuple[str, Draft]] = []
     size_bytes = 0
+    sending = begin_sending(call, queue)
     for entry in request.entries:
         try:
-            draft = _draft_entry(call, queue, entry)
+            draft = _draft_entry(sending, entry)
         except ServiceError as error:
             failed.append(failed_entry(entry.id, error))
             size_bytes += len(entry.message_body.encode(errors="surrogatepass"))
@@ -54,10 +55,8 @@ async def send_message_batch(call: Call, request: api.SendMessageBatchRequest) -
         call.part(FifoLimits).check(queue, "SendMessageBatch", groups)
     sent: Sequence[SentMessage] = ()
     if drafts:
-        sent = await call.run(SendMessages(queue.number, tuple(draft.new for _, draft in drafts), queue.is_fifo))
-    measures = call.part(QueueMeasures)
-    for _, draft in drafts:
-        measures.sent(queue, draft.size_bytes)
+        sent = await call.run(SendMessages(queue.number, tuple([draft.new for _, draft in drafts]), queue.is_fifo))
+        call.part(QueueMeasures).sent(queue, [draft.size_bytes for _, draft in drafts])
     entries = [_sent_entry(queue, entry_id, draft, one) for (entry_id, draft), one in zip(drafts, sent, strict=True)]
     return api.SendMessageBatchResult(successful=entries or None, failed=failed or None)
 
@@ -147,10 +146,10 @@ def _check_fifo(queue: Queue, entries: Sequence[api.SendMessageBatchRequestEntry
         raise fifo.not_deduplicated()
 
 
-def _draft_entry(call: Call, queue: Queue, entry: api.SendMessageBatchRequestEntry) -> Draft:
+def _draft_entry(sending: Sending, entry: api.SendMessageBatchRequestEntry) -> Draft:
     if not entry.message_body:
         raise empty_value("The request must contain the parameter MessageBody.")
-    return draft_message(call, queue, entry)
+    return draft_message(sending, entry)
 
 
 def _sent_entry(queue: Queue, entry_id: str, draft: Draft, sent: SentMessage) -> api.SendMessageBatchResultEntry:

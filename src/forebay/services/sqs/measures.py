@@ -97,16 +97,13 @@ class QueueMeasures:
         self._known: dict[int, int] = {}
         self._minute_ms = self._this_minute_ms()
 
-    def sent(self, queue: Queue, size_bytes: int) -> None:
-        """Count a message that was sent."""
+    def sent(self, queue: Queue, sizes_bytes: Sequence[int]) -> None:
+        """Count messages that were sent together, at least one."""
         counts = self._counts.get(queue.number) or self._begin(queue)
-        counts.sent += 1
-        counts.size_sum += size_bytes
-        # Without min() and max(), whose calls would double the cost of this.
-        if size_bytes < counts.size_min:  # noqa: PLR1730 see above
-            counts.size_min = size_bytes
-        if size_bytes > counts.size_max:  # noqa: PLR1730 see above
-            counts.size_max = size_bytes
+        counts.sent += len(sizes_bytes)
+        counts.size_sum += sum(sizes_bytes)
+        counts.size_min = min(counts.size_min, *sizes_bytes)
+        counts.size_max = max(counts.size_max, *sizes_bytes)
 
     def received(self, queue: Queue, count: int) -> None:
         """Count messages that one receive returned; none is an empty receive."""

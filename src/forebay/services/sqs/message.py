@@ -97,11 +97,6 @@ def decode_envelope(data: bytes) -> Envelope:
     return _decode(data)
 
 
-def md5_hex(data: bytes) -> str:
-    """Return the MD5 digest by which senders and receivers check a transfer; it protects nothing."""
-    return md5(data, usedforsecurity=False).hexdigest()
-
-
 # --- what a sender gives ---
 
 

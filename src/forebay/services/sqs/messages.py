@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from forebay.api import sqs as api
+from forebay.core.digests import md5_hex
 from forebay.core.errors import ServiceError
 from forebay.operations.call import Call
 from forebay.operations.service import operation
@@ -17,7 +18,7 @@ from forebay.services.sqs.measures import QueueMeasures
 from forebay.services.sqs.queue import Queue
 from forebay.services.sqs.receipt import Handle, format_handle, parse_handle
 from forebay.services.sqs.receiving import find_sources, receive_command
-from forebay.services.sqs.sending import draft_message
+from forebay.services.sqs.sending import begin_sending, draft_message
 from forebay.services.sqs.throttle import FifoLimits
 from forebay.services.sqs.waiting import WaitingRoom
 from forebay.store.commands import (
@@ -38,11 +39,11 @@ async def send_message(call: Call, request: api.SendMessageRequest) -> api.SendM
     queue = await find_queue(call, request.queue_url)
     if not request.message_body:
         raise missing_parameter("MessageBody")
-    draft = draft_message(call, queue, request)
+    draft = draft_message(begin_sending(call, queue), request)
     if queue.is_fifo:
         call.part(FifoLimits).check(queue, "SendMessage", (request.message_group_id,))
     (sent,) = await call.run(SendMessages(queue.number, (draft.new,), queue.is_fifo))
-    call.part(QueueMeasures).sent(queue, draft.size_bytes)
+    call.part(QueueMeasures).sent(queue, (draft.size_bytes,))
     return api.SendMessageResult(
         md5_of_message_body=draft.body_md5,
         md5_of_message_attributes=draft.attributes_md5,
@@ -167,7 +168,7 @@ def show_message(
     return api.Message(
         message_id=message.message_id,
         receipt_handle=format_handle(queue.number, message.position, message.receive_count, received_at_ms),
-        md5_of_body=rules.md5_hex(message.body.encode()),
+        md5_of_body=md5_hex(message.body.encode()),
         body=message.body,
         attributes=system or None,
         md5_of_message_attributes=rules.attributes_digest(attributes) if attributes else None,

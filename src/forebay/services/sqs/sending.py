@@ -3,9 +3,12 @@
 `SendMessage` and the entries of `SendMessageBatch` have the same members, so one function checks both.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from forebay.api import sqs as api
+from forebay.core.digests import md5_hex
 from forebay.operations.call import Call
 from forebay.services.sqs import fifo
 from forebay.services.sqs import message as rules
@@ -25,12 +28,41 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     system_attributes_md5: str | None
 
 
-def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
+class Sending(msgspec.Struct, frozen=True, gc=False):
+    """What all messages of one request have in common. `envelope` is of those without attributes."""
+
+    queue: Queue
+    sender: str
+    trace_header: str | None
+    envelope: bytes
+    now_ms: int
+    new_id: Callable[[], str]
+
+
+class _Attached(msgspec.Struct, frozen=True, gc=False):
+    """What a sender gave beside the body: as it is kept, what it adds to the size, its digests."""
+
+    envelope: bytes
+    size_bytes: int = 0
+    attributes_md5: str | None = None
+    system_attributes_md5: str | None = None
+
+
+def begin_sending(call: Call, queue: Queue) -> Sending:
+    """Return what the messages of a request to a queue have in common."""
+    caller = call.caller
+    sender = rules.sender_id(caller.principal, caller.account)
+    envelope = rules.envelope_bytes(sender, caller.trace_header, {})
+    return Sending(queue, sender, caller.trace_header, envelope, call.now_ms, call.ids.uuid)
+
+
+def draft_message(sending: Sending, given: Given) -> Draft:
     """Check what a sender gave and make a message of it; the body is not empty.
 
     Raises:
         InvalidMessageContents, InvalidParameterValue, UnsupportedOperation: in AWS's words, see `message`.
     """
+    queue = sending.queue
     data = rules.check_body(given.message_body)
     delay_seconds = queue.delay_seconds
     if given.delay_seconds is not None:
@@ -41,28 +73,18 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
         delay_seconds = queue.delay_seconds
     if given.message_group_id is not None:
         rules.check_group(given.message_group_id)
-    size_bytes = len(data)
-    caller = call.caller
-    trace_header = caller.trace_header
-    attributes_md5 = system_md5 = None
-    attributes = {}
-    if given.message_attributes:
-        attributes = rules.parse_attributes(given.message_attributes)
-        attributes_md5 = rules.attributes_digest(attributes)
-        size_bytes += rules.attributes_size(attributes)
-    if given.message_system_attributes:
-        # They do not count towards the size (SendMessage, API reference).
-        system = rules.parse_system_attributes(given.message_system_attributes)
-        system_md5 = rules.attributes_digest(system)
-        trace_header = system["AWSTraceHeader"].text
+    if given.message_attributes or given.message_system_attributes:
+        attached = _attach(sending, given)
+    else:
+        attached = _Attached(sending.envelope)
+    size_bytes = len(data) + attached.size_bytes
     if size_bytes > queue.message_bytes_max:
         rules.check_size(size_bytes, queue.message_bytes_max)
-    sender = rules.sender_id(caller.principal, caller.account)
-    now_ms = call.now_ms
+    now_ms = sending.now_ms
     new = NewMessage(
-        call.ids.uuid(),
+        sending.new_id(),
         given.message_body,
-        rules.envelope_bytes(sender, trace_header, attributes),
+        attached.envelope,
         now_ms,
         now_ms + delay_seconds * 1000,
         now_ms + queue.retention_seconds * 1000,
@@ -70,7 +92,24 @@ def draft_message(call: Call, queue: Queue, given: Given) -> Draft:
     )
     if queue.is_fifo:
         new = deduplicated(queue, new, given.message_deduplication_id, data)
-    return Draft(new, size_bytes, rules.md5_hex(data), attributes_md5, system_md5)
+    return Draft(new, size_bytes, md5_hex(data), attached.attributes_md5, attached.system_attributes_md5)
+
+
+def _attach(sending: Sending, given: Given) -> _Attached:
+    """Check attributes and make what is kept of them."""
+    trace_header = sending.trace_header
+    attributes: dict[str, rules.Attribute] = {}
+    attributes_md5 = system_md5 = None
+    if given.message_attributes:
+        attributes = rules.parse_attributes(given.message_attributes)
+        attributes_md5 = rules.attributes_digest(attributes)
+    if given.message_system_attributes:
+        # They do not count towards the size (SendMessage, API reference).
+        system = rules.parse_system_attributes(given.message_system_attributes)
+        system_md5 = rules.attributes_digest(system)
+        trace_header = system["AWSTraceHeader"].text
+    envelope = rules.envelope_bytes(sending.sender, trace_header, attributes)
+    return _Attached(envelope, rules.attributes_size(attributes), attributes_md5, system_md5)
 
 
 def deduplicated(queue: Queue, new: NewMessage, identity: str | None, body: bytes) -> NewMessage:

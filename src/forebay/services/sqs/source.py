@@ -5,6 +5,7 @@ from typing import Any
 
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
+from forebay.core.digests import md5_hex
 from forebay.delivery.contract import Source, SourceRecord
 from forebay.services.sqs import message as rules
 from forebay.services.sqs.address import arn_key
@@ -97,7 +98,7 @@ class QueueSource:
             "messageAttributes": {
                 name: rules.function_attribute(attribute) for name, attribute in envelope.attributes.items()
             },
-            "md5OfBody": rules.md5_hex(message.body.encode()),
+            "md5OfBody": md5_hex(message.body.encode()),
             "eventSource": "aws:sqs",
             "eventSourceARN": self._arn,
             "awsRegion": self._queue.region,

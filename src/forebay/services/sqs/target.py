@@ -81,7 +81,7 @@ class QueueTarget:
         )
         if queue.is_fifo:
             new = deduplicated(queue, new, delivery.deduplication, data)
-        self._measures.sent(queue, size_bytes)
+        self._measures.sent(queue, (size_bytes,))
         return new
 
 
