@@ -8,6 +8,7 @@ from forebay.operations.service import operation
 from forebay.services.events import limits
 from forebay.services.events.archive import ARCHIVE
 from forebay.services.events.bus import BUS, DEFAULT, BusAddress, EventBus, check_name, find_bus, load_bus
+from forebay.services.events.dead_letter import check_dead_letter
 from forebay.services.events.errors import too_many, validation_error
 from forebay.services.events.pages import page
 from forebay.services.events.partners import no_event_source
@@ -27,6 +28,7 @@ def create_event_bus(call: Call, request: api.CreateEventBusRequest) -> api.Crea
     if request.event_source_name is not None:
         raise no_event_source(request.event_source_name)
     check_name(request.name)
+    check_dead_letter(request.dead_letter_config)
     address = BusAddress(call.account, call.region, request.name)
     known = call.records.list(BUS, key_prefix(call.account, call.region))
     if any(bus.name == request.name for _, bus in known):
@@ -59,6 +61,7 @@ def create_event_bus(call: Call, request: api.CreateEventBusRequest) -> api.Crea
 def update_event_bus(call: Call, request: api.UpdateEventBusRequest) -> api.UpdateEventBusResponse:
     """Change settings of a bus; those that are not named keep their values, empty texts take them away."""
     bus = load_bus(call, BusAddress.of(call, request.name))
+    check_dead_letter(request.dead_letter_config)
     bus = replace(bus, modified_at=call.now)
     if request.description is not None:
         bus = replace(bus, description=request.description or None)

@@ -13,6 +13,7 @@ from forebay.languages.json_path import MISSING, InvalidJsonPath, JsonPath
 from forebay.languages.json_tokens import InvalidJson, place_of, scan
 from forebay.operations.universal import is_universal
 from forebay.services.events import limits
+from forebay.services.events.dead_letter import check_dead_letter
 from forebay.services.events.errors import malformed_arn, validation_error
 from forebay.services.events.event import Event
 from forebay.services.events.throttle import throttle_of
@@ -73,7 +74,7 @@ def check_target(target: api.Target) -> None:
         raise validation_error(f"RoleArn is required for target {target.arn}.")
     if arn.service == "logs" and target.role_arn is not None:
         raise validation_error(f"RoleArn is not supported for target {target.id}.")
-    _check_dead_letter(target)
+    check_dead_letter(target.dead_letter_config, f" for target {target.id}")
 
 
 def compile_target(target: api.Target, tags: Mapping[str, str]) -> RuleTarget:
@@ -136,15 +137,6 @@ def _read_path(text: str, member: str, target_id: str) -> None:
         JsonPath.parse(text)
     except InvalidJsonPath:
         raise validation_error(f"Invalid {member} for target {target_id} : {text}.") from None
-
-
-def _check_dead_letter(target: api.Target) -> None:
-    if target.dead_letter_config is None or target.dead_letter_config.arn is None:
-        return
-    arn = _read_arn(target.dead_letter_config.arn)
-    if arn.service != "sqs" or arn.resource.endswith(".fifo"):
-        text = "Parameter DeadLetterConfig is not valid. Reason: The ARN of a standard Amazon SQS queue is expected"
-        raise validation_error(f"{text} for target {target.id}.")
 
 
 def _shape(target: api.Target) -> Shape | None:
