@@ -1,17 +1,20 @@
 """Whether cost depends on depth: rates, memory and restart of a node with few and with many messages, queues, groups.
 
     .venv/bin/python -m tests.bench.bench_depth [--messages 10000 1000000] [--queues 20000] [--groups 100000]
+        [--postgres]
 
 Each folder of data is filled once, through the store engine itself; then rounds alternate between the folders: send,
 receive one by one, delete, over 64 connections, and at the end `kill -9` and a restart. The first folder of each kind
 (one queue, or one FIFO queue, with 10,000 messages) is what the others are compared with. Ten million messages take
-about 7 GB in `FOREBAY_BENCH_DIR` (or the folder for temporary files), which is emptied afterwards.
+about 7 GB in `FOREBAY_BENCH_DIR` (or the folder for temporary files), which is emptied afterwards. With `--postgres`
+the data is in a PostgreSQL server of its own, one database for each; CPU is still the node's alone.
 """
 
 # ruff: noqa: T201 - a command that prints what it has measured
 
 import argparse
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -26,12 +29,14 @@ from pathlib import Path
 from forebay.services.sqs.message import Envelope, encode_envelope
 from forebay.services.sqs.queue import QUEUE
 from forebay.store.commands import NewMessage, SendMessages
+from forebay.store.postgres import open_postgres
 from forebay.store.sqlite import open_sqlite
 from tests.bench.bench_node import node_command, resident_mb
 from tests.bench.bench_server import cpu_seconds, free_port
 from tests.bench.calm import wait_calm
 from tests.bench.load import Progress, Script, run_scripts
 from tests.bench.sqs_requests import ACCESS_KEY, BODY, Requests, handles_of
+from tests.postgres import PostgresServer
 
 Take = Callable[[bytes], None]
 
@@ -62,9 +67,17 @@ class Shape:
         return ["bench.fifo"] if self.groups else [f"bench-{number}" for number in range(self.queues)]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a node keeps its data: a folder, or a database with a folder beside it."""
+
+    data: Path
+    url: str | None = None
+
+
 @dataclass
 class Measured:
-    """The best rounds of a folder."""
+    """The best rounds of a place."""
 
     rates: dict[str, float] = field(default_factory=dict)
     cpu_us: dict[str, float] = field(default_factory=dict)
@@ -85,6 +98,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, nargs="*", default=[100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--postgres", action="store_true", help="measure on PostgreSQL")
     parser.add_argument("--calm-seconds", type=float, default=20.0, help="how long to wait for a quiet moment")
     parser.add_argument("--nice", type=int, default=0, help="priority of node and load; below 0 needs root")
     options = parser.parse_args()
@@ -95,24 +109,41 @@ def main() -> None:
     standard += [Shape(count, queues=count) for count in options.queues]
     fifo = [Shape(BASE_MESSAGES, groups=100), *(Shape(count, groups=count) for count in options.groups)]
     print(f"load of the machine: {os.getloadavg()[0]:.2f}; node on core 0, load on core {last}")
-    with tempfile.TemporaryDirectory(dir=os.environ.get("FOREBAY_BENCH_DIR")) as folder:
+    with places(is_postgres=options.postgres) as new_place:
         for shapes in (standard, fifo if options.groups else []):
             if shapes:
-                compare(Path(folder), shapes, options)
+                compare([new_place() for _ in shapes], shapes, options)
     print(f"load of the machine: {os.getloadavg()[0]:.2f}")
 
 
-def compare(folder: Path, shapes: Sequence[Shape], options: argparse.Namespace) -> None:
-    """Fill a folder for each shape, measure them in turns, and print."""
+@contextmanager
+def places(*, is_postgres: bool) -> Iterator[Callable[[], Place]]:
+    """Yield a function that makes a new place, and let go of all of them in the end."""
+    numbers = itertools.count(1)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("FOREBAY_BENCH_DIR")) as folder:
+        if not is_postgres:
+            yield lambda: Place(Path(folder) / str(next(numbers)))
+            return
+        tempfile.tempdir = os.environ.get("FOREBAY_BENCH_DIR")
+        server = PostgresServer(shared_buffers="512MB", max_wal_size="4GB", checkpoint_timeout="15min")
+        try:
+            server.start()
+            yield lambda: Place(Path(folder) / "node", server.new_database(f"depth{next(numbers)}"))
+        finally:
+            server.remove()
+
+
+def compare(where: Sequence[Place], shapes: Sequence[Shape], options: argparse.Namespace) -> None:
+    """Fill a place for each shape, measure them in turns, and print."""
     measured = {shape: Measured() for shape in shapes}
-    for shape in shapes:
+    for place, shape in zip(where, shapes, strict=True):
         began = time.monotonic()
-        fill(folder / str(shape), shape)
+        fill(place, shape)
         print(f"  filled: {shape} in {time.monotonic() - began:.0f} s", flush=True)
     for _ in range(options.rounds):
-        for shape in shapes:
+        for place, shape in zip(where, shapes, strict=True):
             print(f"  {wait_calm(options.calm_seconds)}")
-            measure(folder / str(shape), shape, options.operations, measured[shape])
+            measure(place, shape, options.operations, measured[shape])
             print(f"  {shape}: {_line(measured[shape])}", flush=True)
     base = measured[shapes[0]]
     print()
@@ -138,12 +169,12 @@ def _restarts(result: Measured) -> str:
 # --- filling ---
 
 
-def fill(data: Path, shape: Shape) -> None:
+def fill(place: Place, shape: Shape) -> None:
     """Make the queues through a node, then put the messages on them through the store."""
-    with node(data) as (port, _):
+    with node(place) as (port, _):
         make_queues(port, shape)
     with asyncio.Runner() as runner:
-        runner.run(_fill(data, shape))
+        runner.run(_fill(place, shape))
 
 
 def make_queues(port: int, shape: Shape) -> None:
@@ -162,8 +193,8 @@ def make_queues(port: int, shape: Shape) -> None:
     assert not result.errors, f"{result.errors} queues could not be made"
 
 
-async def _fill(data: Path, shape: Shape) -> None:
-    store = await open_sqlite(data)
+async def _fill(place: Place, shape: Shape) -> None:
+    store = await (open_sqlite(place.data) if place.url is None else open_postgres(place.url))
     records = await store.view(lambda view: view.records.list(QUEUE))
     numbers = [queue.number for _, queue in records]
     assert len(numbers) == shape.queues, f"{len(numbers)} queues"
@@ -193,16 +224,16 @@ def _group(number: int) -> str:
 # --- measuring ---
 
 
-def measure(data: Path, shape: Shape, operations: int, result: Measured) -> None:
-    """Run one round on a folder: rates, memory, kill, restart."""
-    with node(data) as (port, process):
+def measure(place: Place, shape: Shape, operations: int, result: Measured) -> None:
+    """Run one round on a place: rates, memory, kill, restart."""
+    with node(place) as (port, process):
         for name, seconds_us in rates(port, process.pid, shape, operations).items():
             result.note(name, *seconds_us)
         result.memory_mb = max(result.memory_mb, resident_mb(process.pid))
         process.send_signal(signal.SIGKILL)
         process.wait()
         began = time.perf_counter()
-    with node(data):
+    with node(place):
         result.restart_seconds.append(time.perf_counter() - began)
 
 
@@ -255,10 +286,12 @@ def _timed(port: int, pid: int, exchanges: Sequence[tuple[bytes, Take | None]]) 
 
 
 @contextmanager
-def node(data: Path) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """Run a node on a folder from its first answer to the end of the block; yields its port and process."""
+def node(place: Place) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """Run a node on a place from its first answer to the end of the block; yields its port and process."""
     port = free_port()
-    process = subprocess.Popen(["taskset", "-c", "0", *node_command(data, port)], stderr=subprocess.DEVNULL)
+    store = [] if place.url is None else ["--store", place.url]
+    command = ["taskset", "-c", "0", *node_command(place.data, port), *store]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         _wait_answer(port)
         yield port, process
