@@ -5,97 +5,32 @@ where that is not possible. KEDA's question about a queue's depth stands here to
 """
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 import pytest
 
 from tests.harness import ACCOUNT, REGION, wait_until
-from tests.packages import NotInstalled, node_packages, python_packages
+from tests.packages import node_packages, python_packages
+from tests.programs import Programs, installed
 
 MESSAGES = 25
 
 _INSTALLED = pytest.mark.timeout(700)
 
 
-def environment(node, home, **more):
-    """Return what a user would export, and a home folder without settings of anyone."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
-    return {
-        **kept,
-        "HOME": str(home),
-        "AWS_ENDPOINT_URL": node.url,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCOUNT,
-        "AWS_SECRET_ACCESS_KEY": "any",
-        **more,
-    }
-
-
 @pytest.fixture
 def run(node, tmp_path):
     """Run a program to its end; return what it printed."""
-
-    def call(*command, **more):
-        done = subprocess.run(
-            [str(part) for part in command],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            env=environment(node, tmp_path, **more),
-            cwd=tmp_path,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return call
+    return Programs(node, tmp_path).run
 
 
 @pytest.fixture
 def worker(node, tmp_path):
-    """Run a program beside the test for the time of a `with` block; its output shows when the block fails."""
-
-    @contextmanager
-    def call(*command, **more):
-        log = tmp_path / "worker.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment(node, tmp_path, **more),
-                cwd=tmp_path,
-                start_new_session=True,
-            )
-        try:
-            yield
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{log.read_text()[-3000:]}") from error
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(15)
-
-    return call
-
-
-def installed(install, *packages):
-    """Return what an installer returns, or skip the test."""
-    try:
-        return install(*packages)
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    """Run a program beside the test for the time of a `with` block."""
+    return Programs(node, tmp_path).beside
 
 
 def send(sqs, url, count=MESSAGES):
