@@ -5,7 +5,7 @@ segments. Sort keys order as DynamoDB orders them: strings and binary by bytes, 
 attributes the first one that differs decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from zlib import crc32
 
 from forebay.languages.dynamodb import number
@@ -22,24 +22,27 @@ def encode_scalar(value: Value) -> bytes:
 
 def encode_held(kind: str, held: str) -> bytes:
     """Return the bytes of what a value of a kind holds."""
-    if kind == "S":
-        return held.encode("utf-8", "surrogatepass")
-    return number.encode(held) if kind == "N" else binary(held)
+    return ENCODERS[kind](held)
 
 
-def encode_partition_of(kind: str, held: str) -> bytes:
-    """Return the bytes of a partition key of one attribute."""
-    coded = encode_held(kind, held)
+def _encode_text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+ENCODERS: Mapping[str, Callable[[str], bytes]] = {"S": _encode_text, "N": number.encode, "B": binary}
+"""What `encode_held` does, by kind."""
+
+
+def with_checksum(coded: bytes) -> bytes:
+    """Return the bytes of a partition key of one attribute, whose own bytes are given."""
     return crc32(coded).to_bytes(4, "big") + coded
 
 
 def encode_partition(values: Sequence[Value]) -> bytes:
     """Return the bytes of a partition key of one or several attributes."""
     if len(values) == 1:
-        ((kind, held),) = values[0].items()
-        return encode_partition_of(kind, held)
-    coded = b"".join(_delimited(encode_scalar(value)) for value in values)
-    return crc32(coded).to_bytes(4, "big") + coded
+        return with_checksum(encode_scalar(values[0]))
+    return with_checksum(b"".join(_delimited(encode_scalar(value)) for value in values))
 
 
 def encode_sort(values: Sequence[Value], *, is_compound: bool) -> bytes:

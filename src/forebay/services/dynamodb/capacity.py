@@ -11,7 +11,7 @@ from forebay.services.dynamodb.layout import IndexLayout, Layout, decode_item
 from forebay.store.items import Item
 
 _READ_BYTES = 4096
-_WRITE_BYTES = 1024
+WRITE_BYTES = 1024
 
 
 def read_units(size: int, *, is_consistent: bool) -> float:
@@ -22,7 +22,7 @@ def read_units(size: int, *, is_consistent: bool) -> float:
 
 def write_units(size: int) -> float:
     """Return what writing an item of so many bytes costs."""
-    return float(max(-(-size // _WRITE_BYTES), 1))
+    return float(max(-(-size // WRITE_BYTES), 1))
 
 
 class Consumed:

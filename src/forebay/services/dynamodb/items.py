@@ -32,6 +32,7 @@ from forebay.services.dynamodb.writing import (
     Write,
     commit,
     decide_delete,
+    decide_plain_put,
     decide_put,
     decide_update,
 )
@@ -72,10 +73,11 @@ async def put_item(call: Call, request: api.PutItemInput) -> Encoded:
 def prepare_put(call: Call, layout: Layout, item: Attributes, size: int, guard: Guard | None) -> Write:
     """Return the write that puts an item, which was checked but for its keys."""
     key = layout.item_key(item)
-    stored = Item(encode_item(item), size, layout.entries(item, key))
-    key_values = layout.key_of(item)
-    effects = effects_of(call, layout, key_values, key)
-    return Write(layout, key, key_values, decide_put(stored, guard, effects), size)
+    stored = Item(encode_item(item), size, () if layout.is_plain else layout.entries(item, key))
+    if guard is None and not layout.has_effects:
+        return Write(layout, key, item, decide_plain_put(stored), size)
+    effects = effects_of(call, layout, layout.key_of(item), key)
+    return Write(layout, key, item, decide_put(stored, guard, effects), size)
 
 
 @operation

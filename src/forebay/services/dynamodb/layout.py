@@ -62,6 +62,8 @@ class Layout:
         self.sort = table.sort[0] if table.sort else None
         self.partition_type = table.types[self.partition]
         self.sort_type = table.types[self.sort] if self.sort else None
+        self._encode_partition = keys.ENCODERS[self.partition_type]
+        self._encode_sort = keys.ENCODERS[self.sort_type or "S"]
         self.indexes = tuple(_index_layout(table, index) for index in table.indexes)
         self.has_locals = any(not layout.index.is_global for layout in self.indexes)
         # Those that writes keep up: an index that is being deleted is left alone.
@@ -117,17 +119,16 @@ class Layout:
         return {self.partition: item[self.partition], self.sort: item[self.sort]}
 
     def _partition_bytes(self, value: dict[str, Any]) -> bytes:
-        coded = keys.encode_partition_of(self.partition_type, value[self.partition_type])
-        if len(coded) == 4:
+        coded = self._encode_partition(value[self.partition_type])
+        if not coded:
             raise empty_key(self.partition, self.partition_type)
-        if len(coded) > limits.PARTITION_KEY_BYTES_MAX + 4:
+        if len(coded) > limits.PARTITION_KEY_BYTES_MAX:
             text = "Size of hashkey has exceeded the maximum size limit of2048 bytes"
             raise invalid_parameter(text)
-        return coded
+        return keys.with_checksum(coded)
 
     def _sort_bytes(self, value: dict[str, Any]) -> bytes:
-        kind = str(self.sort_type)
-        coded = keys.encode_held(kind, value[kind])
+        coded = self._encode_sort(value[self.sort_type or ""])
         if not coded:
             raise empty_key(str(self.sort), str(self.sort_type))
         if len(coded) > limits.SORT_KEY_BYTES_MAX:

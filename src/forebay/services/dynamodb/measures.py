@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from forebay.core.clock import Clock
 from forebay.operations.measures import MINUTE_MS, DataPoint, MetricName, keep_points
-from forebay.services.dynamodb.capacity import read_units, write_units
+from forebay.services.dynamodb.capacity import WRITE_BYTES, read_units, write_units
 from forebay.services.dynamodb.layout import Layout
 from forebay.services.dynamodb.throttle import TableLimits
 from forebay.store.contract import Store, Transaction
@@ -52,24 +52,32 @@ class TableMeasures:
         self._limits.take(layout, "Read", units)
         self._add(layout, _READ, units)
 
-    def wrote(self, layout: Layout, outcome: "Outcome") -> None:
-        """Count a write, without what it cost indexes."""
-        old, new = outcome.old, outcome.new
-        units = write_units(max(old.size if old else 0, new.size if new else 0))
-        self._limits.take(layout, "Write", units)
-        self._add(layout, _WRITE, units)
+    def wrote(self, layout: Layout, *outcomes: "Outcome") -> None:
+        """Count writes, without what they cost indexes."""
+        written = self._sum(layout, _WRITE)
+        for outcome in outcomes:
+            old, new = outcome.old, outcome.new
+            size = new.size if new is not None else 0
+            if old is not None and old.size > size:
+                size = old.size
+            units = 1.0 if size <= WRITE_BYTES else write_units(size)
+            self._limits.take(layout, "Write", units)
+            written.add(units)
 
     def failed(self, layout: Layout) -> None:
         """Count a condition that did not hold."""
         self._add(layout, _FAILED, 1.0)
 
     def _add(self, layout: Layout, metric: str, value: float) -> None:
+        self._sum(layout, metric).add(value)
+
+    def _sum(self, layout: Layout, metric: str) -> _Sum:
         table = layout.table
         key = (table.account, table.region, table.name, metric)
         found = self._sums.get(key)
         if found is None:
             found = self._sums[key] = _Sum()
-        found.add(value)
+        return found
 
     async def run_once(self) -> float:
         """Write the minute that is over, if it is; return how long the present one lasts."""

@@ -7,6 +7,8 @@ does not fit) is an answer with an error, which refuses the whole command.
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
+
 from forebay.api import dynamodb as api
 from forebay.core.errors import ServiceError
 from forebay.languages.dynamodb.condition import Test
@@ -25,7 +27,7 @@ from forebay.store.items import Decide, Decision, Item, ItemKey, ItemWrite, Writ
 CONDITION_FAILED = "The conditional request failed"
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one item: its content before and after, or why nothing was done."""
 
     old: Item | None
@@ -51,7 +53,7 @@ class Guard:
 
 
 class Write(NamedTuple):
-    """An item's write that is ready to be committed."""
+    """An item's write that is ready to be committed; `key_values` has the attributes of its key, at least."""
 
     layout: Layout
     key: ItemKey
@@ -65,14 +67,13 @@ class Write(NamedTuple):
         return ItemWrite(self.layout.number, self.key, self.decide)
 
 
+def decide_plain_put(stored: Item) -> Decide:
+    """Return the decision to put an item, whole, whatever is there."""
+    return lambda old: Decision(stored, Outcome(old, stored))
+
+
 def decide_put(stored: Item, guard: Guard | None, effects: Effects | None) -> Decide:
     """Return the decision to put an item, whole, in place of what is there."""
-    if guard is None and effects is None:
-
-        def put(old: Item | None) -> Decision:
-            return Decision(stored, Outcome(old, stored))
-
-        return put
 
     def put_if(old: Item | None) -> Decision:
         error = None if guard is None else guard.failure(old)

@@ -32,10 +32,10 @@ Follow = Callable[[Session, Sequence[Sequence[Command[Any]]]], None]
 ITSELF = -1
 
 _FIND = Statements(
-    "WITH wanted (item_table, partition_key, sort_key) AS (VALUES {rows})"
-    " SELECT item_table, partition_key, sort_key, id, data, size, entries"
+    "WITH wanted (place, item_table, partition_key, sort_key) AS (VALUES {rows})"
+    " SELECT place, id, data, size, entries"
     " FROM wanted CROSS JOIN item USING (item_table, partition_key, sort_key)",
-    "(?,?,?)",
+    "(?,?,?,?)",
 )
 _INSERT = Statements(
     "INSERT INTO item (id, item_table, partition_key, sort_key, size, entries, data) VALUES {rows}",
@@ -84,7 +84,7 @@ class _Batch:
             self._deleted.append(old.row)
             self._list(change.name, old.row, old, None, 0)
             return
-        entries = encode_entries(new.entries)
+        entries = encode_entries(new.entries) if new.entries else b""
         if old is None:
             row = self._session.take_item()
             self._inserted += (row, table, partition, sort, new.size, entries, new.data)
@@ -188,8 +188,11 @@ def _change(session: Session, changes: Sequence[Change]) -> int:
 
 def _find(connection: sqlite3.Connection, names: Iterable[Name]) -> dict[Name, Standing]:
     """Return those of the items that are there."""
-    values = [part for name in names for part in name]
+    listed = list(names)
+    values: list[object] = []
+    for place, (table, partition, sort) in enumerate(listed):
+        values += (place, table, partition, sort)
     return {
-        (table, partition, sort): Standing(row, data, size, entries)
-        for table, partition, sort, row, data, size, entries in _FIND.fetch(connection, values)
+        listed[place]: Standing(row, data, size, entries)
+        for place, row, data, size, entries in _FIND.fetch(connection, values)
     }
