@@ -15,6 +15,7 @@ def test_default_bus_is_there_from_the_start(events: Any) -> None:
     assert (bus["Name"], bus["Arn"]) == ("default", DEFAULT_ARN)
     assert "Policy" not in bus
     assert "Description" not in bus
+    assert bus["CreationTime"] == bus["LastModifiedTime"]
     assert [bus["Name"] for bus in events.list_event_buses()["EventBuses"]] == ["default"]
 
 

@@ -1,12 +1,13 @@
 """An event bus as it is kept, and how one is named: by name in the caller's account and region, or by ARN anywhere.
 
 Every account and region has a bus called `default` from the start. It has a record only once something of it was
-changed (its policy, its tags).
+changed (its policy, its tags). It is as old as EventBridge.
 """
 
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 from forebay.api import events as api
 from forebay.core.arn import Arn
@@ -15,6 +16,8 @@ from forebay.services.events.errors import malformed_arn, no_bus, validation_err
 from forebay.store.records import Kind, record_key
 
 DEFAULT = "default"
+# 11 July 2019.
+_DEFAULT_CREATED_AT = 1_562_803_200.0
 _ARN_RESOURCE = "event-bus/"
 
 
@@ -67,7 +70,7 @@ class BusAddress(msgspec.Struct, frozen=True):
 
 
 class EventBus(msgspec.Struct, frozen=True, kw_only=True):
-    """One event bus. Times are seconds since the epoch; the default bus has none."""
+    """One event bus. Times are seconds since the epoch; the record of the default bus may have none."""
 
     account: str
     region: str
@@ -96,9 +99,11 @@ BUS = Kind("events.bus", EventBus)
 def find_bus(call: Call, address: BusAddress) -> EventBus | None:
     """Return a bus inside a transaction or view; the default bus is always there."""
     bus = call.reader.find(BUS, address.key())
-    if bus is None and address.name == DEFAULT:
-        return EventBus(account=address.account, region=address.region, name=DEFAULT)
-    return bus
+    if address.name != DEFAULT:
+        return bus
+    bus = bus or EventBus(account=address.account, region=address.region, name=DEFAULT)
+    created_at = bus.created_at or _DEFAULT_CREATED_AT
+    return replace(bus, created_at=created_at, modified_at=bus.modified_at or created_at)
 
 
 def load_bus(call: Call, address: BusAddress) -> EventBus:
