@@ -12,6 +12,7 @@ from forebay.languages.event_pattern import (
     matches,
     parse_pattern,
 )
+from forebay.languages.event_pattern.rule_set import SCANNED_RULES_MAX
 from tests.unit.languages.cases import cases_of
 
 
@@ -24,9 +25,12 @@ def test_pattern_matches_as_aws_does(given, expected):
 @pytest.mark.parametrize(("given", "expected"), cases_of("event_pattern_matches"))
 def test_rule_set_and_explanation_agree_with_match(given, expected):
     pattern = parse_pattern(json.dumps(given["pattern"]))
-    rules = RuleSet[str]()
-    rules.add("rule", pattern)
-    assert rules.match(given["event"]) == (["rule"] if expected else [])
+    few, many = RuleSet[int](), RuleSet[int]()
+    few.add(0, pattern)
+    for number in range(SCANNED_RULES_MAX + 1):
+        many.add(number, pattern)
+    assert few.match(given["event"]) == ([0] if expected else [])
+    assert many.match(given["event"]) == ([*range(SCANNED_RULES_MAX + 1)] if expected else [])
     assert (explain(pattern, given["event"]) == []) is expected
 
 

@@ -19,6 +19,9 @@ Fields = dict[str, list[tuple[Scalar, Place]]]
 
 _Shape = tuple[ArrayId, ...]
 
+# What JSON decoders make of values that hold no others: asking for the exact type is quicker than isinstance().
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
 
 class Choice(msgspec.Struct, frozen=True):
     """Where one leaf of a pattern can be satisfied.
@@ -31,7 +34,7 @@ class Choice(msgspec.Struct, frozen=True):
     occupied: Sequence[Place] | None
 
 
-def flatten(event: Mapping[str, object], names: Container[str] | None = None) -> Fields:
+def flatten(event: Mapping[str, object], names: Container[str] | None = None) -> Fields:  # noqa: C901 - the hot path calls nothing that it need not
     """Return an event's leaves by path; with `names`, only those whose every step is one of them.
 
     Works without recursion: events may be nested more deeply than Python's stack.
@@ -47,16 +50,19 @@ def flatten(event: Mapping[str, object], names: Container[str] | None = None) ->
             for name, value in members.items():
                 if names is not None and name not in names:
                     continue
-                if value is None or isinstance(value, str | int | float):
-                    fields.setdefault(prefix + name, []).append((value, place))
+                at = prefix + name
+                if type(value) not in _PLAIN:
+                    todo.append((at, value, place))
+                elif at in fields:
+                    fields[at].append((cast("Scalar", value), place))
                 else:
-                    todo.append((prefix + name, value, place))
+                    fields[at] = [(cast("Scalar", value), place)]
         else:
             for value, deeper in _elements(path, node, place):
-                if value is None or isinstance(value, str | int | float):
-                    fields.setdefault(path, []).append((value, deeper))
-                else:
+                if type(value) not in _PLAIN:
                     todo.append((path, value, deeper))
+                else:
+                    fields.setdefault(path, []).append((cast("Scalar", value), deeper))
     return fields
 
 

@@ -128,8 +128,9 @@ def _fails_alone(leaf: Leaf, fields: arrays.Fields, dialect: Dialect) -> bool:
     found = fields.get(leaf.path)
     if found is None:
         return not leaf.absent
-    if any(leaf.accepts(value) for value, _ in found):
-        return False
+    for value, _ in found:
+        if leaf.accepts(value):
+            return False
     if not leaf.absent:
         return True
     # Where a field stands in arrays, other leaves may lead to an element that lacks it.
@@ -137,5 +138,5 @@ def _fails_alone(leaf: Leaf, fields: arrays.Fields, dialect: Dialect) -> bool:
 
 
 def _mismatch(leaf: Leaf, fields: arrays.Fields, *, elsewhere: bool = False) -> Mismatch:
-    found = tuple(value for value, _ in fields.get(leaf.path, ()))
+    found = tuple([value for value, _ in fields.get(leaf.path, ())])
     return Mismatch(leaf.path, leaf.source, found, elsewhere)

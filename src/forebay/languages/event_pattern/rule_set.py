@@ -28,6 +28,8 @@ RuleId = TypeVar("RuleId", bound=Hashable)
 
 # Entries that a node keeps before it sends further ones to its children.
 BUCKET_ENTRIES_MAX = 8
+# So few rules are tried one after another, which is quicker than to go through the tree.
+SCANNED_RULES_MAX = 4
 # A leaf with more values than this is indexed by presence: every value would cost a bucket.
 INDEXED_VALUES_MAX = 64
 # No prefix in a pattern is longer than a pattern of the dialect that takes the longest.
@@ -117,6 +119,8 @@ class RuleSet(Generic[RuleId]):
 
     def match_fields(self, fields: arrays.Fields) -> list[RuleId]:
         """Return the ids of the rules that match an event given as `fields_of` returns it."""
+        if len(self._rules) <= SCANNED_RULES_MAX:
+            return [rule_id for rule_id, entries in self._rules.items() if self._matches(entries, fields)]
         matched: dict[RuleId, int] = {}
         tried: set[int] = set()
         todo = [self._root]
@@ -131,6 +135,12 @@ class RuleSet(Generic[RuleId]):
             if node.children:
                 todo.extend(_reached(node, fields, self._dialect.number_max))
         return sorted(matched, key=matched.__getitem__)
+
+    def _matches(self, entries: Iterable[_Entry[RuleId]], fields: arrays.Fields) -> bool:
+        for entry in entries:  # noqa: SIM110 - a generator would take as long as most branches
+            if branch_matches(entry.branch, fields, self._dialect):
+                return True
+        return False
 
 
 def _insert(node: _Node[RuleId], entry: _Entry[RuleId], leaves: list[Leaf], *, at_root: bool = False) -> None:

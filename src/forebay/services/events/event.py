@@ -114,9 +114,11 @@ def entry_size(entry: api.PutEventsRequestEntry) -> int:
 
     Source: user guide, "Calculating Amazon EventBridge PutEvents event entry size".
     """
-    texts = [entry.source, entry.detail_type, entry.detail, *(entry.resources or ())]
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts if text)
-    return size if entry.time is None else size + limits.TIME_BYTES
+    size = 0 if entry.time is None else limits.TIME_BYTES
+    for text in (entry.source, entry.detail_type, entry.detail, *(entry.resources or ())):
+        if text:
+            size += len(text) if text.isascii() else len(text.encode())
+    return size
 
 
 def new_event(entry: api.PutEventsRequestEntry, detail: Detail, origin: Origin, now: float) -> Event:

@@ -32,7 +32,7 @@ async def _build(platform: Platform) -> Parts:
     measures = QueueMeasures(store, clock)
     controls = QueueControls(store, clock, ids)
     return Parts(
-        target=QueueTarget(store, clock, ids, measures),
+        target=QueueTarget(store, clock, measures),
         sources=QueueSources(store, clock, waiting_room, measures),
         duties=[
             Duty(MessageExpiry(store, clock)),

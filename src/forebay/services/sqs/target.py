@@ -5,7 +5,6 @@ from functools import lru_cache
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
 from forebay.core.errors import ServiceError
-from forebay.core.ids import Ids
 from forebay.delivery.contract import Accepted, Deferred, Delivered, Delivery, MessageAttribute, Outcome, Rejected
 from forebay.services.sqs import limits
 from forebay.services.sqs import message as rules
@@ -27,11 +26,10 @@ _INVALID_PARAMETER = "INVALID_PARAMETER"
 class QueueTarget:
     """Puts deliveries on queues. A `Target`."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, measures: QueueMeasures) -> None:
+    def __init__(self, store: Store, clock: Clock, measures: QueueMeasures) -> None:
         self._measures = measures
         self._store = store
         self._clock = clock
-        self._ids = ids
 
     async def accept(self, delivery: Delivery) -> Accepted | Deferred | Rejected:
         """Return the command that puts the delivery on its queue, or why it cannot be put there."""
@@ -71,7 +69,7 @@ class QueueTarget:
             rules.check_group(delivery.group)
         now_ms = int(self._clock.now() * 1000)
         new = NewMessage(
-            self._ids.uuid(),
+            delivery.delivery_id,
             delivery.payload,
             rules.envelope_bytes(_sender_of(delivery.source), delivery.trace_header, attributes),
             now_ms,

@@ -10,7 +10,6 @@ import pytest
 from forebay.api import sqs as api
 from forebay.core.arn import Arn
 from forebay.core.clock import Clock
-from forebay.core.ids import Ids
 from forebay.delivery.contract import Accepted, Delivered, Delivery, MessageAttribute, Rejected, RetryPolicy
 from forebay.services.sqs import limits
 from forebay.services.sqs.address import queue_key
@@ -43,7 +42,7 @@ class Ends:
         self.store = MemoryStore()
         self.clock = Clock(frozen_at=NOW)
         measures = QueueMeasures(self.store, self.clock)
-        self.target = QueueTarget(self.store, self.clock, Ids(1), measures)
+        self.target = QueueTarget(self.store, self.clock, measures)
         self.sources = QueueSources(self.store, self.clock, WaitingRoom(self.store, self.clock), measures)
 
     async def put_queue(self, name: str = "q", number: int = 1, **settings: Any) -> Queue:
