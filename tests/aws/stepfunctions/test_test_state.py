@@ -80,11 +80,13 @@ def test_mocks_are_held_to_the_model(states: States) -> None:
     }
     good = run(states, definition, mock={"result": '{"QueueUrl":"u"}'})
     assert good["output"] == '{"QueueUrl":"u"}'
-    given = {"definition": json.dumps(definition), "mock": {"result": '{"Colour":1}'}}
+    # What the model does not have is ignored in all modes.
+    assert run(states, definition, mock={"result": '{"Colour":1}'})["output"] == '{"Colour":1}'
+    given = {"definition": json.dumps(definition), "mock": {"result": '{"QueueUrl":1}'}}
     code, text = states.refusal("test_state", **given)
-    assert (code, "Colour" in text) == ("ValidationException", True)
+    assert (code, "QueueUrl" in text) == ("ValidationException", True)
     loose = {**given["mock"], "fieldValidationMode": "NONE"}
-    assert run(states, definition, mock=loose)["output"] == '{"Colour":1}'
+    assert run(states, definition, mock=loose)["output"] == '{"QueueUrl":1}'
 
 
 def test_a_state_of_a_machine_sees_variables_and_context(states: States) -> None:
@@ -194,6 +196,84 @@ def test_what_cannot_be_tested_is_refused(
     states: States, definition: dict[str, Any], more: dict[str, Any], code: str, text: str
 ) -> None:
     assert states.refusal("test_state", definition=json.dumps(definition), roleArn=ROLE, **more) == (code, text)
+
+
+_PROCESSOR = {
+    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+    "StartAt": "P",
+    "States": {"P": _TASK},
+}
+
+
+@pytest.mark.parametrize(
+    ("definition", "more", "data"),
+    [
+        # AWS's announcement of mocks shows these answers.
+        (
+            _TASK,
+            {"mock": {"result": '{"orderId":"12345"}'}},
+            {
+                "input": "{}",
+                "afterInputPath": "{}",
+                "afterParameters": '{"FunctionName":"f"}',
+                "result": '{"orderId":"12345"}',
+                "afterResultSelector": '{"orderId":"12345"}',
+                "afterResultPath": '{"orderId":"12345"}',
+            },
+        ),
+        (
+            _TASK,
+            {"mock": {"errorOutput": {"error": "E", "cause": "C"}}},
+            {"input": "{}", "afterInputPath": "{}", "afterParameters": '{"FunctionName":"f"}'},
+        ),
+        (
+            {"Type": "Map", "ItemProcessor": _PROCESSOR, "End": True},
+            {"mock": {"result": "[5,6]"}, "input": "[1,2]"},
+            {
+                "input": "[1,2]",
+                "afterInputPath": "[1,2]",
+                "afterResultSelector": "[5,6]",
+                "afterResultPath": "[5,6]",
+            },
+        ),
+        (
+            _PARALLEL,
+            {"mock": {"result": "[5]"}},
+            {"input": "{}", "afterResultSelector": "[5]", "afterResultPath": "[5]"},
+        ),
+        # And this one the developer guide.
+        (
+            {
+                "Type": "Pass",
+                "InputPath": "$.payload",
+                "Parameters": {"data": 1},
+                "ResultPath": "$.result",
+                "OutputPath": "$.result.data",
+                "Next": "Another State",
+            },
+            {"input": '{"payload": {"foo": "bar"}}'},
+            {
+                "input": '{"payload": {"foo": "bar"}}',
+                "afterInputPath": '{"foo":"bar"}',
+                "afterParameters": '{"data":1}',
+                "afterResultSelector": '{"data":1}',
+                "afterResultPath": '{"payload":{"foo":"bar"},"result":{"data":1}}',
+            },
+        ),
+    ],
+)
+def test_the_stages_of_data_are_those_of_aws(
+    states: States, definition: dict[str, Any], more: dict[str, Any], data: dict[str, str]
+) -> None:
+    assert run(states, definition, **more)["inspectionData"] == data
+
+
+def test_a_state_in_a_map_sees_the_first_item(states: States) -> None:
+    inner = {**_PASS, "Parameters": {"at.$": "$$.Map.Item.Index", "of.$": "$$.Map.Item.Value"}}
+    processor = {"StartAt": "P", "States": {"P": inner}}
+    definition = {"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}}
+    answer = run(states, definition, stateName="P", input='"x"')
+    assert json.loads(answer["output"]) == {"at": 0, "of": "x"}
 
 
 def test_causes_do_not_name_the_state(states: States) -> None:

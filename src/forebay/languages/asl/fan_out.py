@@ -43,6 +43,7 @@ def do_map(run: Run, frame: Frame, state: State, body: MapBody) -> None:
     concurrency = 0
     if body.max_concurrency is not None:
         concurrency = whole_number(body.max_concurrency, scope, "MaxConcurrency")
+        run.note("maxConcurrency", concurrency)
     items = work_items(state, body, run.input_of(frame), scope)
     details = api.MapStateStartedEventDetails(length=len(items.values))
     started = run.emit(frame.id, "MapStateStarted", map_state_started_event_details=details)

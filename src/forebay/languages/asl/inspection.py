@@ -68,6 +68,7 @@ _STAGES = (
     "afterResultPath",
     "afterItemsPath",
     "afterItemSelector",
+    "maxConcurrency",
 )
 
 

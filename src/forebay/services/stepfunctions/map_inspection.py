@@ -9,6 +9,7 @@ from forebay.languages.asl import Environment, Machine, TaskKey
 from forebay.languages.asl.contract import ExecutionState, Frame, StartMapRun
 from forebay.languages.asl.failures import StateFailure
 from forebay.languages.asl.inspection import Given, inspect_state
+from forebay.languages.asl.machine import MapBody
 from forebay.languages.asl.map_runs import batches, item_inputs
 from forebay.services.stepfunctions.item_reader import ReadFailed, parse_items, point_at
 from forebay.services.stepfunctions.payload import as_object
@@ -37,7 +38,16 @@ def map_stages(
         ValidationException: there is no reader for the data that is given, or it cannot be read.
     """
     begun = inspect_state(machine, name, given, environment)
-    stages = MapStages(begun.stages.get("afterItemsPath"), item_selector=begun.stages.get("afterItemSelector"))
+    state = machine.states[name]
+    body = state.body
+    assert isinstance(body, MapBody)
+    has_path = body.items is not None and state.query_language == "JSONPath"
+    concurrency = begun.stages.get("maxConcurrency")
+    stages = MapStages(
+        begun.stages.get("afterItemsPath") if has_path else None,
+        item_selector=begun.stages.get("afterItemSelector") if body.selector is not None else None,
+        max_concurrency=None if concurrency is None else int(concurrency),
+    )
     run = begun.pending
     if not isinstance(run, StartMapRun):
         if reader_data is not None:
@@ -60,7 +70,12 @@ def map_stages(
         raise api.ValidationException(failure.cause or failure.error) from None
     selected = "[" + ",".join(inputs) + "]"
     batched = None if run.batcher is None else "[" + ",".join(batches(inputs, run.batcher)) + "]"
-    return msgspec.structs.replace(stages, items_pointer=pointed, item_selector=selected, item_batcher=batched)
+    return msgspec.structs.replace(
+        stages,
+        items_pointer=pointed,
+        item_selector=None if body.selector is None else selected,
+        item_batcher=batched,
+    )
 
 
 def _items(run: StartMapRun, reader_data: str | None) -> tuple[list[Any] | None, str | None]:

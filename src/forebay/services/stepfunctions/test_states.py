@@ -3,14 +3,17 @@
 import asyncio
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
 
 from forebay.api import stepfunctions as api
 from forebay.languages.asl import Environment, ExecutionContext, Machine, StartTask, TaskKey, parse
+from forebay.languages.asl.document import decode
 from forebay.languages.asl.inspection import Answer, Given, Inspection, inspect_state
-from forebay.languages.asl.machine import MapBody, ParallelBody, State, TaskBody
+from forebay.languages.asl.machine import MapBody, ParallelBody, PassBody, State, TaskBody
+from forebay.languages.asl.parser import inner_chains
 from forebay.operations.call import Call
 from forebay.operations.service import operation
 from forebay.services.stepfunctions import limits
@@ -66,7 +69,23 @@ async def test_state(call: Call, request: api.TestStateInput) -> api.TestStateOu
         settings = request.state_configuration
         data = None if settings is None else settings.map_item_reader_data
         stages = map_stages(machine, name, given, environment, data)
-    return _shown(request, execution, inspected, _Seen(exchange, stages))
+    return _shown(
+        request, execution, replace(inspected, stages=_told_stages(state, inspected)), _Seen(exchange, stages)
+    )
+
+
+def _told_stages(state: State, inspected: Inspection) -> dict[str, str]:
+    """Return the stages that AWS tells of a state's type (blog and developer guide, their examples)."""
+    hidden: set[str] = set()
+    match state.body:
+        case PassBody(result=None) | MapBody():
+            hidden.add("result")
+        case ParallelBody():
+            hidden |= {"result", "afterInputPath"} if state.input_path is None else {"result"}
+            hidden |= {"afterParameters", "afterArguments"} if state.arguments is None else set()
+        case _:
+            pass
+    return {name: text for name, text in inspected.stages.items() if name not in hidden}
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -174,7 +193,7 @@ def _environment(call: Call, request: api.TestStateInput, execution: Execution) 
         start_time=iso_time(call.now),
         state_machine_id=execution.machine.arn(),
         state_machine_name=execution.machine.name,
-        overrides=_object(request.context, "context"),
+        overrides=_context(request, execution),
     )
     return Environment(
         now=call.now,
@@ -183,6 +202,26 @@ def _environment(call: Call, request: api.TestStateInput, execution: Execution) 
         token=lambda key: task_token(execution, key),
         history_events_max=None,
     )
+
+
+def _context(request: api.TestStateInput, execution: Execution) -> Mapping[str, Any]:
+    """Return what replaces the context object: in a Map state's processor without a given one, the first item."""
+    if request.context is not None or request.state_name is None:
+        return _object(request.context, "context")
+    if not _is_iterated(msgspec.json.decode(request.definition), request.state_name):
+        return {}
+    return {"Map": {"Item": {"Index": 0, "Value": decode(execution.input)}}}
+
+
+def _is_iterated(chain: Mapping[str, Any], name: str, *, is_inside: bool = False) -> bool:
+    """Tell whether a state of a chain, or of the chains below it, stands in a Map state's processor."""
+    for each, fields in chain["States"].items():
+        if each == name:
+            return is_inside
+        is_map = is_inside or fields["Type"] == "Map"
+        if any(_is_iterated(inner, name, is_inside=is_map) for inner in inner_chains(fields)):
+            return True
+    return False
 
 
 def _object(text: str | None, name: str) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 """Mocked results of tasks, held to the model of the operation that they stand for.
 
 Source: TestState, `fieldValidationMode`: STRICT wants all required members and every member as the model has it,
-PRESENT only the latter, NONE nothing.
+PRESENT only the latter, NONE nothing; and developer guide, "Mock validation modes": what a model does not have is
+ignored in all of them.
 """
 
 from typing import Any, cast
@@ -15,9 +16,6 @@ from forebay.operations.table import OperationTable
 from forebay.services.stepfunctions.integrations.sdk import find_operation, model_name
 from forebay.services.stepfunctions.resource import SYNC, Resource
 
-# What optimised integrations add to an answer.
-_ADDED = frozenset({"SdkHttpMetadata", "SdkResponseMetadata"})
-
 
 async def check_mock(table: OperationTable, resource: Resource, result: str, mode: str) -> None:
     """Check a mocked result against the output of the resource's operation; others can be anything.
@@ -27,8 +25,8 @@ async def check_mock(table: OperationTable, resource: Resource, result: str, mod
     """
     if mode == "NONE" or resource.family != "task" or resource.service in {"http", "apigateway"}:
         return
-    # Who waits for an execution is held to what DescribeExecution answers, whose output is a text even for `.sync:2`
-    # (boto3 issue 4683); other patterns are free.
+    # Who waits for an execution is held to what is polled, whose output is a text even for `.sync:2`; other patterns
+    # are free.
     is_execution = resource.service == "states" and resource.pattern.startswith(SYNC)
     if resource.pattern and not is_execution:
         return
@@ -94,8 +92,6 @@ def _structure_faults(node: Structure, value: Any, path: str, *, is_strict: bool
     for name, item in given.items():
         if name in members:
             faults += _faults(members[name].node, item, f"{path}.{name}" if path else name, is_strict=is_strict)
-        elif path or name not in _ADDED:
-            faults.append(f"Field '{f'{path}.{name}' if path else name}' is not valid")
     if is_strict:
         faults += [
             f"Field '{f'{path}.{name}' if path else name}' is required but missing"
