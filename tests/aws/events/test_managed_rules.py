@@ -42,6 +42,10 @@ def test_managed_rule_is_not_changed(events: Any, archive: None) -> None:
         lambda: events.remove_targets(Rule=NAME, Ids=[NAME]),
     ):
         assert refusal(change)[0] == "ManagedRuleException"
+    text = f"{NAME} is a managed rule. Set 'force' parameter to true to override."
+    assert refusal(lambda: events.delete_rule(Name=NAME)) == ("ManagedRuleException", text)
+    assert refusal(lambda: events.remove_targets(Rule=NAME, Ids=[NAME])) == ("ManagedRuleException", text)
+    assert refusal(lambda: events.delete_rule(Name=NAME, Force=True))[0] == "ManagedRuleException"
     events.delete_archive(ArchiveName="kept")
     assert events.list_rules()["Rules"] == []
 

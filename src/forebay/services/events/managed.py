@@ -34,14 +34,20 @@ def load_any_rule(call: Call, address: BusAddress, name: str) -> Rule:
     return _find_managed(call, address, name) or load_rule(call, address, name)
 
 
-def check_own(call: Call, address: BusAddress, name: str) -> None:
-    """Check that a rule is not one that AWS manages. AWS's text is not known.
+def check_own(call: Call, address: BusAddress, name: str, *, forces: bool | None = True) -> None:
+    """Check that a rule is not one that AWS manages; `forces` is what a request says where it may say so.
+
+    An archive's rule goes with the archive only, also by force.
 
     Raises:
         ManagedRuleException: it is.
     """
-    if _find_managed(call, address, name) is not None:
-        raise api.ManagedRuleException(f"Rule {name} is managed by {MANAGED_BY} and can not be modified.")
+    if _find_managed(call, address, name) is None:
+        return
+    if not forces:
+        raise api.ManagedRuleException(f"{name} is a managed rule. Set 'force' parameter to true to override.")
+    # AWS's text is not known.
+    raise api.ManagedRuleException(f"Rule {name} is managed by {MANAGED_BY} and can not be modified.")
 
 
 def archive_rule(archive: Archive) -> Rule:

@@ -76,7 +76,7 @@ def delete_rule(call: Call, request: api.DeleteRuleRequest) -> None:
     """
     address = BusAddress.of(call, request.event_bus_name)
     load_bus(call, address)
-    check_own(call, address, request.name)
+    check_own(call, address, request.name, forces=request.force)
     rule = call.records.find(RULE, rule_key(address, request.name))
     if rule is None:
         return

@@ -47,7 +47,7 @@ async def put_targets(call: Call, request: api.PutTargetsRequest) -> api.PutTarg
 def remove_targets(call: Call, request: api.RemoveTargetsRequest) -> api.RemoveTargetsResponse:
     """Take targets from a rule; ids that it does not have are skipped."""
     address = BusAddress.of(call, request.event_bus_name)
-    check_own(call, address, request.rule)
+    check_own(call, address, request.rule, forces=request.force)
     rule = load_rule(call, address, request.rule)
     kept = tuple(target for target in rule.targets if target.id not in request.ids)
     call.records.put(RULE, rule.key(), replace(rule, targets=kept))
