@@ -4,9 +4,11 @@ Items of a table are ordered by partition and sort key; entries of an index by t
 the item. A read with a partition has that equal and is ordered by the rest.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
-from forebay.store.items import JoinedItems, Page, ReadItems
+from forebay.store.items import FoundItem, JoinedItems, Page, ReadItems
 
 # Of a table; of an index.
 _ORDER = ("partition_key", "sort_key")
@@ -33,6 +35,54 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     def bounds(self) -> tuple[Bound, ...]:
         """All bounds."""
         return (*self.fixed, *[bound for bound in (self.begin, self.end) if bound is not None])
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """Items of a page, joined by the engine: with `last`, as many as were asked for, and that is the last of them."""
+
+    data: bytes
+    count: int
+    size: int
+    last: FoundItem | None
+
+
+JoinPiece = Callable[[ReadItems, Reading, int], Piece | None]
+"""Joins the first so many items of a page; None where it is not to be done so (they are large), or is too much."""
+
+# How many items an engine joins at once, and what size of an item is too large for that.
+PIECE_ITEMS = 256
+JOINED_BYTES_MAX = 4096
+
+
+def join_pieces(page: ReadItems, join: JoinPiece, read: Callable[[ReadItems], Page]) -> JoinedItems:
+    """Join a page's items piece by piece; what cannot be done so, as the end of a full page, is read item by item."""
+    parts: list[bytes] = []
+    count = size = 0
+    last: FoundItem | None = None
+    while count < page.limit:
+        rest = _behind(page, count, size, last)
+        reading = plan_reading(rest)
+        if reading is None:
+            return JoinedItems(b",".join(parts), count, size, None)
+        piece: Piece | JoinedItems | None = join(rest, reading, min(rest.limit, PIECE_ITEMS))
+        is_end = piece is None
+        if piece is None:
+            piece = join_page(read(rest))
+        if piece.count:
+            parts.append(piece.data)
+        count, size, last = count + piece.count, size + piece.size, piece.last
+        if is_end or last is None:
+            break
+    return JoinedItems(b",".join(parts), count, size, last)
+
+
+def _behind(page: ReadItems, count: int, size: int, last: FoundItem | None) -> ReadItems:
+    """Return what of a page is still to be read behind an item."""
+    if last is None:
+        return page
+    after, after_item = last.position, None if page.index is None else last.key
+    left, size_left = page.limit - count, page.size_max - size
+    return msgspec.structs.replace(page, limit=left, size_max=size_left, after=after, after_item=after_item)
 
 
 def join_page(page: Page) -> JoinedItems:

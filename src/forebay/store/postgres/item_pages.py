@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, islice
 
-from forebay.store.item_reading import Bound, Reading, columns_of, join_page, plan_reading
+from forebay.store.item_reading import (
+    JOINED_BYTES_MAX,
+    Bound,
+    Piece,
+    Reading,
+    columns_of,
+    join_pieces,
+    plan_reading,
+)
 from forebay.store.items import (
     FoundItem,
     GetItems,
@@ -48,6 +56,12 @@ _READ_INDEX = (
     "SELECT listed.partition_key, listed.sort_key, item_partition, item_sort, listed.tail, listed.full_key, data, size"
     " FROM item_entry AS listed LEFT JOIN item ON listed.tail = '' AND item.item_table = listed.item_table"
     " AND item.partition_key = item_partition AND item.sort_key = item_sort AND item.tail = ''"
+)
+# Rows come out of `found` as they went in, and are joined in that order.
+_JOIN = (
+    "WITH found AS MATERIALIZED ({rows}), joined AS (SELECT count(*)::int8 AS items, coalesce(sum(size), 0)::int8,"
+    " coalesce(bool_or(tail <> '' OR size >= {large}), false), string_agg(data, '\\x2c'::bytea) FROM found)"
+    " SELECT joined.*, last.* FROM joined LEFT JOIN (SELECT * FROM found OFFSET $1::int8 - 1 LIMIT 1) AS last ON true"
 )
 
 
@@ -95,7 +109,26 @@ def read(connection: Connection, query: ReadItems) -> Page:
 
 def join(connection: Connection, query: JoinItems) -> JoinedItems:
     """Read items in order into one piece."""
-    return join_page(read(connection, query.page))
+
+    def join_piece(page: ReadItems, reading: Reading, rows: int) -> Piece | None:
+        columns = columns_of(page)
+        bounds = [_cut(bound, columns) for bound in reading.bounds]
+        if any(is_cut for _, is_cut in bounds):
+            return None
+        order = (*reading.order, "tail")
+        shape = tuple([(bound.columns, bound.operator) for bound, _ in bounds])
+        statement = _joining(shape, order, is_index=page.index is not None, is_backward=page.is_backward)
+        values = [value for bound, _ in bounds for value in bound.values]
+        ((count, size, is_apart, data, *last),) = connection.fetch(statement, rows, *_numbers(page), *values)
+        if is_apart or size >= page.size_max:
+            return None
+        if count < rows:
+            return Piece(data or b"", count, size, None)
+        place = ItemKey(*last[:2])
+        key = place if page.index is None else ItemKey(*last[2:4])
+        return Piece(data, count, size, FoundItem(key, last[-2], last[-1], place))
+
+    return join_pieces(query.page, join_piece, lambda rest: read(connection, rest))
 
 
 # A position is a whole key: partition and sort key, in an index followed by those of the item.
@@ -184,15 +217,33 @@ def _fetch_rows(
 ) -> list[Row]:
     shape = tuple([(bound.columns, bound.operator) for bound in bounds])
     statement = _statement(shape, order, is_index=query.index is not None, is_backward=query.is_backward)
-    numbers = (query.table,) if query.index is None else (query.table, query.index)
-    return connection.fetch(statement, count, *numbers, *[value for bound in bounds for value in bound.values])
+    return connection.fetch(statement, count, *_numbers(query), *[value for bound in bounds for value in bound.values])
+
+
+def _numbers(query: ReadItems) -> tuple[int, ...]:
+    return (query.table,) if query.index is None else (query.table, query.index)
+
+
+# Columns and operator of each bound.
+_Shape = Iterable[tuple[tuple[str, ...], str]]
 
 
 @lru_cache(maxsize=256)
-def _statement(
-    shape: Iterable[tuple[tuple[str, ...], str]], order: tuple[str, ...], *, is_index: bool, is_backward: bool
-) -> Statement:
+def _joining(shape: _Shape, order: tuple[str, ...], *, is_index: bool, is_backward: bool) -> Statement:
+    """Return the statement that joins rows and gives the last one; those that are cut or large stay apart."""
+    text, types = _reading(shape, order, is_index=is_index, is_backward=is_backward)
+    return Statement(_JOIN.format(rows=text, large=JOINED_BYTES_MAX), *types)
+
+
+@lru_cache(maxsize=256)
+def _statement(shape: _Shape, order: tuple[str, ...], *, is_index: bool, is_backward: bool) -> Statement:
     """Return the statement that reads with bounds of a shape."""
+    text, types = _reading(shape, order, is_index=is_index, is_backward=is_backward)
+    return Statement(text, *types)
+
+
+def _reading(shape: _Shape, order: tuple[str, ...], *, is_index: bool, is_backward: bool) -> tuple[str, list[str]]:
+    """Return a statement's text and the types of its parameters."""
     types = ["int8", "int8", *["int8"] * is_index]
     text = f"{_READ_INDEX} WHERE listed.item_table = $2::int8 AND item_index = $3::int8"
     if not is_index:
@@ -204,4 +255,4 @@ def _statement(
         text += f" AND ({names}) {operator} ({values})"
     direction = "DESC" if is_backward else "ASC"
     text += f" ORDER BY {','.join([f'listed.{column} {direction}' for column in order])} LIMIT $1::int8"
-    return Statement(text, *types)
+    return text, types

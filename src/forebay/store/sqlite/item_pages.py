@@ -4,9 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from forebay.store.item_reading import Reading, join_page, plan_reading
+from forebay.store.item_reading import JOINED_BYTES_MAX, Piece, Reading, join_pieces, plan_reading
 from forebay.store.items import (
     FoundItem,
     GetItems,
@@ -44,8 +42,6 @@ _ROWS_AT_ONCE = 32
 # One step of SQLite puts so many items into one piece, unless there are large ones among them: each step releases the
 # interpreter's lock and has to win it back, and each value that goes to Python costs as much as reading a row.
 # The rows of a subquery with an order and a limit are added in that order.
-_ROWS_JOINED = 256
-_JOINED_BYTES_MAX = 4096
 _JOIN = (
     "SELECT count(*), sum(size), max(size), CAST(group_concat(CASE WHEN size < ? THEN data END, ',') AS BLOB)"
     " FROM (SELECT data, size"
@@ -116,40 +112,22 @@ def _found(row: Sequence[Any]) -> FoundItem:
 
 
 def join(connection: sqlite3.Connection, query: JoinItems) -> JoinedItems:
-    """Read items in order into one piece, row by row only where the page ends. Takes several statements: a snapshot."""
-    page = query.page
-    parts: list[bytes] = []
-    count = size = 0
-    last: FoundItem | None = None
-    while count < page.limit:
-        rest = _behind(page, count, size, last)
-        reading = plan_reading(rest)
-        if reading is None:
-            return JoinedItems(b",".join(parts), count, size, None)
-        text, values = _rows(rest, reading)
-        rows = min(rest.limit, _ROWS_JOINED)
-        joined = connection.execute(f"{_JOIN} {text})", (_JOINED_BYTES_MAX, *values, rows)).fetchone()
-        found, found_size, largest, data = joined
-        if found and (largest >= _JOINED_BYTES_MAX or found_size >= rest.size_max):
-            end = join_page(read(connection, rest))
-            return JoinedItems(b",".join((*parts, end.data)), count + end.count, size + end.size, end.last)
-        if found:
-            parts.append(data)
-            count, size = count + found, size + found_size
-        if found < rows:
-            return JoinedItems(b",".join(parts), count, size, None)
+    """Read items in order into one piece. Takes several statements: a snapshot."""
+
+    def join_piece(page: ReadItems, reading: Reading, rows: int) -> Piece | None:
+        text, values = _rows(page, reading)
+        joined = connection.execute(f"{_JOIN} {text})", (JOINED_BYTES_MAX, *values, rows)).fetchone()
+        count, size, largest, data = joined
+        if not count:
+            return Piece(b"", 0, 0, None)
+        if largest >= JOINED_BYTES_MAX or size >= page.size_max:
+            return None
+        if count < rows:
+            return Piece(data, count, size, None)
         ended = connection.execute(f"{_COLUMNS[page.index is None]} {text} OFFSET ?", (*values, 1, rows - 1))
-        last = _found(ended.fetchone())
-    return JoinedItems(b",".join(parts), count, size, last)
+        return Piece(data, count, size, _found(ended.fetchone()))
 
-
-def _behind(page: ReadItems, count: int, size: int, last: FoundItem | None) -> ReadItems:
-    """Return what of a page is still to be read behind an item."""
-    if last is None:
-        return page
-    after, after_item = last.position, None if page.index is None else last.key
-    left, size_left = page.limit - count, page.size_max - size
-    return msgspec.structs.replace(page, limit=left, size_max=size_left, after=after, after_item=after_item)
+    return join_pieces(query.page, join_piece, lambda rest: read(connection, rest))
 
 
 def measure(connection: sqlite3.Connection, query: MeasureItems) -> TableSize:
