@@ -167,6 +167,21 @@ def test_structured_message_without_default(sns: Any, message: str) -> None:
     assert found == (INVALID, "Invalid parameter: Message Structure - No default entry in JSON message body")
 
 
+@pytest.mark.parametrize("message", ["{", "null", "[]", '"x"', '{"default": "a", "default": "b"}'])
+def test_structured_message_that_is_no_object(sns: Any, message: str) -> None:
+    # UNVERIFIED for duplicate keys, which the documentation forbids.
+    found = refusal(lambda: sns.publish(TopicArn=TOPIC, Message=message, MessageStructure="json"))
+    assert found == (INVALID, "Invalid parameter: Message Structure - JSON message body failed to parse")
+
+
+@pytest.mark.parametrize(
+    ("message", "structure"), [('{"default": ""}', "json"), ('{"default": "d", "sqs": ""}', "json"), ("{", "string")]
+)
+def test_structured_message_that_is_taken(sns: Any, message: str, structure: str) -> None:
+    """Empty texts are allowed, and any other structure than "json" is none (UNVERIFIED)."""
+    assert sns.publish(TopicArn=TOPIC, Message=message, MessageStructure=structure)["MessageId"]
+
+
 @pytest.mark.parametrize("given", ["x", "[]", "{" + " " * 30_720 + "}"])
 def test_data_protection_policy(sns: Any, given: str) -> None:
     # UNVERIFIED texts.

@@ -68,12 +68,11 @@ def read_bodies(entry: Entry) -> dict[str, str]:
     """
     if not entry.message:
         raise invalid_parameter("Empty message")
-    if entry.message_structure is None:
-        return {"default": entry.message}
     if entry.message_structure != "json":
-        raise invalid_parameter("MessageStructure")
+        # Callers also say "string", which AWS takes.
+        return {"default": entry.message}
     try:
-        document: object = json.loads(entry.message)
+        document: object = json.loads(entry.message, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -83,9 +82,15 @@ def read_bodies(entry: Entry) -> dict[str, str]:
     texts = {protocol: text for protocol, text in bodies.items() if isinstance(text, str)}
     if "default" not in texts:
         raise invalid_parameter("Message Structure - No default entry in JSON message body")
-    if not texts["default"]:
-        raise invalid_parameter("Empty message")
     return texts
+
+
+def _without_duplicates(members: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; its keys must differ (Publish: "Duplicate keys are not allowed")."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError
+    return found
 
 
 def check_entry(entry: Entry, topic: Topic) -> None:
