@@ -1,5 +1,6 @@
 """Operations on several items at once, each by itself: batches of reads and of writes."""
 
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -207,13 +208,12 @@ async def _written(
     metrics: dict[str, list[dict[str, Any]]] = {}
     following = iter(outcomes)
     for name, layout, writes in prepared:
-        consumed = Consumed()
-        for _ in writes:
-            outcome = next(following)
-            if is_wanted:
-                consumed.add_write(layout, outcome.old, outcome.new)
-            measures.wrote(layout, outcome)
+        of_table = list(islice(following, len(writes)))
+        measures.wrote(layout, *of_table)
         if is_wanted:
+            consumed = Consumed()
+            for outcome in of_table:
+                consumed.add_write(layout, outcome.old, outcome.new)
             capacities.append(consumed.shown(name, str(request.return_consumed_capacity)))
         if request.return_item_collection_metrics == "SIZE" and layout.has_locals:
             partitions = {write.key.partition: write.key_values for write in writes}
