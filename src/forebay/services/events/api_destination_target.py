@@ -67,7 +67,7 @@ class ApiDestinationTarget:
         answer = await self._client.send(invocation(destination, connection, given, delivery.payload, token))
         if answer.status in UNAUTHORIZED:
             self._tokens.forget(connection)
-        return outcome_of(answer, self._clock.now(), renews_token=token is not None)
+        return outcome_of(answer, self._clock.now())
 
     async def _find(self, arn: str) -> ApiDestination | None:
         found = await self._store.find(API_DESTINATION, api_destination_key(Arn.parse(arn)))

@@ -16,12 +16,20 @@ from forebay.services.events.api_destination import ApiDestination
 from forebay.services.events.connection import Connection
 from forebay.services.events.event import read_document
 
-# "Events associated with error codes 409, 429, and 5xx are retried."
-_RETRIED = frozenset({409, 429})
+# "Retries events associated with error codes 401, 407, 409, 429, and 5xx."
+_RETRIED = frozenset({401, 407, 409, 429})
 # "OAUTH tokens are refreshed when a 401 or 407 response is returned" (CreateConnection).
 UNAUTHORIZED = frozenset({401, 407})
 FAILURE = "SDK_CLIENT_ERROR"
 _UNABLE = "Unable to invoke ApiDestination endpoint"
+# "Headers EventBridge removes from requests to API destinations", among them those that it sets itself.
+_REMOVED = frozenset({
+    "a-im", "accept-charset", "accept-datetime", "accept-encoding", "cache-control", "connection", "content-encoding",
+    "content-length", "content-md5", "date", "expect", "forwarded", "from", "host", "http2-settings", "if-match",
+    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "max-forwards", "origin", "pragma",
+    "proxy-authorization", "range", "referer", "te", "trailer", "transfer-encoding", "user-agent", "upgrade", "via",
+    "warning",
+})  # fmt: skip
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 
 
@@ -53,8 +61,8 @@ def invocation(
         "Content-Type": "application/json; charset=utf-8",
         "Range": "bytes=0-1048575",
     }
-    _put_headers(headers, (given.header_parameters or {}).items())
-    _put_headers(headers, pairs(added.header_parameters))
+    _put_headers(headers, _allowed((given.header_parameters or {}).items()))
+    _put_headers(headers, _allowed(pairs(added.header_parameters)))
     _put_headers(headers, _authorization(connection.parameters, token))
     query = {**(given.query_string_parameters or {}), **dict(pairs(added.query_string_parameters))}
     url = with_query(_filled(destination.endpoint, given.path_parameter_values or ()), query)
@@ -81,12 +89,12 @@ def token_request(parameters: api.CreateConnectionOAuthRequestParameters) -> Htt
     return HttpRequest(parameters.http_method, url, headers, urlencode(form).encode())
 
 
-def outcome_of(answer: HttpAnswer, now: float, *, renews_token: bool) -> Outcome:
+def outcome_of(answer: HttpAnswer, now: float) -> Outcome:
     """Return what an answer means for a delivery."""
     if 200 <= answer.status < 300:
         return Delivered(answer.body)
     text = f"{_UNABLE}: Request failed with status {answer.status}"
-    if answer.status in _RETRIED or answer.status >= 500 or (renews_token and answer.status in UNAUTHORIZED):
+    if answer.status in _RETRIED or answer.status >= 500:
         return Retry(FAILURE, text, _retry_after(answer.headers, now), answer.body)
     return Rejected(FAILURE, text, answer.body)
 
@@ -118,6 +126,10 @@ def _filled(endpoint: str, values: Iterable[str]) -> str:
     for value in values:
         endpoint = endpoint.replace("*", quote(value, safe=""), 1)
     return endpoint
+
+
+def _allowed(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in _REMOVED]
 
 
 def _put_headers(headers: dict[str, str], added: Iterable[tuple[str, str]]) -> None:

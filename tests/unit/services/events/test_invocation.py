@@ -50,6 +50,16 @@ def test_key_replaces_a_header_of_that_name_however_it_is_written():
     assert len(headers) == 4
 
 
+def test_headers_of_eventbridges_own_are_not_replaced():
+    given = api.HttpParameters(header_parameters={"user-agent": "mine", "Range": "bytes=0-1", "X-Mine": "1"})
+    added = api.ConnectionHttpParameters(header_parameters=[api.ConnectionHeaderParameter(key="Host", value="h")])
+    headers = request(given=given, http=added).headers
+    assert headers["User-Agent"] == "Amazon/EventBridge/ApiDestinations"
+    assert headers["Range"] == "bytes=0-1048575"
+    assert headers["X-Mine"] == "1"
+    assert "Host" not in headers
+
+
 def test_body_parameters_are_added_to_objects_only():
     added = api.ConnectionHttpParameters(body_parameters=[api.ConnectionBodyParameter(key="k", value="v")])
     assert request('{"a":1}', added).body == b'{"a":1,"k":"v"}'
@@ -69,23 +79,21 @@ def test_token_is_asked_for_in_the_query_by_get():
 
 
 @pytest.mark.parametrize(
-    ("status", "renews_token", "expected"),
+    ("status", "expected"),
     [
-        (200, False, Delivered), (204, False, Delivered), (302, False, Rejected), (400, False, Rejected),
-        (401, False, Rejected), (401, True, Retry), (407, True, Retry), (409, False, Retry), (429, False, Retry),
-        (500, False, Retry), (503, False, Retry),
+        (200, Delivered), (204, Delivered), (302, Rejected), (400, Rejected), (401, Retry), (403, Rejected),
+        (404, Rejected), (407, Retry), (409, Retry), (429, Retry), (500, Retry), (503, Retry),
     ],
 )  # fmt: skip
-def test_answers_are_final_or_not(status, renews_token, expected):
-    outcome = outcome_of(HttpAnswer(status, {}, b""), 0.0, renews_token=renews_token)
-    assert isinstance(outcome, expected)
+def test_answers_are_final_or_not(status, expected):
+    assert isinstance(outcome_of(HttpAnswer(status, {}, b""), 0.0), expected)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("30", 30.0), ("Thu, 01 Jan 1970 00:02:00 GMT", 20.0), ("soon", 0.0), ("", 0.0)]
 )
 def test_server_says_when_to_try_again(text, seconds):
-    outcome = outcome_of(HttpAnswer(503, {"retry-after": text}, b""), 100.0, renews_token=False)
+    outcome = outcome_of(HttpAnswer(503, {"retry-after": text}, b""), 100.0)
     assert isinstance(outcome, Retry)
     assert outcome.after_seconds == seconds
 
