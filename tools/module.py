@@ -15,6 +15,7 @@ from tools.services import (
     MAP_MEMBERS,
     OPTIONAL,
     QUERY_ERRORS,
+    REQUIRED,
     XML_NAMESPACES,
     Service,
 )
@@ -150,6 +151,7 @@ class Module:
     def _structure(self, name: str) -> str:
         shape = self.shapes[name]
         required = set(shape.get("required", ())) - OPTIONAL.get(self.service.name, {}).get(name, frozenset())
+        required |= REQUIRED.get(self.service.name, {}).get(name, frozenset())
         members = {
             wire_name: member
             for wire_name, member in shape["members"].items()

@@ -103,6 +103,11 @@ OPTIONAL: dict[str, dict[str, frozenset[str]]] = {
     },
 }
 
+# Members that the model no longer requires and AWS does, but for tables made of what this node has not.
+REQUIRED: dict[str, dict[str, frozenset[str]]] = {
+    "dynamodb": {"CreateTableInput": frozenset({"AttributeDefinitions", "KeySchema"})},
+}
+
 # Spellings of the Query protocol that left botocore's model of SQS when it became JSON: lists by what an item is
 # called, maps by their entries' parts, members by their own name (SQS API reference, "Making Query API requests").
 LIST_ITEMS: dict[str, dict[str, str]] = {

@@ -578,9 +578,9 @@ class CreateReplicationGroupMemberAction(wire.Shape, rename="pascal", frozen=Tru
 
 
 class CreateTableInput(wire.Shape, rename="pascal", frozen=True, kw_only=True):
+    attribute_definitions: list[AttributeDefinition]
     table_name: Annotated[str, wire.Meta(min_length=1, max_length=1024)]
-    attribute_definitions: list[AttributeDefinition] | None = None
-    key_schema: Annotated[list[KeySchemaElement], wire.Meta(min_length=1)] | None = None
+    key_schema: Annotated[list[KeySchemaElement], wire.Meta(min_length=1)]
     local_secondary_indexes: list[LocalSecondaryIndex] | None = None
     global_secondary_indexes: list[GlobalSecondaryIndex] | None = None
     billing_mode: BillingMode | None = None

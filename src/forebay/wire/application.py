@@ -27,6 +27,7 @@ from forebay.wire.routing import (
     CLUSTER_PATHS,
     QUEUE_PATH,
     SIGNING_SERVICES,
+    TARGETED,
     Route,
     Scope,
     find_route,
@@ -48,6 +49,9 @@ _OF_ACCOUNT = frozenset({"CreateQueue", "ListQueues"})
 # What the links in SNS's messages ask for; "requires an AWS signature only when AuthenticateOnUnsubscribe is true" (API
 # reference, ConfirmSubscription and Unsubscribe).
 _MAY_BE_UNSIGNED = frozenset({("sns", "ConfirmSubscription"), ("sns", "Unsubscribe")})
+
+# Services that take no request without a signature, whosever, even where any key is good: clients know them so.
+_MUST_BE_SIGNED = frozenset({"dynamodb", "dynamodbstreams"})
 
 
 class Plan(NamedTuple):
@@ -123,7 +127,9 @@ class Application:
         code = ""
         try:
             identity = self._authenticator.identify_open(scope) or await self._authenticator.identify(
-                request, may_be_unsigned=(plan.model.name, plan.operation.name) in _MAY_BE_UNSIGNED
+                request,
+                may_be_unsigned=(plan.model.name, plan.operation.name) in _MAY_BE_UNSIGNED,
+                must_be_signed=plan.model.name in _MUST_BE_SIGNED,
             )
             caller = self._caller(request, identity, request_id)
             shape = plan.codec.decode(plan.operation, request, plan.labels)
@@ -182,9 +188,10 @@ class Application:
         self._metrics.of("", "").add(error.code, 0.0)
         protocol = _likely_protocol(request, scope)
         model = None
-        if protocol == "query":
+        # What has failed to load is not tried again for the answer's sake.
+        if protocol in {"query", "json"} and error.status < 500:
             service = next((name for name in find_route(request, scope).services if name in self._table.names), None)
-            # The XML of errors is in the service's namespace.
+            # The XML of errors is in the service's namespace, and so may be the names of errors in JSON.
             model = None if service is None else await self._table.load(service)
         return codec_for(model, _answered_as(protocol, request)).encode_error(None, error, request_id)
 
@@ -220,7 +227,7 @@ def _answered_as(protocol: str, request: Request) -> str:
 
 def _likely_protocol(request: Request, scope: Scope) -> str:
     """Return the protocol of a client that asks for what this node does not know."""
-    if "x-amz-target" in request.headers:
+    if "x-amz-target" in request.headers or scope.service in TARGETED:
         return "json"
     if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
         return "smithy-rpc-v2-cbor"

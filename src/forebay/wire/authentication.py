@@ -62,8 +62,12 @@ class Authenticator:
             return None
         return self._open_identity(scope)
 
-    async def identify(self, request: Request, *, may_be_unsigned: bool = False) -> Identity:
+    async def identify(
+        self, request: Request, *, may_be_unsigned: bool = False, must_be_signed: bool = False
+    ) -> Identity:
         """Return who calls; nobody in particular where the operation needs no signature and there is none.
+
+        With `must_be_signed` there has to be a signature even where any key is good.
 
         Raises:
             ServiceError: the request must be signed and is not, or not rightly; in AWS's words.
@@ -75,9 +79,10 @@ class Authenticator:
         if signature is None:
             if may_be_unsigned:
                 return self._open_identity(NO_SCOPE)
-            if self._is_open and not _is_from_foreign_page(request):
+            if self._is_open and not must_be_signed and not _is_from_foreign_page(request):
                 return self._open_identity(NO_SCOPE)
-            raise ServiceError.of("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+            status = 400 if must_be_signed else 403
+            raise ServiceError.of("MissingAuthenticationToken", "Request is missing Authentication Token", status)
         credential = await self._find(signature.scope.access_key)
         if credential is not None:
             _check(request, signature, credential)

@@ -47,6 +47,9 @@ SIGNING_SERVICES: Mapping[str, Sequence[str]] = {
     "states": ("stepfunctions",),
 }
 
+# Signed for one of these, a request names its operation by its target and in no other way.
+TARGETED = frozenset({"dynamodb", "events", "logs", "secretsmanager", "ssm", "states"})
+
 # Paths that name their service without a signature.
 _REST_PATHS = (
     (re.compile(r"/20\d\d-\d\d-\d\d/"), "lambda"),
@@ -135,6 +138,8 @@ def find_route(request: Request, scope: Scope) -> Route:
         return Route((service,) if service else (), match[2] if match else "", "smithy-rpc-v2-cbor")
     if (query := _query_route(request, scope)) is not None:
         return query
+    if scope.service in TARGETED:
+        return Route(SIGNING_SERVICES.get(scope.service, (scope.service,)), "", "json")
     return Route(_rest_services(request, scope), None, "rest")
 
 

@@ -76,9 +76,12 @@ def parse_signature(request: Request) -> Signature | None:
 def _parse_header(request: Request, header: str) -> Signature:
     start, _, signature = header.rpartition("Signature=")
     known = len(start) <= _KNOWN_CHARACTERS_MAX
-    scope, signed_headers = _known_start(start) if known else _parse_start(start)
+    try:
+        scope, signed_headers = _known_start(start) if known else _parse_start(start)
+    except ValueError as error:
+        raise error if str(error) else _incomplete(request, header) from None
     if _SIGNATURE.fullmatch(signature) is None:
-        raise _incomplete()
+        raise _incomplete(request, header)
     timestamp = request.headers.get("x-amz-date") or request.headers.get("date", "")
     return Signature(
         scope,
@@ -95,15 +98,23 @@ def _parse_start(start: str) -> tuple[Scope, Sequence[str]]:
     """Return what stands before the signature: it is the same in a client's next thousand requests."""
     match = _AUTHORIZATION.fullmatch(start)
     if match is None:
-        raise _incomplete()
+        raise ValueError
     return _parse_scope(match["credential"]), tuple(match["headers"].split(";"))
 
 
 _known_start = lru_cache(maxsize=4096)(_parse_start)
 
 
-def _incomplete() -> ValueError:
-    return ValueError("Authorization header requires 'Credential', 'SignedHeaders' and 'Signature' parameters.")
+def _incomplete(request: Request, header: str) -> ValueError:
+    """Word what a header lacks, as AWS does: all of it, and what the header was."""
+    lacks = [
+        f"Authorization header requires '{name}' parameter."
+        for name in ("Credential", "Signature", "SignedHeaders")
+        if f"{name}=" not in header
+    ]
+    if not {"x-amz-date", "date"} & request.headers.keys():
+        lacks.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    return ValueError(" ".join([*lacks, f"Authorization={header}"]))
 
 
 def _parse_presigned(request: Request) -> Signature:

@@ -7,7 +7,8 @@ from functools import cached_property
 from forebay.languages.dynamodb.errors import invalid
 
 EXPRESSION_BYTES_MAX = 4096
-_PARENTHESES_MAX = 150
+# Seven frames of our stack each, of which Python has a thousand.
+_PARENTHESES_MAX = 100
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t\r\n]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<alias>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)"

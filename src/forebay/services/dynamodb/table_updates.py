@@ -9,7 +9,7 @@ from forebay.api import dynamodb as api
 from forebay.languages.dynamodb.errors import invalid, invalid_parameter
 from forebay.operations.call import Call
 from forebay.operations.service import operation
-from forebay.services.dynamodb.address import load_table
+from forebay.services.dynamodb.address import check_length, check_name, load_table
 from forebay.services.dynamodb.descriptions import describe
 from forebay.services.dynamodb.errors import no_resource
 from forebay.services.dynamodb.indexing import index_timer
@@ -53,6 +53,8 @@ def update_table(call: Call, request: api.UpdateTableInput) -> api.UpdateTableOu
         ResourceNotFoundException: there is no such table, or no such index.
         ResourceInUseException: it is being changed already.
     """
+    check_length(request.table_name)
+    check_name(request.table_name)
     _check_request(request)
     check_supported(request, _UNSUPPORTED)
     found = load_table(call, request.table_name)

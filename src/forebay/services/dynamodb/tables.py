@@ -75,12 +75,6 @@ def new_table(call: Call, name: str, request: api.CreateTableInput) -> Table:
         ValidationException: a rule is broken.
     """
     check_throughput(request.billing_mode, request.provisioned_throughput)
-    if request.key_schema is None or request.attribute_definitions is None:
-        member = "keySchema" if request.key_schema is None else "attributeDefinitions"
-        raise invalid(
-            f"1 validation error detected: Value null at '{member}' failed to satisfy constraint: "
-            "Member must not be null"
-        )
     partition, sort = read_schema(request.key_schema)
     types = read_definitions(request.attribute_definitions)
     if any(name not in types for name in (*partition, *sort)):

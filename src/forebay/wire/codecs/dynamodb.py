@@ -4,17 +4,21 @@ Its reader is Java's, and its answers name Java's classes: seen in the field (Ju
 aws-sdk-js-v3 7102).
 """
 
+import zlib
 from collections.abc import Iterable, Sequence
 
 from forebay.core.convert import is_object
 from forebay.core.dialect import Dialect, scalar_name, token_name
 from forebay.core.errors import ServiceError
+from forebay.core.http import Request
 from forebay.core.schema import Blob, ListOf, MapOf, Member, Node, Number, Structure, Time
 from forebay.core.validation import Violation
 from forebay.languages.dynamodb.errors import invalid
 from forebay.languages.dynamodb.table_name import LENGTH_TEXT, NAMES_CONSTRAINT, broken_constraints, has_length
 
 _BODY_BYTES_MAX = 16 * 1024 * 1024
+# How zlib is told the two forms that HTTP calls so.
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _PACKAGE = "com.amazonaws.dynamodb.v20120810"
 _INT32_MAX = 2**31 - 1
 _VIOLATIONS_MAX = 10
@@ -34,10 +38,28 @@ _ON_TABLES = frozenset(
 _ON_TAGS = frozenset({"ListTagsOfResourceInput", "TagResourceInput", "UntagResourceInput"})
 
 
-def check_size(body: bytes) -> None:
-    """Refuse a request of more than 16 MB ("Quotas", the greatest request); the words are not verified."""
+def read_body(request: Request) -> bytes:
+    """Return a request's JSON, expanded where it came compressed.
+
+    Raises:
+        ServiceError: it has more than 16 MB ("Quotas", the greatest request; the words are not verified), or does not
+            expand.
+    """
+    encoding = request.headers.get("content-encoding")
+    body = request.body if encoding is None else _expanded(request.body, encoding.strip().lower())
     if len(body) > _BODY_BYTES_MAX:
         raise ServiceError.of("RequestEntityTooLargeException", "Request size exceeded the maximum allowed size", 413)
+    return body
+
+
+def _expanded(body: bytes, encoding: str) -> bytes:
+    window_bits = _WINDOW_BITS.get(encoding)
+    if window_bits is None:
+        return body
+    try:
+        return zlib.decompressobj(window_bits).decompress(body, _BODY_BYTES_MAX + 1)
+    except zlib.error:
+        raise ServiceError.of("SerializationException", "") from None
 
 
 def unexpected(raw: object, wanted: Node) -> str:

@@ -8,6 +8,8 @@ from forebay.core.errors import ServiceError
 from forebay.core.shapes import ServiceModel, Shape
 
 _GENERATED = "forebay.api."
+# Errors of the signature, which are shapes where errors have a namespace.
+_OF_SIGNATURES = frozenset({"IncompleteSignature", "MissingAuthenticationToken"})
 
 
 def error_type(model: ServiceModel | None, error: ServiceError) -> str:
@@ -19,7 +21,9 @@ def error_type(model: ServiceModel | None, error: ServiceError) -> str:
     if error.code == "ValidationException":
         return "com.amazon.coral.validate#ValidationException"
     # AWS's common errors are shapes too, called exceptions; the code that Query knew is in the header.
-    named = error.code.endswith(("Exception", "Error", "Failure")) or not model.query_compatible
+    named = error.code.endswith(("Exception", "Error", "Failure")) or not (
+        model.query_compatible or error.code in _OF_SIGNATURES
+    )
     return f"com.amazon.coral.service#{error.code if named else error.code + 'Exception'}"
 
 

@@ -19,7 +19,7 @@ from forebay.core.http import Request, Response
 from forebay.core.schema import ListOf, MapOf, Node, Number, Time, schema_of
 from forebay.core.shapes import Empty, Encoded, Operation, ServiceModel, Shape
 from forebay.core.timestamps import format_http_date, format_iso8601
-from forebay.wire.codecs.dynamodb import DIALECT, check_size, check_table_first
+from forebay.wire.codecs.dynamodb import DIALECT, check_table_first, read_body
 from forebay.wire.codecs.errors import error_members, error_type, json_plain, query_error
 
 # What msgspec raises for input it cannot take. Its own errors are ValueErrors, as is invalid UTF-8.
@@ -46,11 +46,7 @@ class JsonCodec:
         decoder = self._decoders.get(operation)
         if decoder is None:
             decoder = self._decoders[operation] = new_json_decoder(operation.input)
-        body = request.body
-        if self._is_checked:
-            check_size(body)
-        elif not body:
-            body = b"{}"
+        body = read_body(request) if self._is_checked else request.body or b"{}"
         try:
             shape = decoder.decode(body)
         except UNREADABLE:
@@ -87,6 +83,9 @@ class JsonCodec:
             # DynamoDB's answers bear the text under a capital letter where the request could not be read.
             text = body.pop("message")
             body |= {"Message": text} if text else {}
+        if error.code == "UnknownOperationException" and self._is_checked:
+            # Nor do they say which operation was not known.
+            del body["message"]
         headers = [self._content_type, ("x-amzn-RequestId", request_id)]
         if self._model is not None and self._model.query_compatible:
             headers.append(("x-amzn-query-error", query_error(error)))
