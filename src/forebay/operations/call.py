@@ -1,6 +1,6 @@
 """What an operation is given: who calls, the store, time, and the ways to other services."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -123,9 +123,9 @@ class Call:
 
     # --- outside (async operations) ---
 
-    async def submit(self, commands: Sequence[Command[Any]]) -> Sequence[Any]:
+    def submit(self, commands: Sequence[Command[Any]]) -> Awaitable[Sequence[Any]]:
         """Run commands in one commit on the grouped hot path; durable when it returns."""
-        return await self.platform.store.submit(commands)
+        return self.platform.store.submit(commands)
 
     async def run(self, command: Command[R]) -> R:
         """Run one command on the grouped hot path; durable when it returns."""
@@ -140,13 +140,13 @@ class Call:
         """Run `work` on a snapshot, for reading."""
         return await self.platform.store.view(lambda view: work(self._on(view)))
 
-    async def query(self, query: Query[R]) -> R:
+    def query(self, query: Query[R]) -> Awaitable[R]:
         """Answer one query on a snapshot: quicker than `look`."""
-        return await self.platform.store.ask(query)
+        return self.platform.store.ask(query)
 
-    async def find(self, kind: Kind[T], key: str) -> T | None:
+    def find(self, kind: Kind[T], key: str) -> Awaitable[T | None]:
         """Return a record from the cache."""
-        return await self.platform.store.find(kind, key)
+        return self.platform.store.find(kind, key)
 
     @property
     def deliveries(self) -> Deliveries:

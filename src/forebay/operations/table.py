@@ -86,15 +86,17 @@ class OperationTable:
         output = await self.run_encoded(caller, service, operation, request)
         return new_json_decoder(output.of).decode(output.body) if isinstance(output, Encoded) else output
 
-    async def run_encoded(self, caller: Caller, service: str, operation: str, request: Shape) -> Shape | None:
+    def run_encoded(self, caller: Caller, service: str, operation: str, request: Shape) -> Awaitable[Shape | None]:
         """Run an operation as `run` does, and return its output as it comes: it may be `Encoded`."""
-        loaded = self._loaded.get(service) or await self._load(service)
+        loaded = self._loaded.get(service)
+        if loaded is None:
+            return self._load_and_run(caller, service, operation, request)
         run = loaded.runs.get(operation)
         if run is None:
             raise _not_implemented(loaded.service, operation)
         assert self._platform is not None
         call = Call(self._platform, service, caller, self._platform.clock.now())
-        return await run(call, request)
+        return run(call, request)
 
     async def run_params(
         self, caller: Caller, service: str, operation: str, params: Mapping[str, Any]
@@ -111,6 +113,10 @@ class OperationTable:
         request = shape_from_wire(modelled.input, params)
         output = await self.run(caller, service, operation, request)
         return {} if output is None else shape_to_wire(output)
+
+    async def _load_and_run(self, caller: Caller, service: str, operation: str, request: Shape) -> Shape | None:
+        await self._load(service)
+        return await self.run_encoded(caller, service, operation, request)
 
     async def _load(self, name: str) -> "_Loaded":
         if name in self._loaded:

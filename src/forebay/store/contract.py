@@ -101,7 +101,7 @@ class Store(Protocol):
         """Answer one query as `view` would: the quick way where that is all that is wanted."""
         ...
 
-    async def find(self, kind: Kind[T], key: str) -> T | None:
+    def find(self, kind: Kind[T], key: str) -> Awaitable[T | None]:
         """Return a record from the cache, reading through. As fresh as this node's last commit."""
         ...
 

@@ -40,6 +40,7 @@ class Handlers(Generic[S]):
         self._handlers = handlers
         self.ranks = {command: rank for rank, command in enumerate(handlers)}
         self.first_in_place = self.ranks[PutTimers]
+        self.count = len(handlers)
 
     def __getitem__(self, command_type: type[Command[Any]]) -> Handler[S]:
         return self._handlers[command_type]
@@ -66,31 +67,34 @@ class Plan(Generic[S]):
 
     def __init__(self, handlers: Handlers[S]) -> None:
         self._handlers = handlers
-        # A place is a round and a rank within it. All that is added from now on comes at or behind `_floor`.
-        self._groups: dict[tuple[int, int], CommandGroup[S]] = {}
-        self._floor = (0, 0)
-        self._top = (0, 0)
+        # A place is a rank in a round: the first round's places are the ranks, those of the next follow, and so on.
+        # All that is added from now on comes at or behind `_floor`.
+        self._groups: dict[int, CommandGroup[S]] = {}
+        self._floor = 0
+        self._top = 0
 
     def add(self, commands: Sequence[Command[Any]]) -> list[object]:
         """Add a submit's commands; the list that is returned holds their results once the groups have run."""
-        ranks, first_in_place = self._handlers.ranks, self._handlers.first_in_place
+        handlers, groups = self._handlers, self._groups
         results: list[object] = [None] * len(commands)
         place = self._floor
         for index, command in enumerate(commands):
-            rank = ranks[type(command)]
-            if rank >= first_in_place:
+            rank = handlers.ranks[type(command)]
+            is_in_place = rank >= handlers.first_in_place
+            if is_in_place:
                 place = max(place, self._top)
-            place = (place[0], rank) if rank >= place[1] else (place[0] + 1, rank)
-            if rank >= first_in_place:
+            # The first place of that rank from here on.
+            place += (rank - place) % handlers.count
+            if is_in_place:
                 self._floor = place
             self._top = max(self._top, place)
-            group = self._groups.get(place)
+            group = groups.get(place)
             if group is None:
-                group = self._groups[place] = CommandGroup(self._handlers[type(command)])
+                group = groups[place] = CommandGroup(handlers[type(command)])
             group.commands.append(command)
             group.slots.append((results, index))
         return results
 
     def groups(self) -> list[CommandGroup[S]]:
         """Return the groups in the order in which they run."""
-        return [group for _, group in sorted(self._groups.items(), key=lambda item: item[0])]
+        return [self._groups[place] for place in sorted(self._groups)]

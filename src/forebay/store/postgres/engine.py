@@ -138,10 +138,10 @@ class PostgresStore:
             return cast("R", await self._gathering.ask(query))
         return await self.view(lambda view: view.ask(query))
 
-    async def find(self, kind: Kind[T], key: str) -> T | None:
+    def find(self, kind: Kind[T], key: str) -> Awaitable[T | None]:
         """Return a record from the cache, reading through."""
         self._kinds[kind.name] = kind
-        return await self._front.find(kind, key, self.view)
+        return self._front.find(kind, key, self.view)
 
     def watch(self, kind: Kind[T], listener: Callable[[str, T | None], None]) -> None:
         """Call `listener` on the loop after each commit that changes a record, of this node or another.

@@ -1,6 +1,5 @@
 """Receiving messages: those that are ready are hidden, counted, and handed out; the hopeless go to the dead letters."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 
@@ -52,28 +51,37 @@ class _Supply:
         self._session = session
         self._queue = queue
         self._hidden = hidden
-        self._rows: deque[_Row] = deque()
+        # Rows that were read, and how many of them were taken.
+        self._rows: list[_Row] = []
+        self._taken = 0
 
     def take(self, count: int) -> list[_Row]:
         """Return up to `count` rows, none only when there are none; the caller hides or deletes them all."""
-        if not self._rows:
+        if self._taken >= len(self._rows):
             self._fetch(count)
-        return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+        taken = self._rows[self._taken : self._taken + count]
+        self._taken += len(taken)
+        return taken
 
     def take_fairly(self, noisy: set[str], count: int) -> list[_Row]:
         """Return up to `count` rows, noisy tenants' last; the caller hides or deletes them all."""
         _hide(self._session, self._hidden)
         self._session.groups.flush()
-        self._rows.clear()
+        self._forget()
         return fair.next_rows(self._session, self._queue, noisy, _READY, count)
 
     def begin_with(self, rows: Iterable[_Row]) -> None:
         """Take messages that were read ahead, the queue's first ones."""
         self._rows.extend(rows)
 
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._taken = 0
+
     def _fetch(self, count: int) -> None:
         # What was handed out before must be hidden, or it would be found again.
         _hide(self._session, self._hidden)
+        self._forget()
         limit = min(max(count, self.wanted), _FETCHED_MAX)
         size = 0
         for row in self._session.execute(_SELECT, (self._queue.first_id, self._queue.last_id, limit)):
@@ -88,8 +96,9 @@ def receive(session: Session, commands: Sequence[ReceiveMessages]) -> list[Recei
     hidden: list[object] = []
     supplies: dict[int, _Supply] = {}
     for command in commands:
-        queue = session.queue(command.queue)
-        supply = supplies.setdefault(command.queue, _Supply(session, queue, hidden))
+        supply = supplies.get(command.queue)
+        if supply is None:
+            supply = supplies[command.queue] = _Supply(session, session.queue(command.queue), hidden)
         supply.wanted += command.limit
     if len(supplies) >= _QUEUES_AT_ONCE_MIN:
         _read_ahead(session, supplies, max(command.now_ms for command in commands))
