@@ -320,7 +320,13 @@ def test_too_many_in_flight(node, sqs, make_queue, refused, monkeypatch):
     for _ in range(3):
         sqs.send_message(QueueUrl=url, MessageBody="x")
     assert len(receive(sqs, url, MaxNumberOfMessages=10)) == 2
-    assert refused(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)[0] == "OverLimit"
+    assert refused(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20) == (
+        "OverLimit",
+        (
+            "Too many messages have been received without being deleted. "
+            "Please delete your received messages or let them timeout before receiving more."
+        ),
+    )
 
 
 def test_a_noisy_tenant_lets_quiet_ones_go_first(sqs, make_queue):

@@ -83,8 +83,8 @@ async def receive_message(call: Call, request: api.ReceiveMessageRequest) -> api
         call.part(QueueMeasures).tenants.received(queue.number, received.messages, int(call.clock.now() * 1000))
     if received.is_over_limit:
         raise api.OverLimit(
-            "Too many messages in flight: a standard queue can have "
-            f"{limits.IN_FLIGHT_MAX} messages that were received and not deleted."
+            "Too many messages have been received without being deleted. "
+            "Please delete your received messages or let them timeout before receiving more."
         )
     if not received.messages:
         return api.ReceiveMessageResult()
