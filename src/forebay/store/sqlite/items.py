@@ -41,11 +41,12 @@ _INSERT = Statements(
     "INSERT INTO item (id, item_table, partition_key, sort_key, size, entries, data) VALUES {rows}",
     "(?,?,?,?,?,?,?)",
 )
-# An update of many rows at once: each of them is there.
+# An update of many rows at once: each of them is there, so that nothing is ever inserted. Its key needs no binding then,
+# which halves the cost.
 _UPDATE = Statements(
     "INSERT INTO item (id, item_table, partition_key, sort_key, size, entries, data) VALUES {rows}"
     " ON CONFLICT (id) DO UPDATE SET size = excluded.size, entries = excluded.entries, data = excluded.data",
-    "(?,?,?,?,?,?,?)",
+    "(?,-1,x'',x'',?,?,?)",
 )
 _DELETE = Statements("DELETE FROM item WHERE id IN ({rows})", "?")
 _ENTER = Statements("INSERT INTO item_entry VALUES {rows}", "(?,?,?,?,?,?,?)")
@@ -90,7 +91,7 @@ class _Batch:
             self._inserted += (row, table, partition, sort, new.size, entries, new.data)
         else:
             row = old.row
-            self._updated += (row, table, partition, sort, new.size, entries, new.data)
+            self._updated += (row, new.size, entries, new.data)
         self._list(change.name, row, old, entries, new.size)
 
     def _list(self, name: Name, row: int, old: Standing | None, entries: bytes | None, size: int) -> None:
