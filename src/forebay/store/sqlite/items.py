@@ -41,7 +41,7 @@ _INSERT = Statements(
     "INSERT INTO item (id, item_table, partition_key, sort_key, size, entries, data) VALUES {rows}",
     "(?,?,?,?,?,?,?)",
 )
-# An update of many rows at once: each of them is there, so that nothing is ever inserted. Its key needs no binding then,
+# An update of many rows at once: each of them is there, so that nothing is ever inserted. Keys need no binding then,
 # which halves the cost.
 _UPDATE = Statements(
     "INSERT INTO item (id, item_table, partition_key, sort_key, size, entries, data) VALUES {rows}"
