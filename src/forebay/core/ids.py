@@ -16,6 +16,10 @@ _CHARACTERS = 36
 # Where the digits of a UUID stand in its text; dashes are between (RFC 9562, 4).
 _PLACES = tuple(place for place in range(_CHARACTERS) if place not in {8, 13, 18, 23})
 
+# How many ids of events end alike, and in how many digits.
+_FAMILY_IDS = 1024
+_FAMILY_DIGITS = 3
+
 
 class Ids:
     """A source of ids and random numbers; without a seed it draws from the operating system."""
@@ -26,6 +30,8 @@ class Ids:
         self._fetch: Callable[[int], bytes] = os.urandom if seed is None else self._random.randbytes
         self._block = ""
         self._at = 0
+        self._family = ""
+        self._family_left = 0
 
     def uuid(self) -> str:
         """Return a random version 4 UUID in its canonical text form."""
@@ -37,10 +43,16 @@ class Ids:
         end = self._at = at + _CHARACTERS
         return block[at:end]
 
-    def siblings(self, count: int) -> list[str]:
-        """Return UUIDs whose last three digits are the same, so that what is kept by them can lie together."""
-        drawn = [self.uuid() for _ in range(count)]
-        return [f"{one[:-3]}{drawn[0][-3:]}" for one in drawn]
+    def event_id(self) -> str:
+        """Return a UUID for something whose path is traced: those drawn one after another end alike, for a while.
+
+        What is kept by their last digits (`delivery/trace.py`) then lies together, which is most of what it costs.
+        """
+        one = self.uuid()
+        if self._family_left <= 0:
+            self._family, self._family_left = one[-_FAMILY_DIGITS:], _FAMILY_IDS
+        self._family_left -= 1
+        return one[:-_FAMILY_DIGITS] + self._family
 
     def _next_block(self) -> str:
         """Return the texts of many UUIDs, one behind the other: a digit's place is filled in all of them at once."""

@@ -1,8 +1,8 @@
 """What became of an event: each step on its path, kept for a while.
 
 Paths lie in a fixed number of log streams, by their event's id: a stream for each event would have to be opened for
-each, and would stay when its entries are gone. Events that come together have ids that lead to one stream, so that
-their paths are one entry.
+each, and would stay when its entries are gone. Events that come together have ids that lead to one stream
+(`Ids.event_id`), so that the paths of a request's events are one entry, and those of a commit's lie side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def decode_arrivals(data: bytes) -> list[dict[str, Any]]:
 
 
 def _stream(event_id: str) -> str:
-    """Return the stream of an event's path: that of its id's last three digits, which siblings share (`Ids`)."""
+    """Return the stream of an event's path: that of its id's last three digits."""
     try:
         number = int(event_id[-3:], 16)
     except ValueError:

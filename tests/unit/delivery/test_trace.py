@@ -13,10 +13,11 @@ def run(scenario):
     return asyncio.run(scenario())
 
 
-def test_paths_of_siblings_are_one_entry_and_are_read_apart():
+def test_paths_of_events_that_come_together_are_one_entry_and_are_read_apart():
     async def scenario():
         store = MemoryStore()
-        trace, ids = Trace(store, 60.0), Ids(1).siblings(3)
+        source = Ids(1)
+        trace, ids = Trace(store, 60.0), [source.event_id() for _ in range(3)]
         paths = Paths(trace)
         for number, event_id in enumerate(ids):
             paths.add(event_id, Step(1.0, "received", BUS))

@@ -42,7 +42,8 @@ async def put_events(call: Call, request: api.PutEventsRequest) -> api.PutEvents
     routing = call.part(Router).begin()
     results: list[api.PutEventsResultEntry] = []
     failed_count = 0
-    for entry, event_id in zip(entries, call.ids.siblings(len(entries)), strict=True):
+    for entry in entries:
+        event_id = call.ids.event_id()
         failure = await _take(call, routing, entry, event_id, endpoint)
         if failure is None:
             results.append(api.PutEventsResultEntry(event_id=event_id))

@@ -165,7 +165,7 @@ class Routing:
         if log is not None:
             parameters[PARAMETER] = log
         return Delivery(
-            self._ids.uuid(),
+            self._ids.event_id(),
             rule.arn,
             target.arn,
             payload,

@@ -31,7 +31,7 @@ async def publish(call: Call, request: api.PublishInput) -> api.PublishResponse:
         request.message_deduplication_id,
     )
     live = await _find(call, address)
-    publication = new_publication(call.ids.uuid(), entry, live.topic, call.now)
+    publication = new_publication(call.ids.event_id(), entry, live.topic, call.now)
     if live.topic.is_fifo:
         (sent,) = await call.part(FifoPublisher).publish([publication], live)
         return api.PublishResponse(message_id=sent.message_id, sequence_number=sent.sequence_number)
@@ -55,7 +55,7 @@ async def publish_batch(call: Call, request: api.PublishBatchInput) -> api.Publi
         raise api.BatchRequestTooLongException("The length of all the messages put together is more than the limit.")
     for entry_id, entry in given:
         try:
-            taken.append((entry_id, new_publication(call.ids.uuid(), entry, live.topic, call.now)))
+            taken.append((entry_id, new_publication(call.ids.event_id(), entry, live.topic, call.now)))
         except ServiceError as error:
             failed.append(
                 api.BatchResultErrorEntry(id=entry_id, code=error.code, message=error.message, sender_fault=True)

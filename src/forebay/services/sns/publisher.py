@@ -111,7 +111,7 @@ class Publisher:
 
     def new_id(self) -> str:
         """Return a fresh id for a delivery."""
-        return self._ids.uuid()
+        return self._ids.event_id()
 
     def _steps_of(
         self, publication: Publication, seen: Seen, live: LiveTopic, matched: Sequence[LiveSubscription]
