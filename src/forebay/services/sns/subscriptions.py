@@ -88,7 +88,7 @@ def confirm_subscription(call: Call, request: api.ConfirmSubscriptionInput) -> a
 async def unsubscribe(call: Call, request: api.UnsubscribeInput) -> None:
     """End a subscription; one that is not there is no error.
 
-    An HTTP endpoint is told, with a token by which it can take that back for three days.
+    An HTTP endpoint is told, with a token by which it can take that back for two days.
     """
     key = subscription_key(request.subscription_arn)
     subscription = await call.look(lambda inner: inner.reader.find(SUBSCRIPTION, key))
