@@ -242,6 +242,31 @@ def test_a_task_that_ends_in_no_time_says_so(states: States) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("action", "arguments", "fault"),
+    [
+        (
+            "sqs:sendMessage",
+            {"QueueUrl": "u", "MessageBody": "m", "MessageAttributes": "none"},
+            "The value of the field 'MessageAttributes' has an invalid format",
+        ),
+        ("lambda:invoke", {"FunctionName": "f", "Colour": 1}, 'The field "Colour" is not supported by Step Functions'),
+        ("aws-sdk:sqs:getQueueUrl", {}, "The field 'QueueName' is required but was missing"),
+    ],
+)
+def test_arguments_that_do_not_fit_start_no_task(
+    states: States, action: str, arguments: dict[str, Any], fault: str
+) -> None:
+    task = {"Type": "Task", "Resource": f"arn:aws:states:::{action}", "Arguments": "{% $states.input %}", "End": True}
+    machine = states.create(one(task, QueryLanguage="JSONata"))
+    execution = states.ended(states.start(machine, arguments))
+    text = json.dumps(arguments, separators=(",", ":"))
+    sentence = f"The Parameters '{text}' could not be used to start the Task: [{fault}]"
+    assert [event[2] for event in shown(states, execution["executionArn"])] == ["TaskStateEntered", "ExecutionFailed"]
+    assert execution["error"] == "States.Runtime"
+    assert execution["cause"] == f"{_IN_STATE} 'S' (entered at the event id #2). {sentence}"
+
+
 def test_an_answer_of_dynamodb_has_its_headers(states: States) -> None:
     states.node.client("dynamodb").create_table(
         TableName="histories",

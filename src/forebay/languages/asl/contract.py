@@ -291,7 +291,8 @@ class Environment(msgspec.Struct, frozen=True):
     # The task token of an attempt; the same for the same key. Asked only where $$.Task.Token is used.
     token: Callable[[TaskKey], str] = _no_token
     # The events that a task's start leaves in history at once (TaskScheduled ...), right behind its state's entry: AWS
-    # schedules a branch's task before it enters the next branch. What follows later is for `record`.
+    # schedules a branch's task before it enters the next branch. What follows later is for `record`. A StateFailure
+    # says that the task cannot be started with its arguments.
     scheduled: Callable[[StartTask], Entries] = _nothing_scheduled
     # Transitions of one call, so that a loop without waits cannot hold a commit up.
     transitions_max: int = 100

@@ -110,9 +110,10 @@ def do_task(run: Run, frame: Frame, state: State, body: TaskBody) -> None:
         entered_event_id=frame.entered_event_id,
         retry_count=sum(frame.retries),
     )
+    scheduled = run.environment.scheduled(task)
     run.owe(task)
     run.change(frame.id, phase=Phase.WORKING)
-    run.adopt(frame.id, run.environment.scheduled(task))
+    run.adopt(frame.id, scheduled)
     _set_limits(run, key, timeout, heartbeat)
 
 

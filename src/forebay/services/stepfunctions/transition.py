@@ -14,6 +14,7 @@ from forebay.api import stepfunctions as api
 from forebay.core.ids import Ids
 from forebay.languages.asl import contract as asl
 from forebay.languages.asl import interpreter
+from forebay.languages.asl.failures import ErrorName, StateFailure
 from forebay.languages.asl.machine import Machine
 from forebay.languages.asl.run import iso_time
 from forebay.services.stepfunctions import limits
@@ -40,6 +41,7 @@ from forebay.services.stepfunctions.inbox import (
 )
 from forebay.services.stepfunctions.map_run import MAP_RUN, Again, Begin
 from forebay.services.stepfunctions.resource import Resource, parse_resource
+from forebay.services.stepfunctions.task_rules import unfit
 from forebay.store.commands import AppendLog, Command, DeleteTimers, LogEntry, PutTimers, Timer
 
 _encode_event = msgspec.msgpack.Encoder().encode
@@ -361,8 +363,12 @@ def make_environment(execution: Execution, role: str, now: float, ids: Ids) -> a
 
 
 def _scheduled(execution: Execution, now: float, task: asl.StartTask) -> tuple[api.HistoryEvent, ...]:
+    resource = parse_resource(task.resource)
+    fault = unfit(resource, task.arguments)
+    if fault is not None:
+        raise StateFailure(ErrorName.RUNTIME, fault)
     scheduled = resources.scheduled(
-        parse_resource(task.resource),
+        resource,
         task.arguments,
         at=now,
         region=execution.name.region,

@@ -4,6 +4,7 @@ Parameters and results have AWS's member names with a capital first letter, as t
 named by the service and the exception (developer guide, "Learning to use AWS service SDK integrations").
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -109,6 +110,33 @@ def misfits(type_: type[Shape], arguments: object) -> list[str]:
         if member.required and member.name.lower() not in lower
     ]
     return faults
+
+
+def misformed(type_: type[Shape], arguments: Mapping[str, Any], *, texts: bool) -> list[str]:
+    """Return in AWS's words which arguments are not of the form that the operation has for them.
+
+    With `texts`, any value may stand for a text.
+    """
+    given = {name.lower(): value for name, value in arguments.items()}
+    return [
+        f"The value of the field '{capital(member.name)}' has an invalid format"
+        for member in schema_of(type_).members
+        if member.name.lower() in given and not _is_formed(member.node, given[member.name.lower()], texts=texts)
+    ]
+
+
+def _is_formed(node: Node, value: object, *, texts: bool) -> bool:
+    match node:
+        case ListOf():
+            return isinstance(value, list)
+        case Structure() | MapOf():
+            return isinstance(value, dict)
+        case Text():
+            return texts or not isinstance(value, dict | list)
+        case Blob():
+            return True
+        case _:
+            return not isinstance(value, dict | list)
 
 
 def unusable(arguments: str, faults: list[str]) -> str:
