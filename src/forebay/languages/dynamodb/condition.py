@@ -179,6 +179,7 @@ class _Compiler:
 
     def _between(self, tree: Between) -> Test:
         operand, low, high = (self.operand(part) for part in (tree.operand, tree.low, tree.high))
+        self._check_differ("BETWEEN", tree.operand, tree.low, tree.high)
         for part in (tree.operand, tree.low, tree.high):
             self._check_type(part, "BETWEEN", _ORDERED)
         if isinstance(tree.low, ValueRef) and isinstance(tree.high, ValueRef):
@@ -211,6 +212,7 @@ class _Compiler:
     def _in(self, tree: In) -> Test:
         operand = self.operand(tree.operand)
         others = tuple(self.operand(other) for other in tree.others)
+        self._check_differ("IN", tree.operand, *tree.others)
 
         def is_among(item: Item, values: Values) -> bool:
             one = operand(item, values)
@@ -284,14 +286,15 @@ class _Compiler:
             f"Incorrect operand type for operator or function; operator or function: {operator}, operand type: {kind}"
         )
 
-    def _check_differ(self, operator: str, left: Operand, right: Operand) -> None:
-        if isinstance(left, RawPath) and isinstance(right, RawPath):
-            path = self._scope.path(left)
-            if path == self._scope.path(right):
-                raise self._scope.error(
-                    "The first operand must be distinct from the remaining operands for this operator or function; "
-                    f"operator: {operator}, first operand: {show_path(path)}"
-                )
+    def _check_differ(self, operator: str, first: Operand, *others: Operand) -> None:
+        if not isinstance(first, RawPath):
+            return
+        path = self._scope.path(first)
+        if any(isinstance(other, RawPath) and self._scope.path(other) == path for other in others):
+            raise self._scope.error(
+                "The first operand must be distinct from the remaining operands for this operator or function; "
+                f"operator: {operator}, first operand: {show_path(path)}"
+            )
 
 
 def _joined(word: str, tests: tuple[Test, ...]) -> Test:

@@ -28,6 +28,7 @@ from forebay.languages.dynamodb.value import Value, order_key, show
 _WHAT = "KeyConditionExpression"
 _OPERATORS = {"=": "EQ", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE"}
 _MIRRORED = {"EQ": "EQ", "LT": "GT", "LE": "GE", "GT": "LT", "GE": "LE"}
+_ORDERED = frozenset({"S", "N", "B"})
 _MULTIPLE = "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"
 _NOT_SUPPORTED = "Query key condition not supported"
 
@@ -103,7 +104,10 @@ class _Compiler:
                 self._comparison(tree)
             case Between():
                 name = self._attribute(tree.operand)
-                self.parts.append((name, "BETWEEN", (self._value(tree.low), self._value(tree.high))))
+                bounds = (self._value(tree.low), self._value(tree.high))
+                for bound in bounds:
+                    self._check_type("BETWEEN", bound, _ORDERED)
+                self.parts.append((name, "BETWEEN", bounds))
             case Function() if tree.name == "begins_with":
                 self._begins_with(tree)
             case _:
@@ -116,7 +120,10 @@ class _Compiler:
             self.parts.append((self._attribute(tree.right), _MIRRORED[operator], (value,)))
         else:
             name = self._attribute(tree.left)
-            self.parts.append((name, operator, (self._value(tree.right),)))
+            value = self._value(tree.right)
+            self.parts.append((name, operator, (value,)))
+        if operator != "EQ":
+            self._check_type(tree.sign, value, _ORDERED)
 
     def _begins_with(self, tree: Function) -> None:
         if len(tree.arguments) != 2:
@@ -126,17 +133,19 @@ class _Compiler:
             )
         name = self._attribute(tree.arguments[0])
         value = self._value(tree.arguments[1])
+        self._check_type("begins_with", value, frozenset({"S", "B"}))
+        self.parts.append((name, "BEGINS_WITH", (value,)))
 
+    def _check_type(self, operator: str, value: str, allowed: frozenset[str]) -> None:
         def check(values: Values) -> None:
             kind = next(iter(values[value]))
-            if kind not in {"S", "B"}:
+            if kind not in allowed:
                 raise self._scope.error(
                     "Incorrect operand type for operator or function; "
-                    f"operator or function: begins_with, operand type: {kind}"
+                    f"operator or function: {operator}, operand type: {kind}"
                 )
 
         self._scope.checks.append(check)
-        self.parts.append((name, "BEGINS_WITH", (value,)))
 
     def _attribute(self, operand: Operand) -> str:
         if isinstance(operand, Function):

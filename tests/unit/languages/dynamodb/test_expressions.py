@@ -74,6 +74,14 @@ def test_projection_refuses_paths_that_overlap():
             {":n": {"N": "1"}},
             "One or more parameter values were invalid: Condition parameter type does not match schema type",
         ),
+        (
+            "pk = :p AND sk > :t",
+            {":p": {"S": "a"}, ":t": {"BOOL": True}},
+            (
+                "Invalid KeyConditionExpression: Incorrect operand type for operator or function; "
+                "operator or function: >, operand type: BOOL"
+            ),
+        ),
     ],
 )
 def test_key_condition_refuses(text, values, expected):
@@ -91,3 +99,26 @@ def test_names_and_values_have_to_be_used():
     text = "Value provided in ExpressionAttributeValues unused in expressions: keys: {:b}"
     with pytest.raises(ServiceError, match=text):
         check_used(names[:1], {":a": {"S": "a"}, ":b": {"S": "b"}}, [condition])
+
+
+@pytest.mark.parametrize(
+    ("text", "operator"), [("a IN (b, a)", "IN"), ("a BETWEEN b AND a", "BETWEEN"), ("a = a", "=")]
+)
+def test_condition_refuses_to_compare_an_attribute_with_itself(text, operator):
+    with pytest.raises(ServiceError) as refusal:
+        compile_condition("FilterExpression", text, ())
+    assert refusal.value.message == (
+        "Invalid FilterExpression: The first operand must be distinct from the remaining operands for this operator or "
+        f"function; operator: {operator}, first operand: [a]"
+    )
+
+
+@pytest.mark.parametrize("text", ["SET a = ((:a))", "SET a = ((:a + :a))", "SET a = if_not_exists(a, ((:a)))"])
+def test_update_refuses_parentheses_around_parentheses(text):
+    with pytest.raises(ServiceError, match="Invalid UpdateExpression: The expression has redundant parentheses;"):
+        compile_update(text, ())
+
+
+@pytest.mark.parametrize("text", ["SET a = (:a)", "SET a = ((:a) + (:a))", "SET a = (:a + (:a - :a))"])
+def test_update_takes_parentheses_that_group(text):
+    assert compile_update(text, ()).used_values == (":a",)
