@@ -1,4 +1,4 @@
-"""Microseconds for matching one event against 1 to 10,000 rules: `python tests/bench/bench_event_pattern.py`.
+"""Microseconds of CPU for matching one event against 1 to 10,000 rules: `python tests/bench/bench_event_pattern.py`.
 
 Two populations: rules that share their source and differ in one field (the usual bus), and rules that differ only in a
 prefix. A rule set that looked at every rule would take 10,000 times as long for the last line as for the first.
@@ -9,8 +9,9 @@ import time
 
 from forebay.languages.event_pattern import RuleSet, parse_pattern
 
-COUNTS = (1, 10, 300, 10_000)
-ROUNDS = 3_000
+COUNTS = (1, 10, 1_000, 10_000)
+EVENTS = 1_000
+ROUNDS = 7
 
 
 def event_of(number):
@@ -49,16 +50,20 @@ def microseconds(rule_of, count):
     """Return the microseconds for adding one rule and for one match among `count` rules."""
     rules = RuleSet()
     patterns = [parse_pattern(json.dumps(rule_of(number))) for number in range(count)]
-    start = time.perf_counter()
+    start = time.thread_time()
     for number, pattern in enumerate(patterns):
         rules.add(number, pattern)
-    adding = (time.perf_counter() - start) / count
-    events = [event_of(number % count) for number in range(0, ROUNDS * 7, 7)]
-    start = time.perf_counter()
-    matched = sum(len(rules.match(event)) for event in events)
-    matching = (time.perf_counter() - start) / ROUNDS
-    assert matched == ROUNDS
+    adding = (time.thread_time() - start) / count
+    events = [event_of(number % count) for number in range(0, EVENTS * 7, 7)]
+    matching = min(_seconds(rules, events) for _ in range(ROUNDS)) / EVENTS
     return adding * 1e6, matching * 1e6
+
+
+def _seconds(rules, events):
+    start = time.thread_time()
+    matched = sum(len(rules.match(event)) for event in events)
+    assert matched == len(events)
+    return time.thread_time() - start
 
 
 def main():
