@@ -8,6 +8,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from forebay.store.commands import (
     ChangeDelay,
     ChangeRetention,
@@ -44,7 +46,10 @@ INSERT = Statements(
     " group_id, deduplication_id, attributes, body) VALUES {rows}",
     "(?,?,?,?,?,?,0,?,?,?,?,?,?)",
 )
-_DELETE = Statements("DELETE FROM message WHERE id IN ({rows}) RETURNING id, state, group_id", "?")
+# All rows in one: each row that a statement returns is a step of its own, and gives the interpreter's lock away.
+_FIND = Statements("SELECT json_group_array(json_array(id, state, group_id)) FROM message WHERE id IN ({rows})", "?")
+_read_found = msgspec.json.Decoder(list[tuple[int, int, str | None]]).decode
+_DELETE = Statements("DELETE FROM message WHERE id IN ({rows})", "?")
 _HIDE = Statements(
     "WITH change (id, visible_at) AS (VALUES {rows}) UPDATE message SET visible_at = change.visible_at"
     " FROM change WHERE message.id = change.id",
@@ -108,22 +113,23 @@ def send(session: Session, commands: Sequence[SendMessages]) -> list[tuple[SentM
 def delete(session: Session, commands: Sequence[DeleteMessages]) -> list[tuple[bool, ...]]:
     """Delete messages by their receipts."""
     wanted = [message_rows(session.change_queue(command.queue), command.receipts) for command in commands]
-    deleted = _DELETE.fetch(session.connection, [row for rows in wanted for row in rows])
-    states = {row: (state, tenant) for row, state, tenant in deleted}
+    found = _FIND.fetch(session.connection, [row for rows in wanted for row in rows])
+    states = {row: (state, tenant) for (rows,) in found for row, state, tenant in _read_found(rows)}
+    _DELETE.run(session.connection, list(states))
     left: list[fair.Left] = []
     results: list[tuple[bool, ...]] = []
     for command, rows in zip(commands, wanted, strict=True):
         queue = session.change_queue(command.queue)
-        found: list[bool] = []
+        are_there: list[bool] = []
         for row in rows:
             # Popped, so that of two receipts for one message only the first deletes it.
             state, tenant = states.pop(row, _GONE)
-            found.append(state is not None)
+            are_there.append(state is not None)
             if state is not None:
                 queue.count(state, -1)
                 if tenant is not None and queue.has_tenants:
                     left.append((queue.number, tenant, state))
-        results.append(tuple(found))
+        results.append(tuple(are_there))
     if left:
         fair.count_left(session, left)
     return results
