@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from forebay.core.schema import schema_of
 from forebay.core.shapes import Operation, ServiceModel
 from forebay.languages.asl.document import decode
 from forebay.languages.json_kinds import is_object
 from forebay.services.stepfunctions.integrations.optimised import OPERATIONS
 from forebay.services.stepfunctions.integrations.sdk import (
-    capital,
     find_operation,
     misfits,
     misformed,
@@ -45,7 +43,8 @@ def task_rules(text: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]
         return
     name = "Arguments" if "Arguments" in fields else "Parameters"
     if isinstance(fields.get(name), dict):
-        for message in _misfits(operation, as_object(fields.get(name))):
+        given = {key.removesuffix(".$"): value for key, value in as_object(fields.get(name)).items()}
+        for message in misfits(operation.input, given):
             yield message, name
 
 
@@ -72,19 +71,6 @@ def _find_operation(resource: Resource) -> Operation | None:
     if model is None or not (resource.is_sdk or (resource.service, resource.operation) in _OPTIMISED):
         return None
     return find_operation(model.operations.values(), resource.operation)
-
-
-def _misfits(operation: Operation, given: Mapping[str, Any]) -> Iterator[str]:
-    names = {key.removesuffix(".$") for key in given}
-    members = schema_of(operation.input).members
-    known = {member.name.lower() for member in members}
-    for each in names:
-        if each.lower() not in known:
-            yield f'The field "{each}" is not supported by Step Functions'
-    lower = {each.lower() for each in names}
-    for member in members:
-        if member.required and member.name.lower() not in lower:
-            yield f"The field '{capital(member.name)}' is required but was missing"
 
 
 def _find_model(service: str) -> ServiceModel | None:

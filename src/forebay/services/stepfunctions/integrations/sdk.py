@@ -5,6 +5,7 @@ named by the service and the exception (developer guide, "Learning to use AWS se
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -99,30 +100,38 @@ def misfits(type_: type[Shape], arguments: object) -> list[str]:
     if not isinstance(arguments, dict):
         return ["The Parameters must be a JSON object"]
     given = cast("dict[str, Any]", arguments)
-    members = schema_of(type_).members
-    # The SDK for Java writes some names otherwise than the model: `SseAlgorithm`, `Md5`.
-    known = {member.name.lower() for member in members}
+    known, required = _members_of(type_)
     faults = [f'The field "{name}" is not supported by Step Functions' for name in given if name.lower() not in known]
     lower = {name.lower() for name in given}
-    faults += [
-        f"The field '{capital(member.name)}' is required but was missing"
-        for member in members
-        if member.required and member.name.lower() not in lower
+    return faults + [
+        f"The field '{required[name]}' is required but was missing" for name in required if name not in lower
     ]
-    return faults
 
 
 def misformed(type_: type[Shape], arguments: Mapping[str, Any], *, texts: bool) -> list[str]:
-    """Return in AWS's words which arguments are not of the form that the operation has for them.
+    """Return in AWS's words which arguments, all of them known, are not of the form that the operation has for them.
 
     With `texts`, any value may stand for a text.
     """
-    given = {name.lower(): value for name, value in arguments.items()}
+    known, _ = _members_of(type_)
     return [
-        f"The value of the field '{capital(member.name)}' has an invalid format"
-        for member in schema_of(type_).members
-        if member.name.lower() in given and not _is_formed(member.node, given[member.name.lower()], texts=texts)
+        f"The value of the field '{name}' has an invalid format"
+        for name, value in arguments.items()
+        if not _is_formed(known[name.lower()], value, texts=texts)
     ]
+
+
+@cache
+def _members_of(type_: type[Shape]) -> tuple[dict[str, Node], dict[str, str]]:
+    """Return a structure's members and the names of those it must have, both by names in lower case.
+
+    The SDK for Java writes some names otherwise than the model: `SseAlgorithm`, `Md5`.
+    """
+    members = schema_of(type_).members
+    return (
+        {member.name.lower(): member.node for member in members},
+        {member.name.lower(): capital(member.name) for member in members if member.required},
+    )
 
 
 def _is_formed(node: Node, value: object, *, texts: bool) -> bool:
