@@ -69,7 +69,10 @@ def violations_error(module: str, violations: Sequence[Violation]) -> ServiceErr
         code, text = policy.missing
         if module == "sqs":
             # What the JSON protocol calls it.
-            text = text.format(name=_parameter_name(absent[0].path))
+            path = absent[0].path
+            # What a list or map lacks has no name of its own.
+            path = path.partition(".")[0] if path.endswith(".member") else path
+            text = text.format(name=_parameter_name(path))
             return ServiceError.of("MissingRequiredParameterException", text, 400, code)
         return ServiceError.of(code, text.format(name=_parameter_name(absent[0].path)))
     if module == "iam":

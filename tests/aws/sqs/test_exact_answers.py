@@ -88,6 +88,30 @@ def test_a_single_entry_of_a_list_or_map_needs_no_number(get, sqs, make_queue):
     assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"b": "2"}
 
 
+@pytest.mark.parametrize(
+    ("query", "code", "text"),
+    [
+        (
+            "SendMessage&MessageBody=x&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=x",
+            "InvalidParameterValue",
+            "The request must contain non-empty message (user) attribute names.",
+        ),
+        ("SetQueueAttributes&Attribute.1.Value=3", "InvalidAttributeName", "Unknown Attribute ."),
+        # UNVERIFIED name.
+        (
+            "SetQueueAttributes&Attribute.1.Name=DelaySeconds",
+            "MissingParameter",
+            "The request must contain the parameter Attributes.",
+        ),
+    ],
+)
+def test_a_pair_without_its_name_or_value(get, make_queue, query, code, text):
+    make_queue()
+    status, xml = get(f"/000000000000/q?Action={query}")
+    assert status == 400
+    assert xml.startswith(error_xml(code, text))
+
+
 def test_a_member_that_is_absent_in_json(node):
     headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "AmazonSQS.GetQueueUrl"}
     request = urllib.request.Request(node.url, b"{}", headers)

@@ -212,7 +212,8 @@ def _entries(node: MapOf, branch: Tree) -> Tree:
     raw: Tree = {}
     # The only entry may do without a number (SetQueueAttributes, example in the API reference).
     for entry in [branch] if node.key_name in branch else _numbered(branch):
-        key = entry.get(node.key_name) if is_object(entry) else None
+        # Without a name it has an empty one, which the operation refuses in words of its own.
+        key = entry.get(node.key_name, "") if is_object(entry) else None
         if not is_object(entry) or not isinstance(key, str):
             raise ServiceError.of(_UNREADABLE, f"An entry of a map has no {node.key_name}.")
         # An entry without a value is a null, which the validator words.
