@@ -127,6 +127,15 @@ def test_rule_that_is_not_there_is_named_with_its_bus(events: Any, operation: st
             broken("principal", "'12345'", r"Member must satisfy regular expression pattern: (\d{12}|\*)"),
         ),
         ({"Policy": "{"}, (VALIDATION, "This policy contains invalid Json.")),
+        ours(
+            {
+                "Action": "events:PutEvents",
+                "Principal": ACCOUNT,
+                "StatementId": "s",
+                "Condition": {"Type": "StringEquals", "Key": "aws:PrincipalOrgID", "Value": "o-1"},
+            },
+            (VALIDATION, "Parameter Principal is not valid. Reason: With a condition, the only supported value is *."),
+        ),
     ],
 )
 def test_permission_is_refused(events: Any, given: Any, answer: tuple[str, str]) -> None:

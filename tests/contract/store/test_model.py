@@ -29,12 +29,14 @@ from forebay.store.commands import (
     ForgetDuplicates,
     ListTimers,
     LogEntry,
+    MeasureLog,
     NewMessage,
     NextTimer,
     PeekMessages,
     PurgeQueue,
     PutTimers,
     ReadLog,
+    ReadLogByTime,
     Receipt,
     ReceiveMessages,
     SendMessages,
@@ -496,6 +498,22 @@ class Log(_Pair):
         from_ms = None if since is None else self.now + since
         until_ms = None if span is None else (self.now if from_ms is None else from_ms) + span
         self.same(ReadLog(stream, limit, after, before, from_ms, until_ms, newest_first))
+
+    @rule(
+        stream=streams,
+        limit=st.integers(1, 20),
+        since=st.integers(-60, 10),
+        span=st.integers(0, 60),
+        after=st.one_of(st.none(), st.tuples(st.integers(-60, 10), st.integers(0, 10))),
+    )
+    def read_by_time(self, *, stream, limit, since, span, after):
+        from_ms = self.now + since
+        last = None if after is None else (self.now + after[0], after[1])
+        self.same(ReadLogByTime(stream, limit, from_ms, from_ms + span, last))
+
+    @rule(stream=streams)
+    def measure(self, *, stream):
+        self.same(MeasureLog(stream))
 
 
 class Thing(msgspec.Struct, frozen=True):

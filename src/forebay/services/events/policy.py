@@ -34,7 +34,8 @@ def new_statement(request: api.PutPermissionRequest, bus_arn: str) -> Statement:
     """Return the statement that a request without a whole policy stands for.
 
     Raises:
-        ValidationException: a member is absent, or the action is not `events:PutEvents`.
+        ValidationException: a member is absent, the action is not `events:PutEvents`, or the condition is not that the
+            caller is of an organization.
     """
     for name, value in (
         ("Action", request.action),
@@ -45,6 +46,7 @@ def new_statement(request: api.PutPermissionRequest, bus_arn: str) -> Statement:
             raise validation_error(f"Parameter {name} must be specified.")
     if request.action != _ACTION:
         raise validation_error("Provided value in parameter 'action' is not supported.")
+    _check_condition(request)
     account = request.principal
     statement: Statement = {
         "Sid": request.statement_id,
@@ -57,6 +59,22 @@ def new_statement(request: api.PutPermissionRequest, bus_arn: str) -> Statement:
         condition = request.condition
         statement["Condition"] = {condition.type: {condition.key: condition.value}}
     return statement
+
+
+def _check_condition(request: api.PutPermissionRequest) -> None:
+    """Check a condition: "Currently the only supported value is ..." (Condition). The wording is ours."""
+    condition = request.condition
+    if condition is None:
+        return
+    for name, value, expected in (
+        ("Condition.Type", condition.type, "StringEquals"),
+        ("Condition.Key", condition.key, "aws:PrincipalOrgID"),
+        ("Principal", request.principal, "*"),
+    ):
+        if value != expected:
+            raise validation_error(
+                f"Parameter {name} is not valid. Reason: With a condition, the only supported value is {expected}."
+            )
 
 
 def with_statement(policy: str | None, statement: Statement) -> str:
