@@ -165,6 +165,16 @@ def test_runtime_error_in_a_branch_ends_the_execution():
     )
 
 
+def test_redrive_goes_on_after_a_runtime_error_in_a_branch():
+    broken = {"Type": "Pass", "Parameters": {"m.$": "$.nope"}, "End": True}
+    run = Execution(parallel({"Type": "Pass", "End": True}, broken, TASK))
+    assert run.state.status == "FAILED"
+    before = len(run.history)
+    run.state = run._take(redrive(run.machine, run.state, environment()))
+    assert run.state.status == "FAILED"
+    assert [event.type for event in run.history[before:]] == ["ExecutionRedriven", "ExecutionFailed"]
+
+
 def test_redrive_runs_only_what_did_not_succeed():
     done = []
     is_broken = [True]

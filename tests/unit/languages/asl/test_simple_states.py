@@ -3,6 +3,7 @@ import json
 import pytest
 
 from forebay.languages.asl import Completed, SetTimer, StartTask, Stopped, TaskKey, TimerFired, TimerKind, advance
+from forebay.languages.asl.run import iso_time
 from tests.unit.languages.asl.executions import START, Execution, environment, machine, pass_through
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -264,6 +265,11 @@ def test_stop_aborts_what_waits():
     run.give(Stopped("E", "C"))
     assert run.events[1:] == [(3, 0, "ExecutionAborted")]
     assert run.state.status == "ABORTED"
+
+
+@pytest.mark.parametrize(("at", "text"), [(START, "2023-11-14T22:13:20Z"), (START + 0.25, "2023-11-14T22:13:20.250Z")])
+def test_instants_have_milliseconds_only_where_there_are_any(at, text):
+    assert iso_time(at) == text
 
 
 def test_execution_times_out():
