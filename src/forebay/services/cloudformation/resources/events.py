@@ -265,7 +265,7 @@ TYPES = (
         update=_update_bus,
         delete=_delete_bus,
         attributes=frozenset({"Name", "Policy"}),
-        without_effect=frozenset({"KmsKeyIdentifier", "LogConfig"}),
+        without_effect=frozenset({"DeadLetterConfig", "KmsKeyIdentifier"}),
     ),
     ResourceType(
         name="AWS::Events::Rule",
