@@ -26,6 +26,7 @@ from forebay.store.items import (
     Item,
     ItemKey,
     ItemWrite,
+    JoinItems,
     MeasureItems,
     ReadItems,
     WriteItems,
@@ -119,12 +120,12 @@ class Bench:
         await self.measure(
             "query of 100",
             operations // 20,
-            lambda: self.ask(ReadItems(1, 100, 1 << 20, partition=key(self.any_number()).partition)),
+            lambda: self.ask(JoinItems(ReadItems(1, 100, 1 << 20, partition=key(self.any_number()).partition))),
         )
         await self.measure(
             "scan of 1 MB",
             max(operations // 400, 20),
-            lambda: self.ask(ReadItems(1, 1 << 30, 1 << 20, after=key(self.any_number()))),
+            lambda: self.ask(JoinItems(ReadItems(1, 1 << 30, 1 << 20, after=key(self.any_number())))),
         )
         await self.measure("count", operations // 4, lambda: self.ask(MeasureItems(1)))
 

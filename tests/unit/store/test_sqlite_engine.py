@@ -250,10 +250,15 @@ def test_queue_number_out_of_range_fails_clearly(tmp_path):
 
 def test_queries_leave_the_loop_while_they_are_slow(tmp_path, monkeypatch):
     moment = [1000.0]
+    reads = [0]
     monkeypatch.setattr(quick_reader, "monotonic", lambda: moment.append(moment[-1] + 0.1) or moment[-1])
+    monkeypatch.setattr(quick_reader, "disk_reads", lambda: reads[0])
 
     async def scenario(store):
         query = GetItems(1, (ItemKey(b"a"),))
+        # Slow for another reason than a disk, to which other threads would be no better.
+        assert [store._quick_reader.ask(query) for _ in range(3)] == [(None,)] * 3
+        reads[0] += 1
         assert store._quick_reader.ask(query) == (None,)
         assert store._quick_reader.ask(query) is None
         assert await store.ask(query) == (None,)

@@ -4,7 +4,9 @@ A key's item comes out of memory in ten microseconds; handing the query to anoth
 much. So that a slow disk does not hold up the loop, queries go to the readers' threads for a while once they take long.
 """
 
+import resource
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,14 +26,20 @@ _KEYS_MAX = 25
 _PAGE_ITEMS_MAX = 100
 _PAGE_BYTES_MAX = 64 * 1024
 
-# When answers take longer than this on average, they are not in memory; then other threads read, for so long. A single
-# one says nothing: the writer may have had the interpreter's lock meanwhile.
+# When answers take longer than this on average, they are not in memory; then other threads read, for so long. Of slow
+# answers only those count that have waited for a disk: it may have been other programs that had the processor, or the
+# writer that had the interpreter's lock, and then another thread would be slower still.
 _SLOW_SECONDS = 0.003
 _PAUSE_SECONDS = 1.0
 _AVERAGED = 10
 
 # In KiB, as SQLite takes them. More than the upper levels of trees is not worth it: the system caches the rest.
 _CACHE_KIB = 8_192
+
+
+def disk_reads() -> int | None:
+    """Return how often the calling thread has read from a disk; None where the system does not say (macOS)."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock if sys.platform == "linux" else None
 
 
 def _is_few(query: GetItems) -> bool:
@@ -53,6 +61,7 @@ class QuickReader:
         self._database = database
         self._resumes_at = 0.0
         self._average_seconds = 0.0
+        self._disk_reads = disk_reads()
 
     def ask(self, query: Query[R]) -> R | None:
         """Return a query's answer, or None where it is for another thread."""
@@ -64,11 +73,19 @@ class QuickReader:
         except sqlite3.Error:
             # Whatever it is, the readers meet it too, and know what to say.
             return None
-        self._average_seconds += (monotonic() - begin - self._average_seconds) / _AVERAGED
+        seconds = monotonic() - begin
+        if seconds > _SLOW_SECONDS and not self._has_waited_for_disk():
+            return answer
+        self._average_seconds += (seconds - self._average_seconds) / _AVERAGED
         if self._average_seconds > _SLOW_SECONDS:
             self._average_seconds = 0.0
             self._resumes_at = begin + _PAUSE_SECONDS
         return answer
+
+    def _has_waited_for_disk(self) -> bool:
+        """Tell whether this thread has read from a disk since it was last asked; True where that is not known."""
+        known, self._disk_reads = self._disk_reads, disk_reads()
+        return self._disk_reads is None or self._disk_reads != known
 
     def close(self) -> None:
         """Let go of the connection."""
