@@ -214,3 +214,39 @@ def test_another_accounts_table_is_not_reached_by_its_arn(running, dynamodb, tab
         (stranger.describe_backup, {"BackupArn": f"{arn}/backup/01"}),
     ):
         assert refused(call, **request)[0] == "AccessDeniedException"
+
+
+def test_time_to_live_changes_once_an_hour(running, dynamodb, table):
+    def change(name: str, *, is_on: bool) -> dict[str, object]:
+        return {"TableName": table, "TimeToLiveSpecification": {"Enabled": is_on, "AttributeName": name}}
+
+    update = dynamodb.update_time_to_live
+    assert invalid(update, **change("x", is_on=False)) == "TimeToLive is already disabled"
+    update(**change("x", is_on=True))
+    assert invalid(update, **change("x", is_on=True)) == "TimeToLive is already enabled"
+    assert invalid(update, **change("y", is_on=True)) == (
+        "TimeToLive is active on a different AttributeName: current AttributeName is x"
+    )
+    expected = "Time to live has been modified multiple times within a fixed interval"
+    assert invalid(update, **change("x", is_on=False)) == expected
+    running.clock.advance(3_600)
+    update(**change("x", is_on=False))
+    description = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    assert description == {"TimeToLiveStatus": "DISABLED"}
+
+
+def test_tags_are_of_letters_digits_and_few_other_characters(dynamodb, table):
+    arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    # UNVERIFIED: the documentation has the rule, but not the words.
+    text = invalid(dynamodb.tag_resource, ResourceArn=arn, Tags=[{"Key": "a*", "Value": "b"}])
+    assert text == WRONG + "Tag contains a character that is not allowed: a*"
+    dynamodb.tag_resource(ResourceArn=arn, Tags=[{"Key": "Grösse 1", "Value": "a+b-c=d._:/@"}])
+
+
+def test_since_when_a_table_is_on_demand_is_told_later(dynamodb):
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    name = create(dynamodb, BillingMode="PROVISIONED", ProvisionedThroughput=units)
+    table = dynamodb.update_table(TableName=name, BillingMode="PAY_PER_REQUEST")["TableDescription"]
+    assert (table["TableStatus"], table["BillingModeSummary"]) == ("UPDATING", {"BillingMode": "PAY_PER_REQUEST"})
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    assert table["BillingModeSummary"].keys() == {"BillingMode", "LastUpdateToPayPerRequestDateTime"}

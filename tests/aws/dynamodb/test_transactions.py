@@ -141,3 +141,25 @@ def test_key_that_is_none_of_the_table_is_a_reason(dynamodb, table):
         {"Code": "None"},
         {"Code": "ValidationError", "Message": "The provided key element does not match the schema"},
     ]
+
+
+def test_key_that_is_none_of_the_table_cancels_reads_too(dynamodb, table):
+    gets = [{"Get": {"TableName": table, "Key": key}} for key in (at("a"), {"pk": {"S": "a"}})]
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as failure:
+        dynamodb.transact_get_items(TransactItems=gets)
+    assert failure.value.response["CancellationReasons"] == [
+        {"Code": "None"},
+        {"Code": "ValidationError", "Message": "The provided key element does not match the schema"},
+    ]
+
+
+def test_four_megabytes_are_the_most_of_a_transaction(dynamodb, table):
+    puts = [{"Put": {"TableName": table, "Item": {**at("big", n), "x": {"S": "x" * 400_000}}}} for n in range(11)]
+    # UNVERIFIED: the documentation has the bound, in these words.
+    expected = "The aggregate size of the items in the transaction cannot exceed 4 MB"
+    assert invalid(dynamodb.transact_write_items, TransactItems=puts) == expected
+    dynamodb.transact_write_items(TransactItems=puts[:10])
+    dynamodb.transact_write_items(TransactItems=puts[10:])
+    gets = [{"Get": {"TableName": table, "Key": at("big", n)}} for n in range(11)]
+    assert invalid(dynamodb.transact_get_items, TransactItems=gets) == expected
+    assert len(dynamodb.transact_get_items(TransactItems=gets[:10])["Responses"]) == 10

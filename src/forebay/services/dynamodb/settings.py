@@ -1,7 +1,5 @@
 """Operations on what belongs to a table beside its items: tags, policies, time to live, recovery, and what is not."""
 
-import json
-
 from msgspec.structs import replace
 
 from forebay.api import dynamodb as api
@@ -13,8 +11,8 @@ from forebay.services.dynamodb.address import load_table
 from forebay.services.dynamodb.effects import changes_log
 from forebay.services.dynamodb.errors import check_own, no_resource, not_implemented
 from forebay.services.dynamodb.indexing import index_timer
+from forebay.services.dynamodb.resource_checks import check_policy, check_tags
 from forebay.services.dynamodb.table import STREAM, TABLE, Recovery, Table, TimeToLive, table_key
-from forebay.services.dynamodb.tag_checks import check_tags
 from forebay.store.commands import DropLog, PutTimers
 from forebay.store.records import record_key
 
@@ -97,10 +95,7 @@ def _load_policy_owner(call: Call, arn: str) -> Table:
 def put_resource_policy(call: Call, request: api.PutResourcePolicyInput) -> api.PutResourcePolicyOutput:
     """Keep a policy for a table."""
     table = _load_policy_owner(call, request.resource_arn)
-    try:
-        json.loads(request.policy)
-    except ValueError:
-        raise invalid("Resource policy is not a valid JSON document") from None
+    check_policy(request.policy)
     _check_revision(table, request.expected_revision_id)
     revision = str(call.now_ms)
     call.records.put(TABLE, table.key(), replace(table, policy=request.policy, policy_revision=revision))

@@ -12,6 +12,7 @@ from forebay.services.dynamodb import limits
 from forebay.services.dynamodb.address import address_key, check_length, check_name, load_table
 from forebay.services.dynamodb.descriptions import describe, describe_deleted, no_size
 from forebay.services.dynamodb.indexing import drop_timer
+from forebay.services.dynamodb.resource_checks import check_policy, check_tags
 from forebay.services.dynamodb.table import (
     STREAM,
     TABLE,
@@ -35,7 +36,6 @@ from forebay.services.dynamodb.table_checks import (
     read_definitions,
     read_schema,
 )
-from forebay.services.dynamodb.tag_checks import check_tags
 from forebay.store.commands import DropLog, PutTimers
 from forebay.store.records import key_prefix
 
@@ -83,6 +83,8 @@ def new_table(call: Call, name: str, request: api.CreateTableInput) -> Table:
     check_stream(request.stream_specification)
     tags = {tag.key: tag.value for tag in request.tags or ()}
     check_tags(tags)
+    if request.resource_policy is not None:
+        check_policy(request.resource_policy)
     on_demand = request.billing_mode == "PAY_PER_REQUEST"
     table = Table(
         account=call.account,
