@@ -161,6 +161,18 @@ def test_tag(sns: Any, tag: Any, text: str) -> None:
     assert refusal(lambda: sns.create_topic(Name="tagged", Tags=[tag])) == ("ValidationError", words)
 
 
+@pytest.mark.parametrize(
+    ("topic", "code", "text"),
+    [
+        (TOPIC, INVALID, "Invalid parameter: Token"),
+        (TOPIC.replace("us-east-1", "eu-west-1"), INVALID, "Invalid parameter: Topic"),
+        (f"{TOPIC}-none", "NotFound", "Topic does not exist"),
+    ],
+)
+def test_confirmation(sns: Any, topic: str, code: str, text: str) -> None:
+    assert refusal(lambda: sns.confirm_subscription(TopicArn=topic, Token="t")) == (code, text)
+
+
 @pytest.mark.parametrize("message", ["{}", '{"sqs": "x"}', '{"default": 1}', '{"default": {"a": 1}}'])
 def test_structured_message_without_default(sns: Any, message: str) -> None:
     found = refusal(lambda: sns.publish(TopicArn=TOPIC, Message=message, MessageStructure="json"))

@@ -60,6 +60,9 @@ async def subscribe(call: Call, request: api.SubscribeInput) -> api.SubscribeRes
 def confirm_subscription(call: Call, request: api.ConfirmSubscriptionInput) -> api.ConfirmSubscriptionResponse:
     """Confirm a pending subscription by the token that its endpoint was sent; again with the same token is no error."""
     address = TopicAddress.parse(request.topic_arn)
+    if call.caller.access_key and address.region != call.region:
+        # A link in a message bears no signature, and so no region of its own.
+        raise invalid_parameter("Topic")
     load_topic(call, address)
     needs_authentication = (request.authenticate_on_unsubscribe or "").lower() == "true"
     if needs_authentication and not call.caller.access_key:
