@@ -54,7 +54,7 @@ class PostgresServer:
         options = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
         self._run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-o", options, "start")
 
-    def new_database(self, name):
+    def new_database(self, name: str) -> str:
         """Make a database and return its URL."""
         self._run("createdb", "-h", self.folder, "-U", SUPERUSER, name)
         return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"

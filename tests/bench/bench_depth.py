@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 @contextmanager
-def places(*, is_postgres: bool) -> Iterator[Callable[[], Place]]:
+def places(*, is_postgres: bool) -> Generator[Callable[[], Place]]:
     """Yield a function that makes a new place, and let go of all of them in the end."""
     numbers = itertools.count(1)
     with tempfile.TemporaryDirectory(dir=os.environ.get("FOREBAY_BENCH_DIR")) as folder:
@@ -286,7 +286,7 @@ def _timed(port: int, pid: int, exchanges: Sequence[tuple[bytes, Take | None]]) 
 
 
 @contextmanager
-def node(place: Place) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+def node(place: Place) -> Generator[tuple[int, "subprocess.Popen[bytes]"]]:
     """Run a node on a place from its first answer to the end of the block; yields its port and process."""
     port = free_port()
     store = [] if place.url is None else ["--store", place.url]
