@@ -8,7 +8,7 @@ module (libpq itself) and not its cursors: those cost more per batch than the se
 import hashlib
 import select
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import conninfo, pq
@@ -117,6 +117,14 @@ _UNDEFINED_OBJECT = "42704"
 _BEGIN = Statement("BEGIN")
 _COMMIT = Statement("COMMIT")
 _ROLLBACK = Statement("ROLLBACK")
+
+
+class Fetching(Protocol):
+    """Where statements can be sent and their rows be had."""
+
+    def fetch(self, statement: Statement, *values: Any) -> list[Row]:
+        """Send a statement and return its rows."""
+        ...
 
 
 class Connection:
@@ -309,3 +317,14 @@ def connect(url: str, schema: str) -> "psycopg.Connection[Row]":
         connection.close()
         raise
     return connection
+
+
+class Apart:
+    """A connection on which each statement is a transaction of its own, and takes one trip."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def fetch(self, statement: Statement, *values: Any) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._connection.fetch_alone(statement, *values)

@@ -12,10 +12,10 @@ from forebay.core.errors import Unavailable
 from forebay.store.commands import Command, Query
 from forebay.store.contract import Blobs, Topic, Transaction, View
 from forebay.store.front import Front
-from forebay.store.items import GetItems
+from forebay.store.items import GetItems, JoinItems, MeasureItems
 from forebay.store.postgres.blobs import PostgresBlobs
 from forebay.store.postgres.companions import Alone, Companions
-from forebay.store.postgres.connection import Connection, ConnectionLost, Row, Statement, StatementFailed
+from forebay.store.postgres.connection import Apart, Connection, ConnectionLost, Row, Statement, StatementFailed
 from forebay.store.postgres.gathering import Answers, Gathering
 from forebay.store.postgres.handlers import ask
 from forebay.store.postgres.item_pages import get_all
@@ -136,6 +136,10 @@ class PostgresStore:
         """Answer one query: together with others where it is for items by key."""
         if isinstance(query, GetItems):
             return cast("R", await self._gathering.ask(query))
+        if isinstance(query, JoinItems | MeasureItems):
+            # One statement, most often: no transaction around it. A page's next piece begins where the last one ended.
+            answer = await self._run_apart(lambda connection: ask(Apart(connection), query), is_transaction=False)
+            return cast("R", answer)
         return await self.view(lambda view: view.ask(query))
 
     def find(self, kind: Kind[T], key: str) -> Awaitable[T | None]:
@@ -242,11 +246,12 @@ class PostgresStore:
 
     # --- Reading, and blobs
 
-    async def _run_apart(self, work: Callable[[Connection], T]) -> T:
+    async def _run_apart(self, work: Callable[[Connection], T], *, is_transaction: bool = True) -> T:
         """Run work in a transaction of its own, in a reader's thread; again when the connection is lost."""
         if self._front.admission.is_closed:
             raise Unavailable("the store is closed")
-        return await self._loop.run_in_executor(self._readers, self.attempt_apart, work)
+        attempt = partial(self.attempt_apart, work, is_transaction=is_transaction)
+        return await self._loop.run_in_executor(self._readers, attempt)
 
     def _fetch_items(self, queries: Sequence[GetItems]) -> "asyncio.Future[Answers]":
         """Answer queries in a reader's thread."""

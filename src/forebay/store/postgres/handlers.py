@@ -19,7 +19,7 @@ from forebay.store.postgres import (
     receive,
     timers,
 )
-from forebay.store.postgres.connection import Connection
+from forebay.store.postgres.connection import Fetching
 from forebay.store.postgres.session import Session
 
 R = TypeVar("R")
@@ -77,6 +77,6 @@ def lock(session: Session, commands: Sequence[Command[Any]]) -> None:
     session.lock_queues(shared - alone, alone)
 
 
-def ask(connection: Connection, query: Query[R]) -> R:
+def ask(connection: Fetching, query: Query[R]) -> R:
     """Answer a query from what a connection sees."""
     return QUERIES[type(query)](connection, query)

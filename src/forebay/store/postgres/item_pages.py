@@ -29,7 +29,7 @@ from forebay.store.items import (
     ReadItems,
     TableSize,
 )
-from forebay.store.postgres.connection import Connection, Row, Statement
+from forebay.store.postgres.connection import Fetching, Row, Statement
 from forebay.store.postgres.long_keys import INDEX_BYTES_MAX, TABLE_BYTES_MAX, cut, unpack
 from forebay.store.postgres.session import ITSELF
 
@@ -65,7 +65,7 @@ _JOIN = (
 )
 
 
-def get(connection: Connection, query: GetItems) -> tuple[Item | None, ...]:
+def get(connection: Fetching, query: GetItems) -> tuple[Item | None, ...]:
     """Read items by key."""
     return get_all(connection.fetch, (query,))[0]
 
@@ -85,13 +85,13 @@ def get_all(fetch: Callable[..., list[Row]], queries: Sequence[GetItems]) -> lis
     return [tuple(islice(items, len(query.keys))) for query in queries]
 
 
-def measure(connection: Connection, query: MeasureItems) -> TableSize:
+def measure(connection: Fetching, query: MeasureItems) -> TableSize:
     """Measure a table or an index."""
     index = ITSELF if query.index is None else query.index
     return TableSize(*connection.fetch(_MEASURE, query.table, index)[0])
 
 
-def read(connection: Connection, query: ReadItems) -> Page:
+def read(connection: Fetching, query: ReadItems) -> Page:
     """Read items in order until the page is full."""
     reading = plan_reading(query)
     if reading is None or query.limit <= 0:
@@ -107,7 +107,7 @@ def read(connection: Connection, query: ReadItems) -> Page:
     return Page(tuple(found), is_last=True)
 
 
-def join(connection: Connection, query: JoinItems) -> JoinedItems:
+def join(connection: Fetching, query: JoinItems) -> JoinedItems:
     """Read items in order into one piece."""
 
     def join_piece(page: ReadItems, reading: Reading, rows: int) -> Piece | None:
@@ -135,7 +135,7 @@ def join(connection: Connection, query: JoinItems) -> JoinedItems:
 _Positioned = tuple[tuple[bytes, ...], bytes, int]
 
 
-def _in_order(connection: Connection, query: ReadItems, reading: Reading) -> Iterator[_Positioned]:
+def _in_order(connection: Fetching, query: ReadItems, reading: Reading) -> Iterator[_Positioned]:
     """Yield what is within the bounds, in order."""
     width = len(columns_of(query))
     for is_cut, rows in groupby(_rows(connection, query, reading), key=lambda row: row[:width] if row[width] else None):
@@ -152,7 +152,7 @@ def _in_order(connection: Connection, query: ReadItems, reading: Reading) -> Ite
             yield from _fetch(connection, query.table, within)
 
 
-def _fetch(connection: Connection, table: int, positions: Sequence[tuple[bytes, ...]]) -> Iterator[_Positioned]:
+def _fetch(connection: Fetching, table: int, positions: Sequence[tuple[bytes, ...]]) -> Iterator[_Positioned]:
     items = get(connection, GetItems(table, tuple([ItemKey(*position[2:]) for position in positions])))
     for position, item in zip(positions, items, strict=True):
         # Outside of a snapshot it may have gone since.
@@ -176,7 +176,7 @@ def _is_within(position: tuple[bytes, ...], reading: Reading, columns: tuple[str
     return True
 
 
-def _rows(connection: Connection, query: ReadItems, reading: Reading) -> Iterator[Row]:
+def _rows(connection: Fetching, query: ReadItems, reading: Reading) -> Iterator[Row]:
     """Yield rows in the order of the index, from a little before the bounds to a little behind them."""
     columns = columns_of(query)
     fixed = [_cut(bound, columns) for bound in reading.fixed]
@@ -213,7 +213,7 @@ def _cut(bound: Bound, columns: tuple[str, ...]) -> tuple[Bound, bool]:
 
 
 def _fetch_rows(
-    connection: Connection, query: ReadItems, bounds: Sequence[Bound], order: tuple[str, ...], count: int
+    connection: Fetching, query: ReadItems, bounds: Sequence[Bound], order: tuple[str, ...], count: int
 ) -> list[Row]:
     shape = tuple([(bound.columns, bound.operator) for bound in bounds])
     statement = _statement(shape, order, is_index=query.index is not None, is_backward=query.is_backward)
