@@ -9,7 +9,7 @@ from forebay.operations.call import Caller
 from forebay.services.sns.errors import no_topic
 from forebay.services.sns.message import Publication
 from forebay.services.sns.topic import TopicAddress
-from forebay.services.sns.topic_index import Seen, TopicIndex
+from forebay.services.sns.topic_index import TopicIndex
 
 _FIELDS_MAX = 3
 
@@ -39,7 +39,7 @@ class Explaining:
         }
         bodies = {"default": query.get("message", "")}
         publication = Publication("", address.arn(), self._clock.now(), bodies, attributes=attributes)
-        seen = Seen(publication)
+        seen = live.see(publication)
         matched = live.match(seen)
         names = {one.arn: f"{one.protocol}:{one.endpoint}" for one in live.subscriptions.values()}
         verdicts = [{"name": names[one.arn], "arn": one.arn, "matches": True, "reason": ""} for one in matched]

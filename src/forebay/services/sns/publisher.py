@@ -63,7 +63,7 @@ class Publisher:
         self, publication: Publication, live: LiveTopic, event_id: str, trace_header: str | None = None
     ) -> list[Command[Any]]:
         """Return the commands by which a topic's subscriptions take a message; `event_id` names it in the trace."""
-        seen = Seen(publication)
+        seen = live.see(publication)
         matched = live.match(seen)
         steps = self._steps_of(publication, seen, live, matched) if self._trace.is_on else ()
         return await self.send(publication, live, matched, event_id, trace_header, steps)

@@ -18,7 +18,7 @@ from forebay.services.sns.archive_policy import Replay, ReplayStatus, ReplayWind
 from forebay.services.sns.publisher import Publisher
 from forebay.services.sns.subscription import SUBSCRIPTION, Subscription
 from forebay.services.sns.topic import TOPIC, Topic
-from forebay.services.sns.topic_index import LiveTopic, Seen, compile_subscription
+from forebay.services.sns.topic_index import LiveTopic, compile_subscription
 from forebay.store.commands import (
     ClaimedTimer,
     Command,
@@ -105,7 +105,7 @@ class SubscriptionReplayer:
             # A queue must not take a replayed message for the one that it had minutes ago.
             deduplication = f"{publication.sequence_number}-{place.replay_id}"
             publication = replace(publication, deduplication=deduplication)
-            matched = live.match(Seen(publication))
+            matched = live.match(live.see(publication))
             commands += await self._publisher.send(publication, live, matched, publication.message_id)
         return commands
 

@@ -4,8 +4,7 @@ A topic is compiled when its first message comes, and kept up to date by the sto
 answered, its subscription is here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -82,58 +81,45 @@ class LiveTopic:
         self._by_attributes.remove(key)
         self._by_body.remove(key)
 
+    def see(self, publication: Publication) -> "Seen":
+        """Return a message as far as the filters look at it, for `match` and `explain`."""
+        attributes = body = None
+        if len(self._by_attributes):
+            attributes = self._by_attributes.fields_of(attributes_document(publication.attributes))
+        if len(self._by_body) and (document := body_document(publication.bodies["default"])) is not None:
+            body = self._by_body.fields_of(document)
+        return Seen(attributes, body)
+
     def match(self, seen: "Seen") -> list[LiveSubscription]:
         """Return the subscriptions that want a message."""
         matched = list(self._unfiltered.values())
-        if len(self._by_attributes):
-            matched += [self.subscriptions[key] for key in self._by_attributes.match(seen.attributes)]
-        if len(self._by_body) and seen.body is not None:
-            matched += [self.subscriptions[key] for key in self._by_body.match(seen.body)]
+        if seen.attributes is not None:
+            matched += [self.subscriptions[key] for key in self._by_attributes.match_fields(seen.attributes)]
+        if seen.body is not None:
+            matched += [self.subscriptions[key] for key in self._by_body.match_fields(seen.body)]
         return matched
 
     def explain(self, seen: "Seen", matched: Iterable[LiveSubscription], fields_max: int) -> list[tuple[str, str]]:
         """Return the ARNs of the other subscriptions, and why they do not want the message."""
         taken = {live.arn for live in matched}
-        others = [live for live in self.subscriptions.values() if live.arn not in taken]
-        by_attributes = [(live.arn, live.pattern) for live in others if live.pattern and live.scope != BODY]
-        by_body = [(live.arn, live.pattern) for live in others if live.pattern and live.scope == BODY]
         reasons: list[tuple[str, str]] = []
-        if by_attributes:
-            reasons += _reasons(by_attributes, self._by_attributes.fields_of(seen.attributes), fields_max)
-        if by_body and seen.body is not None:
-            reasons += _reasons(by_body, self._by_body.fields_of(seen.body), fields_max)
-        elif by_body:
-            reasons += [(arn, "The message is not a JSON object.") for arn, _ in by_body]
+        for live in self.subscriptions.values():
+            if live.pattern is None or live.arn in taken:
+                continue
+            fields = seen.body if live.scope == BODY else seen.attributes
+            if fields is None:
+                reasons.append((live.arn, "The message is not a JSON object."))
+            else:
+                differences = explain_fields(live.pattern, fields)[:fields_max]
+                reasons.append((live.arn, "; ".join(map(_difference, differences))))
         return reasons
 
 
-class Seen:
-    """A message as filters see it, taken apart when first asked for."""
+class Seen(msgspec.Struct, frozen=True):
+    """A message as far as filters look at it; None where none looks there, or the body is no JSON object."""
 
-    def __init__(self, publication: Publication) -> None:
-        self._publication = publication
-        self._attributes: Mapping[str, object] | None = None
-        self._body: Mapping[str, object] | Literal["unread"] | None = "unread"
-
-    @property
-    def attributes(self) -> Mapping[str, object]:
-        """Its attributes."""
-        if self._attributes is None:
-            self._attributes = attributes_document(self._publication.attributes)
-        return self._attributes
-
-    @property
-    def body(self) -> Mapping[str, object] | None:
-        """Its body, None where that is no JSON object."""
-        if self._body == "unread":
-            self._body = body_document(self._publication.bodies["default"])
-        return self._body
-
-
-def _reasons(patterns: Sequence[tuple[str, Pattern]], fields: Fields, fields_max: int) -> list[tuple[str, str]]:
-    return [
-        (arn, "; ".join(map(_difference, explain_fields(pattern, fields)[:fields_max]))) for arn, pattern in patterns
-    ]
+    attributes: Fields | None
+    body: Fields | None
 
 
 def _difference(mismatch: Mismatch) -> str:
