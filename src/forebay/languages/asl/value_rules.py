@@ -198,9 +198,9 @@ def _check_expression(findings: Findings, value: str, location: str, offered: st
 
 
 def _unsupported(expression: Expression, offered: str) -> Iterator[str]:
-    """Say what an expression reads that is not there (AWS's sentence about a single `$` is unverified)."""
+    """Say what an expression reads that is not there (AWS's sentences about `$` and `$$` are unverified)."""
     for name in expression.context:
-        yield f"Reference to '{name}' {'' if name == '$$' else 'at the top level '}is not supported."
+        yield f"Reference to '{name}' at the top level is not supported."
     read: Any = expression.reads.get("states")
     if is_object(read):
         for name in read:

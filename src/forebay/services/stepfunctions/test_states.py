@@ -156,10 +156,8 @@ def _check_unmocked(request: api.TestStateInput, state: State) -> None:
     if request.state_configuration is not None:
         raise api.ValidationException("A stateConfiguration can only be specified when a mock is specified.")
     if isinstance(state.body, MapBody | ParallelBody):
-        raise api.InvalidDefinition(
-            "TestState API does not support Map or Parallel states. "
-            "Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
-        )
+        # In words of ours: AWS's are not published.
+        raise api.InvalidDefinition(f"State type '{state.type}' is not supported when a mock is not specified")
     if isinstance(state.body, TaskBody):
         resource = parse_resource(state.body.resource)
         if resource.family == "activity" or resource.pattern:
