@@ -46,7 +46,7 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class SentMessage(msgspec.Struct, frozen=True, gc=False):
-    """Where a message stands. Positions grow and are never given twice, in all queues of a store.
+    """Where a message stands. Positions grow within a queue and are never given twice, in all queues of a store.
 
     For a duplicate, which was not put on the queue, this is position and id of the message that came first.
     """
@@ -99,7 +99,8 @@ class DeadLetterRule(msgspec.Struct, frozen=True, gc=False):
     queue: int
     receives_max: int
     # Standard queues keep the original expiry, counted from the first send (AWS: SQS dead-letter queues);
-    # the retention of the dead-letter queue counts from there. On FIFO queues both begin anew at the move.
+    # the retention of the dead-letter queue counts from there. On FIFO queues both begin anew at the move, and the
+    # message's own id becomes its deduplication id.
     retention_ms: int
 
 
