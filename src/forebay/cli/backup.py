@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
@@ -124,7 +124,18 @@ def _unpacked(source: Path, data: Path) -> Generator[Path]:
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=".forebay-restore-") as folder:
         try:
             with tarfile.open(source) as archive:
-                archive.extractall(folder, filter="data")
+                _unpack(archive, folder)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ConfigError(f"{source} is no backup of Forebay: {error}") from error
         yield Path(folder) / "backup"
+
+
+def _unpack(archive: tarfile.TarFile, folder: str) -> None:
+    """Unpack what backups consist of; anything else, or a way out of the folder, makes it no backup."""
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+            raise tarfile.ReadError(f"{member.name} is nothing that a backup holds")
+    # Python before 3.11.4 has no filters.
+    archive.extraction_filter = getattr(tarfile, "data_filter", None)
+    archive.extractall(folder)  # noqa: S202 - the members were looked at

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
 
 from tools.patterns import translate
+from tools.services import REQUIRED
 
 # The standard library's own parser of expressions; how else to make what an expression matches?
 sre, sre_parse = re._constants, re._parser
@@ -39,7 +40,7 @@ class Values:
         return self.structure(operation.output_shape, 0) if operation.output_shape else {}
 
     def structure(self, shape: StructureShape, depth: int) -> dict[str, Any]:  # noqa: C901  one decision a member
-        required = set(shape.required_members)
+        required = set(shape.required_members).union(*(more.get(shape.name, ()) for more in REQUIRED.values()))
         members = dict(shape.members.items())
         made: dict[str, Any] = {}
         union = shape.metadata.get("union") or getattr(shape, "is_tagged_union", False)
