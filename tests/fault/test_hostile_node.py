@@ -32,7 +32,7 @@ from tests.postgres import PostgresServer, binaries
 from tests.property.codecs.oracle import PAIRS, Side, request_for, side
 
 TOTAL = int(os.environ.get("FOREBAY_HOSTILE_REQUESTS", "102000"))
-SEEDS = 8
+SEEDS = 5
 # A node and its world serve this many requests, so that what is deleted comes back and the store stays small.
 LIFE = 2_500
 BATCH = 16

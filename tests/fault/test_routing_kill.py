@@ -9,7 +9,7 @@ from tests import postgres
 from tests.fault.kill import Node
 from tests.fault.routing import run_rounds
 
-_ROUNDS = int(os.environ.get("FOREBAY_KILL_ROUNDS", "2"))
+_ROUNDS = int(os.environ.get("FOREBAY_KILL_ROUNDS", "1"))
 
 
 @pytest.mark.timeout(600)

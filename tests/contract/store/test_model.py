@@ -49,7 +49,7 @@ from forebay.store.memory import MemoryStore
 from forebay.store.records import Kind
 
 _SETTINGS = settings(
-    max_examples=int(os.environ.get("FOREBAY_MODEL_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("FOREBAY_MODEL_EXAMPLES", "15")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
