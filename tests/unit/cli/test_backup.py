@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -114,6 +115,15 @@ def test_restore_refuses_what_is_damaged(forebay, node, tmp_path, damaged):
     path.write_bytes(data)
     forebay("restore", tmp_path / "copy", "--data", tmp_path / "restored", code=1)
     assert not (tmp_path / "restored" / "store.db").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "backup/../../outside"])
+def test_restore_refuses_an_archive_that_leads_out_of_its_folder(forebay, tmp_path, name):
+    with tarfile.open(tmp_path / "copy.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    refused = forebay("restore", tmp_path / "copy.tar", "--data", tmp_path / "new" / "data", code=1)
+    assert "is nothing that a backup holds" in str(refused.exception)
+    assert not list(tmp_path.rglob("outside"))
 
 
 def test_restore_refuses_a_backup_without_one_of_its_blobs(forebay, node, tmp_path):
